@@ -1,0 +1,60 @@
+# The commands of this project. `make help` lists them; `make test ARGS="-k plan"` passes arguments on.
+
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+ARGS ?=
+SCRIPTS := .ci/run envs/create-venv envs/install-debian
+# Absent files are not an error: a part of the project can be checked before the whole is there.
+SNAKEFILES := $(wildcard Snakefile workflow/rules/*.smk)
+
+# The rules of the workflow call `lsstpipe` by name.
+export PATH := $(BIN):$(PATH)
+# The workflow and pytest run processes side by side, so each process has one thread.
+export OMP_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+export NUMBA_NUM_THREADS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench format lock venv clean
+
+help: ## list these commands
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+
+demo: venv ## process a night of real frames (data/tres1) into runs/demo, with its report
+	@snakemake --cores 2 --configfile config/campaigns/demo.yaml $(ARGS)
+	@lsstpipe report --summary runs/demo
+
+test: venv ## run all tests and measure their coverage; with ARGS, run those and measure none
+	@envs/install-debian test
+	@pytest -n 2 --dist loadgroup $(if $(ARGS),$(ARGS),--cov --cov-report=term)
+
+lint: venv ## check style, types, layers, workflow and scripts
+	@envs/install-debian lint
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports --no-cache
+	$(if $(SNAKEFILES),snakefmt --check $(SNAKEFILES))
+	$(if $(wildcard Snakefile),snakemake --lint)
+	@if command -v shellcheck >/dev/null; then echo shellcheck $(SCRIPTS); shellcheck $(SCRIPTS); fi
+
+bench: venv ## run the benchmarks: each prints a table and writes JSON into runs/bench
+	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; python "$$script" $(ARGS) || exit; done
+
+format: venv ## format all code and apply the safe fixes of ruff
+	ruff format .
+	ruff check --fix .
+	$(if $(SNAKEFILES),snakefmt $(SNAKEFILES))
+
+lock: venv ## resolve the dependencies of pyproject.toml anew into envs/requirements.lock
+	uv pip compile pyproject.toml --quiet --upgrade --group dev --all-extras \
+		--universal --python-version 3.11 --fork-strategy fewest \
+		--generate-hashes --no-emit-index-url --custom-compile-command "make lock" --output-file envs/requirements.lock
+
+venv: ## create .venv from the lock file, unless it is up to date
+	@envs/create-venv $(VENV)
+
+clean: ## remove .venv, runs and caches
+	rm -rf $(VENV) runs .snakemake .coverage .coverage.* htmlcov build *.egg-info
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find lsstpipe tests workflow benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

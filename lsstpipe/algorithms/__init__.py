@@ -1,0 +1,1 @@
+"""Pure functions of arrays and values, one physical subject a module."""

@@ -1,0 +1,113 @@
+"""Fluxes within circular apertures, and the local background around them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import sep
+
+from lsstpipe.algorithms.planes import Planes
+from lsstpipe.image.mask import MaskPlane
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+_UNUSABLE = MaskPlane.BAD | MaskPlane.NO_DATA | MaskPlane.UNMASKEDNAN
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ApertureFluxes:
+    """Fluxes within circular apertures.
+
+    Attributes
+    ----------
+    flux, error
+        Flux and its standard error, shape ``(n, n_radii)``; NaN where the centre is off the image.
+    flag
+        True where an aperture is cut by the edge or the centre is off the image, ``(n, n_radii)``.
+    has_masked
+        True where pixels without a value were replaced by the mean of the rest, ``(n, n_radii)``.
+    """
+
+    flux: FloatArray
+    error: FloatArray
+    flag: BoolArray
+    has_masked: BoolArray
+
+
+def measure_apertures(
+    planes: Planes, *, y: FloatArray, x: FloatArray, radii: tuple[float, ...]
+) -> ApertureFluxes:
+    """Sum the pixels within circles, with exact areas of the pixels at the rim.
+
+    Parameters
+    ----------
+    planes
+        Image without background, variance (sky, read noise and source) and mask.
+    y, x
+        Absolute positions, shape ``(n,)``.
+    radii
+        Radii in pixels.
+
+    Returns
+    -------
+    ApertureFluxes
+        Fluxes by source and radius.
+    """
+    usable = planes.usable(_UNUSABLE)
+    image = np.where(usable, planes.image, 0.0).astype(np.float32)
+    variance = np.where(usable, planes.variance, 0.0).astype(np.float32)
+    row, column = np.asarray(y, np.float64) - planes.y0, np.asarray(x, np.float64) - planes.x0
+    ny, nx = image.shape
+    inside = (row > -0.5) & (column > -0.5) & (row < ny - 0.5) & (column < nx - 0.5)
+    shape = (len(row), len(radii))
+    flux, error = np.full(shape, np.nan), np.full(shape, np.nan)
+    flag, has_masked = np.ones(shape, dtype=np.bool_), np.zeros(shape, dtype=np.bool_)
+    for k, radius in enumerate(radii):
+        flux[inside, k], error[inside, k], bits = sep.sum_circle(
+            image, column[inside], row[inside], radius, var=variance, mask=~usable, subpix=0
+        )
+        flag[inside, k] = (bits & (sep.APER_TRUNC | sep.APER_ALLMASKED)) != 0
+        has_masked[inside, k] = (bits & sep.APER_HASMASKED) != 0
+    return ApertureFluxes(flux, error, flag, has_masked)
+
+
+def measure_annulus_background(
+    planes: Planes, *, y: FloatArray, x: FloatArray, inner: float, outer: float
+) -> FloatArray:
+    """Measure what is left of the background in a ring around sources.
+
+    Parameters
+    ----------
+    planes
+        Image, variance and mask; pixels of detected sources should be marked DETECTED.
+    y, x
+        Absolute positions, shape ``(n,)``.
+    inner, outer
+        Radii of the ring in pixels.
+
+    Returns
+    -------
+    numpy.ndarray
+        Median of the ring's pixels that belong to no source, per pixel, shape ``(n,)``; 0 where
+        fewer than 20 are left.
+    """
+    usable = planes.usable(_UNUSABLE | MaskPlane.DETECTED | MaskPlane.CR | MaskPlane.SAT)
+    ny, nx = usable.shape
+    reach = int(np.ceil(outer))
+    result = np.zeros(len(y))
+    for k, (row, column) in enumerate(zip(np.asarray(y) - planes.y0, np.asarray(x) - planes.x0, strict=True)):
+        if not (np.isfinite(row) and np.isfinite(column)):
+            continue
+        top, left = max(0, int(row) - reach), max(0, int(column) - reach)
+        bottom, right = min(ny, int(row) + reach + 2), min(nx, int(column) + reach + 2)
+        if top >= bottom or left >= right:
+            continue
+        dy, dx = np.ogrid[top:bottom, left:right]
+        distance2 = (dy - row) ** 2 + (dx - column) ** 2
+        ring = (distance2 >= inner**2) & (distance2 <= outer**2) & usable[top:bottom, left:right]
+        if ring.sum() >= 20:
+            result[k] = np.median(planes.image[top:bottom, left:right][ring])
+    return result

@@ -1,0 +1,398 @@
+"""Solve one frame: match its stars with a reference catalogue and fit a TAN-SIP map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from lsstpipe.algorithms.blind_match import PointingGuess, match_blind
+from lsstpipe.algorithms.match import match_plane
+from lsstpipe.errors import AlgorithmError
+from lsstpipe.geometry.sphere import gnomonic_deproject, gnomonic_project
+from lsstpipe.geometry.wcs import SkyWcs
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+_MAX_CLIPS = 20
+_MAX_CENTRINGS = 5
+_MIN_SCALE = 0.1
+"""Stars that agree better than a tenth of their errors are all kept."""
+
+
+@dataclass(frozen=True)
+class MatchedStars:
+    """Detections with the sky positions that they should have, shape ``(n,)`` each."""
+
+    y: FloatArray
+    """Absolute pixel position."""
+    x: FloatArray
+    """Absolute pixel position."""
+    err_pix: FloatArray
+    """Error of the centroid on each axis, pixels."""
+    ra_deg: FloatArray
+    """Right ascension of the catalogue star, degrees."""
+    dec_deg: FloatArray
+    """Declination of the catalogue star, degrees."""
+
+
+@dataclass(frozen=True)
+class TanSipConfig:
+    """How a TAN-SIP map is fitted."""
+
+    max_order: int = 3
+    """Highest degree of the polynomial; 1 is TAN without distortion."""
+    min_stars_per_term: float = 3.0
+    """Least count of stars for each coefficient of one axis, for orders above 1."""
+    min_gain: float = 0.05
+    """Relative fall of the cross-validated rms that a higher order must bring."""
+    err_floor_pix: float = 0.05
+    """Error of the catalogue and of unmodelled optics, added in quadrature, pixels."""
+    clip_sigma: float = 4.0
+    """Stars that miss by more robust standard deviations are left out."""
+
+
+@dataclass(frozen=True)
+class AstrometryFit:
+    """A fitted map and how well it holds."""
+
+    wcs: SkyWcs
+    """The fitted map."""
+    order: int
+    """Chosen degree of the polynomial."""
+    residual_y: FloatArray
+    """Measured minus predicted position of each star along y, pixels."""
+    residual_x: FloatArray
+    """Measured minus predicted position of each star along x, pixels."""
+    used: BoolArray
+    """Which stars the fit kept."""
+    rms_y_pix: float
+    """Rms of the used residuals along y, degrees of freedom counted, pixels."""
+    rms_x_pix: float
+    """Rms of the used residuals along x, degrees of freedom counted, pixels."""
+
+    @property
+    def n_used(self) -> int:
+        """Count of stars that the fit kept."""
+        return int(np.sum(self.used))
+
+    @property
+    def rms_arcsec(self) -> tuple[float, float]:
+        """Rms along y and x, arcsec."""
+        scale = self.wcs.pixel_scale_arcsec
+        return self.rms_y_pix * scale, self.rms_x_pix * scale
+
+
+@dataclass(frozen=True)
+class SolveConfig:
+    """How a frame of unknown orientation is solved."""
+
+    match_radius_pix: float = 3.0
+    """Largest distance between a detection and the catalogue star that it is, pixels."""
+    min_log10_odds: float = 3.0
+    """Least significance of the first match."""
+    max_rms_pix: float = 1.0
+    """Largest rms an axis of a credible solution, pixels."""
+    fit: TanSipConfig = field(default_factory=TanSipConfig)
+    """The fit."""
+
+
+@dataclass(frozen=True)
+class DetectedStars:
+    """Stars of one frame, shape ``(n,)`` each."""
+
+    y: FloatArray
+    """Absolute pixel position."""
+    x: FloatArray
+    """Absolute pixel position."""
+    flux: FloatArray
+    """Flux in any one unit; only its order counts."""
+    err_pix: FloatArray
+    """Error of the centroid on each axis, pixels."""
+
+
+@dataclass(frozen=True)
+class ReferenceStars:
+    """A reference catalogue, shape ``(n,)`` each."""
+
+    ra_deg: FloatArray
+    """Right ascension at the epoch of the frame, degrees."""
+    dec_deg: FloatArray
+    """Declination at the epoch of the frame, degrees."""
+    mag: FloatArray
+    """Magnitude in any one band."""
+
+
+@dataclass(frozen=True)
+class AstrometrySolution:
+    """A solved frame."""
+
+    fit: AstrometryFit
+    """The map; its arrays run along `detection`."""
+    detection: IntArray
+    """Index of each matched detection."""
+    reference: IntArray
+    """Index of the catalogue star of each matched detection."""
+    log10_odds: float
+    """Significance of the first match."""
+
+
+def solve_frame(
+    stars: DetectedStars,
+    reference: ReferenceStars,
+    guess: PointingGuess,
+    *,
+    shape: tuple[int, int],
+    config: SolveConfig,
+) -> AstrometrySolution:
+    """Find the map of a frame whose rotation and parity are unknown.
+
+    Parameters
+    ----------
+    stars
+        The frame's stars.
+    reference
+        Catalogue stars around the guess.
+    guess
+        Where the frame may point and how large its pixels are.
+    shape
+        Size (y, x) of the frame, pixels.
+    config
+        Radii, significance and the fit's settings.
+
+    Returns
+    -------
+    solution
+        The map and the pairs that made it.
+
+    Raises
+    ------
+    AlgorithmError
+        Nothing matches, too few stars are left, or the residuals are too large to believe.
+    """
+    first = match_blind(
+        detections=(stars.y, stars.x, stars.flux),
+        reference=(reference.ra_deg, reference.dec_deg, reference.mag),
+        guess=guess,
+        min_log10_odds=config.min_log10_odds,
+    )
+    detection, catalogue = first.detection, first.reference
+    fit = None
+    for _ in range(_MAX_CENTRINGS):
+        matched = MatchedStars(
+            stars.y[detection],
+            stars.x[detection],
+            stars.err_pix[detection],
+            reference.ra_deg[catalogue],
+            reference.dec_deg[catalogue],
+        )
+        fit = fit_tan_sip(matched, shape=shape, config=config.fit)
+        y, x = fit.wcs.sky_to_pixel(reference.ra_deg, reference.dec_deg)
+        pairs = match_plane(
+            np.stack([stars.y, stars.x], axis=1),
+            np.stack([y, x], axis=1),
+            config.match_radius_pix,
+        )
+        if np.array_equal(pairs.first, detection) and np.array_equal(pairs.second, catalogue):
+            break
+        detection, catalogue = pairs.first, pairs.second
+    if fit is None or len(fit.used) != len(detection):
+        raise AlgorithmError(
+            f"The match of {len(detection)} stars with the catalogue does not settle."
+        )
+    worst = max(fit.rms_y_pix, fit.rms_x_pix)
+    if not worst <= config.max_rms_pix:
+        raise AlgorithmError(
+            f"The astrometric residuals of {fit.n_used} stars are {worst:.2f} pixels rms; allowed "
+            f"are {config.max_rms_pix:g}."
+        )
+    return AstrometrySolution(fit, detection, catalogue, first.log10_odds)
+
+
+def fit_tan_sip(
+    stars: MatchedStars, *, shape: tuple[int, int], config: TanSipConfig
+) -> AstrometryFit:
+    """Fit a TAN or TAN-SIP map by weighted least squares with clipping.
+
+    The order is the lowest that a higher one does not clearly beat in leave-one-out
+    cross-validation, with enough stars for its coefficients.
+
+    Parameters
+    ----------
+    stars
+        Detections and the sky positions that they should have.
+    shape
+        Size (y, x) of the image, pixels; its centre becomes the reference pixel.
+    config
+        Highest order, error floor and clipping.
+
+    Returns
+    -------
+    fit
+        The map and its residuals.
+
+    Raises
+    ------
+    AlgorithmError
+        Fewer than four stars are left.
+    """
+    crpix = ((shape[0] - 1) / 2.0, (shape[1] - 1) / 2.0)
+    used = np.isfinite(stars.y + stars.x + stars.err_pix + stars.ra_deg + stars.dec_deg)
+    crval = _mean_position(stars, used)
+    unit = max(shape) / 2.0
+    u, v = (stars.x - crpix[1]) / unit, (stars.y - crpix[0]) / unit
+    weight = 1.0 / np.hypot(stars.err_pix, config.err_floor_pix)
+    order = 1
+    for _ in range(_MAX_CLIPS):
+        # The tangent point moves to the reference pixel, where SIP wants it.
+        for _ in range(_MAX_CENTRINGS):
+            plane = np.stack(
+                gnomonic_project(stars.ra_deg, stars.dec_deg, centre_deg=crval), axis=1
+            )
+            order = _choose_order(u[used], v[used], plane[used], weight[used], config)
+            coefficients = _solve(_design(u, v, order)[used], plane[used], weight[used])
+            crval = _shifted(crval, coefficients[0])
+            if np.hypot(*coefficients[0]) < 1e-12:
+                break
+        wcs = _to_wcs(coefficients, order, unit, (crpix, crval), shape)
+        predicted_y, predicted_x = wcs.sky_to_pixel(stars.ra_deg, stars.dec_deg)
+        residual = np.stack([stars.y - predicted_y, stars.x - predicted_x], axis=1)
+        kept = _clip(residual, weight, used, config.clip_sigma)
+        if np.array_equal(kept, used):
+            break
+        used = kept
+    freedom = max(int(used.sum()) - _n_terms(order), 1)
+    rms = np.sqrt(np.sum(residual[used] ** 2, axis=0) / freedom)
+    return AstrometryFit(
+        wcs, order, residual[:, 0], residual[:, 1], used, float(rms[0]), float(rms[1])
+    )
+
+
+def fit_to_map(
+    sky_deg: tuple[FloatArray, FloatArray],
+    *,
+    y: FloatArray,
+    x: FloatArray,
+    order: int,
+    shape: tuple[int, int],
+) -> SkyWcs:
+    """Fit a map of a given order to exact positions, such as those of a grid.
+
+    Parameters
+    ----------
+    sky_deg
+        Right ascension and declination of each point, degrees.
+    y, x
+        Absolute pixel position of each point.
+    order
+        Degree of the polynomial.
+    shape
+        Size (y, x) of the image, pixels.
+
+    Returns
+    -------
+    wcs
+        The map.
+    """
+    stars = MatchedStars(y, x, np.ones_like(y), sky_deg[0], sky_deg[1])
+    config = TanSipConfig(
+        max_order=order, min_stars_per_term=0.0, min_gain=-np.inf, clip_sigma=np.inf
+    )
+    return fit_tan_sip(stars, shape=shape, config=config).wcs
+
+
+def _mean_position(stars: MatchedStars, used: BoolArray) -> tuple[float, float]:
+    if used.sum() < _n_terms(1) + 1:
+        raise AlgorithmError(
+            f"{int(used.sum())} stars are matched with the reference catalogue; at least "
+            f"{_n_terms(1) + 1} are needed for an astrometric fit."
+        )
+    start = (float(stars.ra_deg[used][0]), float(stars.dec_deg[used][0]))
+    xi, eta = gnomonic_project(stars.ra_deg[used], stars.dec_deg[used], centre_deg=start)
+    return _shifted(start, np.array([xi.mean(), eta.mean()]))
+
+
+def _shifted(centre_deg: tuple[float, float], plane_deg: FloatArray) -> tuple[float, float]:
+    ra, dec = gnomonic_deproject(plane_deg[0], plane_deg[1], centre_deg=centre_deg)
+    return float(ra), float(dec)
+
+
+def _n_terms(order: int) -> int:
+    return (order + 1) * (order + 2) // 2
+
+
+def _powers(order: int) -> list[tuple[int, int]]:
+    return [(degree - q, q) for degree in range(order + 1) for q in range(degree + 1)]
+
+
+def _design(u: FloatArray, v: FloatArray, order: int) -> FloatArray:
+    return np.stack([u**p * v**q for p, q in _powers(order)], axis=1)
+
+
+def _solve(design: FloatArray, values: FloatArray, weight: FloatArray) -> FloatArray:
+    solution = np.linalg.lstsq(design * weight[:, None], values * weight[:, None], rcond=None)[0]
+    return np.asarray(solution, dtype=np.float64)
+
+
+def _choose_order(
+    u: FloatArray, v: FloatArray, plane: FloatArray, weight: FloatArray, config: TanSipConfig
+) -> int:
+    if len(u) < _n_terms(1) + 1:
+        raise AlgorithmError(
+            f"{len(u)} stars are left after clipping; at least {_n_terms(1) + 1} are needed for "
+            "an astrometric fit."
+        )
+    chosen, best = 1, _cross_validated_rms(_design(u, v, 1), plane, weight)
+    for order in range(2, config.max_order + 1):
+        if len(u) < max(config.min_stars_per_term * _n_terms(order), _n_terms(order) + 1):
+            break
+        rms = _cross_validated_rms(_design(u, v, order), plane, weight)
+        if rms < best * (1.0 - config.min_gain):
+            chosen, best = order, rms
+    return chosen
+
+
+def _cross_validated_rms(design: FloatArray, values: FloatArray, weight: FloatArray) -> float:
+    """Return the rms of each point's miss when the fit leaves that point out (PRESS)."""
+    weighted = design * weight[:, None]
+    basis = np.linalg.qr(weighted)[0]
+    scaled = values * weight[:, None]
+    leverage = np.sum(basis**2, axis=1)
+    residual = scaled - basis @ (basis.T @ scaled)
+    left_out = residual / np.maximum(1.0 - leverage, 1e-9)[:, None]
+    return float(np.sqrt(np.mean(left_out**2)))
+
+
+def _clip(
+    residual: FloatArray, weight: FloatArray, used: BoolArray, clip_sigma: float
+) -> BoolArray:
+    """Keep the stars whose miss is usual, judged by the median of the misses."""
+    size = np.hypot(residual[:, 0], residual[:, 1]) * weight
+    # The median of the length of a vector of two unit Gaussians is sqrt(2 ln 2).
+    sigma = max(float(np.median(size[used])) / np.sqrt(2.0 * np.log(2.0)), _MIN_SCALE)
+    return np.asarray(used & (size <= clip_sigma * sigma))
+
+
+def _to_wcs(
+    coefficients: FloatArray,
+    order: int,
+    unit: float,
+    origin: tuple[tuple[float, float], tuple[float, float]],
+    shape: tuple[int, int],
+) -> SkyWcs:
+    """Split a polynomial from pixels to plane into the CD matrix and a SIP distortion."""
+    cd = coefficients[1:3].T / unit
+    (c11, c12), (c21, c22) = cd.tolist()
+    linear = SkyWcs(origin[0], origin[1], ((c11, c12), (c21, c22)))
+    if order == 1:
+        return linear
+    distortion = np.linalg.solve(cd, coefficients.T)
+    tables = np.zeros((2, order + 1, order + 1))
+    for index, (p, q) in enumerate(_powers(order)):
+        if p + q > 1:
+            tables[:, p, q] = distortion[:, index] / unit ** (p + q)
+    sip_a, sip_b = (tuple(tuple(row) for row in table) for table in tables.tolist())
+    return SkyWcs.with_distortion(linear, sip_a, sip_b, shape=shape)

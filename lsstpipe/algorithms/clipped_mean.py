@@ -1,0 +1,68 @@
+"""Mean of a stack of images with outliers left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class ClippedMean:
+    """A clipped mean of a stack.
+
+    Attributes
+    ----------
+    mean
+        Mean of the values that were kept, shape ``(ny, nx)``; NaN where none was.
+    n_used
+        Number of values kept in each pixel, shape ``(ny, nx)``.
+    """
+
+    mean: npt.NDArray[np.float64]
+    n_used: npt.NDArray[np.int64]
+
+
+def clipped_mean(
+    stack: npt.NDArray[np.floating],
+    sigma: npt.NDArray[np.floating],
+    *,
+    n_sigma: float,
+    n_iterations: int = 3,
+) -> ClippedMean:
+    """Average a stack without the values that lie far from their pixel's median.
+
+    The distance is measured in the known noise of each value, not in the scatter of the few values
+    of a pixel, which an outlier inflates.
+
+    Parameters
+    ----------
+    stack
+        Values, shape ``(n, ny, nx)``; NaN marks what is not to be used.
+    sigma
+        Standard deviation of each value, broadcastable to the shape of ``stack``.
+    n_sigma
+        Distance in standard deviations from which a value is an outlier.
+    n_iterations
+        Rounds; the first measures from the median, the others from the mean of what is left.
+    """
+    good = np.isfinite(stack)
+    with np.errstate(invalid="ignore"):
+        center = _median(stack)
+        for _ in range(n_iterations):
+            good = np.isfinite(stack) & (np.abs(stack - center) <= n_sigma * sigma)
+            n_used = good.sum(axis=0)
+            total = np.where(good, stack, 0.0).sum(axis=0, dtype=np.float64)
+            center = np.where(n_used > 0, total / np.maximum(n_used, 1), np.nan)
+    return ClippedMean(center, n_used)
+
+
+def _median(stack: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Median over the first axis of what is not NaN; NaN where all are."""
+    ordered = np.sort(stack, axis=0)  # NaN sorts last
+    n = np.isfinite(ordered).sum(axis=0)
+    low = np.take_along_axis(ordered, np.maximum((n - 1) // 2, 0)[None], axis=0)[0]
+    high = np.take_along_axis(ordered, np.minimum(n // 2, len(stack) - 1)[None], axis=0)[0]
+    result: npt.NDArray[np.float64] = (low.astype(np.float64) + high) / 2
+    return result

@@ -1,0 +1,94 @@
+"""Fill pixels without a valid value from their neighbours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import binary_dilation
+
+from lsstpipe.algorithms._interpolate_kernel import fill_pass
+from lsstpipe.errors import AlgorithmError
+from lsstpipe.image.mask import MaskArray, MaskPlane, has
+
+FloatImage = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+
+_RADIUS = 3
+_N_LEAST = 7
+_NUGGET = 0.02
+_N_RINGS = 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Interpolated:
+    """An image without holes.
+
+    Attributes
+    ----------
+    image
+        A copy with the holes filled, shape ``(ny, nx)``.
+    replaced
+        True where a value was replaced, shape ``(ny, nx)``; these pixels are to be marked INTRP.
+    """
+
+    image: FloatImage
+    replaced: BoolArray
+
+
+def interpolate_pixels(
+    image: FloatImage, mask: MaskArray, *, planes: MaskPlane, psf_sigma: float
+) -> Interpolated:
+    """Replace the values of masked pixels by the best guess from the good pixels around them.
+
+    Two pixels of an image that the PSF has smoothed are correlated like the PSF with itself: for a
+    Gaussian PSF ``exp(-d**2 / (4 sigma**2))``. The best linear guess of a missing pixel from the
+    good ones within 3 pixels follows from that (Rybicki & Press 1992, ApJ 398, 169), with weights
+    of sum 1 so that a constant sky stays constant. Regions too wide for it are filled from their
+    rim inwards; what is left after 16 rings takes the median of the image.
+
+    Parameters
+    ----------
+    image
+        Pixel values, shape ``(ny, nx)``.
+    mask
+        Bits of `MaskPlane`, shape ``(ny, nx)``.
+    planes
+        Planes whose pixels are replaced; pixels that are not finite always are.
+    psf_sigma
+        Standard deviation of the PSF in pixels.
+
+    Returns
+    -------
+    Interpolated
+        The filled image and what was filled.
+
+    Raises
+    ------
+    AlgorithmError
+        If there is no good pixel.
+    """
+    replaced = has(mask, planes) | ~np.isfinite(image)
+    if replaced.all():
+        raise AlgorithmError("There is no good pixel to interpolate from.")
+    if not replaced.any():
+        return Interpolated(image.copy(), replaced)
+    work = np.where(replaced, np.median(image[~replaced]), image).astype(np.float64)
+    distance = np.arange(2 * _RADIUS + 1, dtype=np.float64)
+    line = np.exp(-(distance**2) / (4.0 * psf_sigma**2))
+    known = ~replaced
+    for _ in range(_N_RINGS):
+        rim = ~known & binary_dilation(known, np.ones((3, 3)))
+        pixels = np.argwhere(rim)
+        if len(pixels) == 0:
+            break
+        done = fill_pass(
+            work, known, pixels, np.outer(line, line), (_RADIUS, _N_LEAST, _NUGGET)
+        )
+        if not done.any():
+            break
+        known[tuple(pixels[done].T)] = True
+    result = image.copy()
+    result[replaced] = work[replaced]
+    return Interpolated(result, replaced)

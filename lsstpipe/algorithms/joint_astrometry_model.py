@@ -1,0 +1,367 @@
+"""The linear equations of the joint astrometric fit.
+
+Plane coordinates are those of one tangent plane for all visits, in units of the mean pixel. A
+parameter is then a shift in pixels, of the whole plane for a visit, along the pixel axes for a
+detector.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_array, csr_array
+
+from lsstpipe.algorithms.star_elimination import StarModel
+from lsstpipe.geometry.sphere import (
+    gnomonic_deproject,
+    gnomonic_project,
+    sky_positions,
+    unit_vectors,
+)
+from lsstpipe.geometry.wcs import SkyWcs
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+_ARCSEC = 3600.0
+_HALF_STEP_PIX = 0.5
+
+
+@dataclass(frozen=True)
+class AstrometricObservations:
+    """Centroids of stars in visits; arrays over observations unless said otherwise."""
+
+    visit: IntArray
+    """Number of the visit, from 0."""
+    detector: IntArray
+    """Number of the detector, from 0."""
+    star: IntArray
+    """Number of the star, from 0."""
+    y: FloatArray
+    """Absolute pixel position."""
+    x: FloatArray
+    """Absolute pixel position."""
+    err_pix: FloatArray
+    """Error of the centroid on each axis, pixels."""
+    wcs: dict[tuple[int, int], SkyWcs]
+    """Map of each (visit, detector), solved on its own."""
+    reference_ra_deg: FloatArray
+    """Catalogue right ascension of each star, shape ``(n_stars,)``, degrees; NaN if unknown."""
+    reference_dec_deg: FloatArray
+    """Catalogue declination of each star, degrees."""
+    reference_err_arcsec: FloatArray
+    """Error of the catalogue position on each axis of each star, arcsec."""
+    shape: tuple[int, int]
+    """Size (y, x) of a detector, pixels."""
+
+    @property
+    def n_stars(self) -> int:
+        """Count of stars."""
+        return len(self.reference_ra_deg)
+
+
+@dataclass(frozen=True)
+class JointAstrometryConfig:
+    """How the joint astrometric fit is made."""
+
+    visit_order: int = 2
+    """Degree of the polynomial of each visit, at least 1."""
+    detector_order: int = 3
+    """Degree of the static distortion of each detector; terms of degree 2 and more are fitted."""
+    visit_prior_pix: float = 10.0
+    """Expected size of the visits' corrections of degree 0 and 1, pixels."""
+    visit_distortion_prior_pix: float = 0.05
+    """Expected size of the visits' corrections of higher degree, pixels."""
+    detector_prior_pix: float = 0.2
+    """Expected size of the detectors' corrections, pixels."""
+    err_floor_pix: float = 0.02
+    """Error added in quadrature to that of each centroid, pixels."""
+    reference_err_floor_arcsec: float = 0.0
+    """Error added in quadrature to those of the catalogue, arcsec."""
+    max_err_pix: float = 0.2
+    """Centroids with larger errors do not shape the fit."""
+    bright_err_pix: float = 0.03
+    """Stars with centroid errors below this count as bright."""
+    clip_sigma: float = 5.0
+    """Observations that miss by more standard deviations are left out."""
+    reserve_fraction: float = 0.2
+    """Share of stars kept out of the fit to test it."""
+    seed: int = 0
+    """Chooses the reserved stars."""
+
+
+@dataclass(frozen=True)
+class Corrections:
+    """The parameters: one polynomial a visit over the plane, one a detector over its pixels."""
+
+    observations: AstrometricObservations
+    config: JointAstrometryConfig
+    centre_deg: tuple[float, float]
+    """Tangent point of the common plane."""
+    scale_deg: float
+    """Size of a pixel."""
+    visits: IntArray
+    """Numbers of the visits, rising."""
+    detectors: IntArray
+    """Numbers of the detectors, rising."""
+    visit_centres: FloatArray
+    """Where the polynomial of each visit is centred on the plane, shape ``(n_visits, 2)``."""
+    radius: float
+    """Where the arguments of the visits' polynomials reach 1."""
+
+    @classmethod
+    def over(
+        cls, observations: AstrometricObservations, config: JointAstrometryConfig
+    ) -> Corrections:
+        """Choose the plane and the scales from the first maps.
+
+        Parameters
+        ----------
+        observations
+            Centroids and first maps.
+        config
+            Orders and priors.
+
+        Returns
+        -------
+        corrections
+            The parameters' meaning.
+        """
+        keys = sorted(observations.wcs)
+        maps = [observations.wcs[key] for key in keys]
+        poles = unit_vectors([w.crval_deg[0] for w in maps], [w.crval_deg[1] for w in maps])
+        ra, dec = sky_positions(poles.mean(axis=0))
+        centre = (float(ra), float(dec))
+        scale_deg = float(np.median([w.pixel_scale_arcsec for w in maps])) / _ARCSEC
+        height, width = observations.shape
+        corner_y = np.array([0.0, 0.0, height - 1.0, height - 1.0])
+        corner_x = np.array([0.0, width - 1.0, 0.0, width - 1.0])
+        corners = np.stack([_on_plane(w, corner_y, corner_x, centre) / scale_deg for w in maps])
+        visit_of_map = np.array([visit for visit, _ in keys])
+        visits = np.unique(visit_of_map)
+        centres = np.stack([corners[visit_of_map == v].mean(axis=(0, 1)) for v in visits])
+        offsets = corners - centres[np.searchsorted(visits, visit_of_map)][:, None, :]
+        return cls(
+            observations,
+            config,
+            centre,
+            scale_deg,
+            visits,
+            np.unique([detector for _, detector in keys]),
+            centres,
+            float(np.hypot(offsets[..., 0], offsets[..., 1]).max()),
+        )
+
+    @property
+    def detector_degrees(self) -> tuple[int, int]:
+        """Lowest and highest degree of a detector's polynomial."""
+        # The low terms of a lone detector are those of the visits; several it places.
+        return (2 if len(self.detectors) == 1 else 0, self.config.detector_order)
+
+    @property
+    def prior_weight(self) -> FloatArray:
+        """Inverse variance of each parameter."""
+        n_higher = n_monomials(2, self.config.visit_order)
+        visit_sizes = [self.config.visit_prior_pix] * n_monomials(0, 1)
+        visit_sizes += [self.config.visit_distortion_prior_pix] * n_higher
+        n_detector = 2 * len(self.detectors) * n_monomials(*self.detector_degrees)
+        return np.concatenate(
+            [
+                np.tile(np.array(visit_sizes) ** -2.0, 2 * len(self.visits)),
+                np.full(n_detector, self.config.detector_prior_pix**-2),
+            ]
+        )
+
+    def linearise(
+        self, key: tuple[int, int], *, y: FloatArray, x: FloatArray
+    ) -> tuple[FloatArray, FloatArray, csr_array]:
+        """Return first plane positions and what the parameters add to them.
+
+        Parameters
+        ----------
+        key
+            Visit and detector.
+        y, x
+            Absolute pixel positions, shape ``(n,)``.
+
+        Returns
+        -------
+        plane
+            Position by the first map, shape ``(n, 2)``, pixels.
+        jacobian
+            Its derivatives by (x, y), shape ``(n, 2, 2)``.
+        design
+            Derivatives of the plane position by the parameters, shape ``(2 n, n_parameters)``: all
+            xi, then all eta.
+        """
+        wcs, n = self.observations.wcs[key], len(y)
+        plane = _on_plane(wcs, y, x, self.centre_deg) / self.scale_deg
+        jacobian = self._jacobian(wcs, y, x)
+        visit = int(np.searchsorted(self.visits, key[0]))
+        detector = int(np.searchsorted(self.detectors, key[1]))
+        u, v = ((plane - self.visit_centres[visit]) / self.radius).T
+        by_visit = monomials(u, v, 0, self.config.visit_order)
+        height, width = self.observations.shape
+        half = max(height, width) / 2.0
+        by_detector = monomials(
+            (x - (width - 1) / 2.0) / half, (y - (height - 1) / 2.0) / half, *self.detector_degrees
+        )
+        zeros = np.zeros_like(by_visit)
+        on_xi = [by_visit, zeros, *(jacobian[:, 0, k, None] * by_detector for k in (0, 1))]
+        on_eta = [zeros, by_visit, *(jacobian[:, 1, k, None] * by_detector for k in (0, 1))]
+        block = np.concatenate([np.concatenate(on_xi, axis=1), np.concatenate(on_eta, axis=1)])
+        n_visit, n_detector = 2 * by_visit.shape[1], 2 * by_detector.shape[1]
+        first_detector = n_visit * len(self.visits)
+        columns = np.concatenate(
+            [
+                visit * n_visit + np.arange(n_visit),
+                first_detector + detector * n_detector + np.arange(n_detector),
+            ]
+        )
+        rows = np.repeat(np.arange(2 * n), len(columns))
+        shape = (2 * n, len(self.prior_weight))
+        design = coo_array((block.ravel(), (rows, np.tile(columns, 2 * n))), shape=shape)
+        return plane, jacobian, csr_array(design)
+
+    def corrected_sky(
+        self, key: tuple[int, int], parameters: FloatArray, *, y: FloatArray, x: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Map pixels to the sky with the corrections.
+
+        Parameters
+        ----------
+        key
+            Visit and detector.
+        parameters
+            The solution.
+        y, x
+            Absolute pixel positions, shape ``(n,)``.
+
+        Returns
+        -------
+        ra_deg, dec_deg
+            Sky positions, degrees.
+        """
+        plane, _, design = self.linearise(key, y=y, x=x)
+        corrected = plane + (design @ parameters).reshape(2, -1).T
+        return self.to_sky(corrected)
+
+    def to_sky(self, plane: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the sky positions of points of the common plane.
+
+        Parameters
+        ----------
+        plane
+            Shape ``(n, 2)``, pixels.
+
+        Returns
+        -------
+        ra_deg, dec_deg
+            Sky positions, degrees.
+        """
+        xi, eta = (plane * self.scale_deg).T
+        return gnomonic_deproject(xi, eta, centre_deg=self.centre_deg)
+
+    def equations(self) -> tuple[StarModel, FloatArray]:
+        """Return the equations of all observations.
+
+        Returns
+        -------
+        model
+            Rows are all xi, then all eta; so are the values of the stars.
+        jacobian
+            Of each observation, shape ``(n, 2, 2)``.
+        """
+        data, n = self.observations, len(self.observations.star)
+        plane, jacobian = np.zeros((n, 2)), np.tile(np.eye(2), (n, 1, 1))
+        rows, columns, values = [], [], []
+        usable = np.isfinite(data.y + data.x)
+        for key in sorted(data.wcs):
+            index = np.flatnonzero(usable & (data.visit == key[0]) & (data.detector == key[1]))
+            if len(index) == 0:
+                continue
+            plane[index], jacobian[index], design = self.linearise(
+                key, y=data.y[index], x=data.x[index]
+            )
+            block = design.tocoo()
+            rows.append(np.concatenate([index, index + n])[block.row])
+            columns.append(block.col)
+            values.append(block.data)
+        entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
+        known = np.isfinite(data.reference_ra_deg + data.reference_dec_deg)
+        reference = np.stack(
+            gnomonic_project(
+                np.where(known, data.reference_ra_deg, self.centre_deg[0]),
+                np.where(known, data.reference_dec_deg, self.centre_deg[1]),
+                centre_deg=self.centre_deg,
+            )
+        )
+        model = StarModel(
+            design=csr_array(entries, shape=(2 * n, len(self.prior_weight))),
+            value=plane.T.ravel(),
+            star=np.concatenate([data.star, data.star + data.n_stars]),
+            reference_value=reference.ravel() / self.scale_deg,
+            reference_weight=np.tile(self._reference_weight(known), 2),
+            prior_weight=self.prior_weight,
+        )
+        return model, jacobian
+
+    def _reference_weight(self, known: npt.NDArray[np.bool_]) -> FloatArray:
+        err_arcsec = np.hypot(
+            self.observations.reference_err_arcsec, self.config.reference_err_floor_arcsec
+        )
+        valid = known & (err_arcsec > 0)
+        err_pix = np.where(valid, err_arcsec, 1.0) / _ARCSEC / self.scale_deg
+        return np.where(valid, err_pix**-2, 0.0)
+
+    def _jacobian(self, wcs: SkyWcs, y: FloatArray, x: FloatArray) -> FloatArray:
+        h = _HALF_STEP_PIX
+        by_x = _on_plane(wcs, y, x + h, self.centre_deg) - _on_plane(wcs, y, x - h, self.centre_deg)
+        by_y = _on_plane(wcs, y + h, x, self.centre_deg) - _on_plane(wcs, y - h, x, self.centre_deg)
+        return np.stack([by_x, by_y], axis=-1) / (2.0 * h * self.scale_deg)
+
+
+def n_monomials(lowest: int, highest: int) -> int:
+    """Count the monomials of two variables between two total degrees.
+
+    Parameters
+    ----------
+    lowest, highest
+        Total degrees, both included.
+
+    Returns
+    -------
+    n
+        The count.
+    """
+    return sum(degree + 1 for degree in range(lowest, highest + 1))
+
+
+def monomials(u: FloatArray, v: FloatArray, lowest: int, highest: int) -> FloatArray:
+    """Evaluate the monomials of two variables between two total degrees.
+
+    Parameters
+    ----------
+    u, v
+        Where to evaluate, shape ``(n,)``.
+    lowest, highest
+        Total degrees, both included.
+
+    Returns
+    -------
+    basis
+        Shape ``(n, n_monomials)``.
+    """
+    columns = [
+        u ** (degree - q) * v**q for degree in range(lowest, highest + 1) for q in range(degree + 1)
+    ]
+    return np.stack(columns, axis=1) if columns else np.empty((len(u), 0))
+
+
+def _on_plane(
+    wcs: SkyWcs, y: FloatArray, x: FloatArray, centre_deg: tuple[float, float]
+) -> FloatArray:
+    ra, dec = wcs.pixel_to_sky(y=y, x=x)
+    return np.stack(gnomonic_project(ra, dec, centre_deg=centre_deg), axis=-1)

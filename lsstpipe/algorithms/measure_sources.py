@@ -1,0 +1,239 @@
+"""Measure detected sources: position, fluxes, shape, flags, each without its neighbours' light."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from lsstpipe.algorithms.aperture import measure_apertures
+from lsstpipe.algorithms.forced import ForcedSettings, PsfPositions, fit_psf
+from lsstpipe.algorithms.moments import Moments, measure_moments, psf_moments
+from lsstpipe.algorithms.planes import Planes
+from lsstpipe.image.columns import APERTURE_NAMES, APERTURE_RADII, PIXEL_FLAG_NAMES
+from lsstpipe.image.mask import MaskPlane, has
+from lsstpipe.image.psf import Psf, nearest_pixel
+
+FloatArray = npt.NDArray[np.float64]
+FloatImage = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+Columns = dict[str, npt.NDArray[np.generic]]
+
+_HALF_SIZE = 15
+"""Half side of the stamps; the largest aperture and its rim must fit."""
+_FOOTPRINT = 7
+_CENTER = 3
+
+_FLAG_PLANES = {
+    "pixelFlags_bad": (MaskPlane.BAD, _FOOTPRINT),
+    "pixelFlags_cr": (MaskPlane.CR, _FOOTPRINT),
+    "pixelFlags_edge": (MaskPlane.EDGE, _CENTER),
+    "pixelFlags_interpolated": (MaskPlane.INTRP, _FOOTPRINT),
+    "pixelFlags_interpolatedCenter": (MaskPlane.INTRP, _CENTER),
+    "pixelFlags_nodata": (MaskPlane.NO_DATA, _FOOTPRINT),
+    "pixelFlags_saturated": (MaskPlane.SAT, _FOOTPRINT),
+    "pixelFlags_saturatedCenter": (MaskPlane.SAT, _CENTER),
+    "pixelFlags_suspect": (MaskPlane.SUSPECT, _FOOTPRINT),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureSettings:
+    """How to measure.
+
+    Attributes
+    ----------
+    forced
+        How the PSF is fitted.
+    max_star_excess
+        A source wider than the PSF by more than this fraction, and significantly so, is extended.
+    """
+
+    forced: ForcedSettings = field(default_factory=ForcedSettings)
+    max_star_excess: float = 0.12
+
+
+def measure_sources(
+    planes: Planes,
+    psf: Psf,
+    *,
+    y: FloatArray,
+    x: FloatArray,
+    sky_variance: FloatImage,
+    settings: MeasureSettings | None = None,
+) -> Columns:
+    """Measure sources at their peaks.
+
+    Positions and PSF fluxes of all sources are fitted together. Apertures and moments are measured
+    on what is left when the PSFs of all others are taken off.
+
+    Parameters
+    ----------
+    planes
+        Image without background, variance and mask.
+    psf
+        PSF in absolute coordinates.
+    y, x
+        Peaks, absolute, shape ``(n,)``.
+    sky_variance
+        Variance of sky and read noise, shape ``(ny, nx)``.
+    settings
+        How to measure.
+
+    Returns
+    -------
+    dict
+        Columns that `SOURCE` and `OBJECT` have in common, in the units of the image.
+    """
+    chosen = settings or MeasureSettings()
+    fit = fit_psf(
+        planes, psf, y=y, x=x, sky_variance=sky_variance, settings=chosen.forced
+    )
+    mosaic, center_y, center_x = _isolate(planes, psf, fit)
+    apertures = measure_apertures(mosaic, y=center_y, x=center_x, radii=APERTURE_RADII)
+    columns: Columns = {
+        "x": fit.x,
+        "y": fit.y,
+        "xErr": fit.x_error,
+        "yErr": fit.y_error,
+        "centroid_flag": fit.flag,
+        "psfFlux": fit.fluxes.flux,
+        "psfFluxErr": fit.fluxes.error,
+        "psfFlux_flag": fit.fluxes.flag,
+    }
+    outside = fit.fluxes.off_image
+    for k, name in enumerate(APERTURE_NAMES):
+        columns[f"{name}Flux"] = np.where(outside, np.nan, apertures.flux[:, k])
+        columns[f"{name}FluxErr"] = np.where(outside, np.nan, apertures.error[:, k])
+        columns[f"{name}Flux_flag"] = apertures.flag[:, k] | apertures.has_masked[:, k] | outside
+    start = float(np.median([psf.sigma(y=float(a), x=float(b)) for a, b in _sample(planes)]))
+    moments = measure_moments(mosaic, y=center_y, x=center_x, psf_sigma=start, half_size=_HALF_SIZE)
+    of_psf = psf_moments(psf, y=np.nan_to_num(fit.y), x=np.nan_to_num(fit.x))
+    columns |= _shapes(moments, of_psf)
+    significance = fit.fluxes.flux / fit.fluxes.error
+    columns["extendedness"] = _extendedness(moments, of_psf, significance, chosen)
+    return columns | flag_pixels(planes, y=fit.y, x=fit.x, at_edge=fit.fluxes.edge)
+
+
+def flag_pixels(
+    planes: Planes, *, y: FloatArray, x: FloatArray, at_edge: BoolArray
+) -> dict[str, npt.NDArray[np.generic]]:
+    """Tell what the mask says of the pixels of sources.
+
+    Parameters
+    ----------
+    planes
+        Their mask.
+    y, x
+        Absolute positions, shape ``(n,)``; off the image all flags but ``edge`` and ``nodata`` are
+        clear.
+    at_edge
+        Sources that are known to be cut by the edge of the image.
+
+    Returns
+    -------
+    dict
+        Boolean columns by the names of `PIXEL_FLAG_NAMES`.
+    """
+    ny, nx = planes.mask.shape
+    row = nearest_pixel(np.nan_to_num(y, nan=-1e9)) - planes.y0
+    column = nearest_pixel(np.nan_to_num(x, nan=-1e9)) - planes.x0
+    inside = (row >= 0) & (row < ny) & (column >= 0) & (column < nx)
+    flags: Columns = {}
+    for name in PIXEL_FLAG_NAMES:
+        plane, size = _FLAG_PLANES[name]
+        near = ndimage.maximum_filter(has(planes.mask, plane), size=size, mode="constant")
+        flag = np.zeros(len(row), dtype=bool)
+        flag[inside] = near[row[inside], column[inside]]
+        flags[name] = flag
+    flags["pixelFlags_edge"] = flags["pixelFlags_edge"].astype(bool) | at_edge | ~inside
+    flags["pixelFlags_nodata"] = flags["pixelFlags_nodata"].astype(bool) | ~inside
+    return flags
+
+
+def _isolate(
+    planes: Planes, psf: Psf, fit: PsfPositions
+) -> tuple[Planes, FloatArray, FloatArray]:
+    """Lay stamps of all sources side by side, the other sources taken off each."""
+    flux = np.where(np.isfinite(fit.fluxes.flux), fit.fluxes.flux, 0.0)
+    position = np.stack([fit.y, fit.x], axis=1)
+    position = np.where(np.isfinite(position), position, -1e6)
+    models = psf.stamps(y=position[:, 0], x=position[:, 1]) * flux[:, None, None]
+    corner = nearest_pixel(position) - psf.size // 2 - (planes.y0, planes.x0)
+    residual = planes.image.astype(np.float32).copy()
+    for model, (top, left) in zip(models, corner, strict=True):
+        _add(residual, -model, int(top), int(left))
+    size = 2 * _HALF_SIZE + 1
+    n = len(flux)
+    image = np.zeros((n * size, size), dtype=np.float32)
+    variance = np.zeros_like(image)
+    mask = np.full(image.shape, np.int32(MaskPlane.NO_DATA), dtype=np.int32)
+    own = corner + psf.size // 2 - _HALF_SIZE
+    for i, (top, left) in enumerate(own.tolist()):
+        inner, outer = _overlap(residual.shape, top, left, size)
+        if inner is None or outer is None:
+            continue
+        rows = slice(outer[0].start + i * size, outer[0].stop + i * size)
+        image[rows, outer[1]] = residual[inner]
+        variance[rows, outer[1]] = planes.variance[inner]
+        mask[rows, outer[1]] = planes.mask[inner]
+        _add(image[i * size : (i + 1) * size], models[i], *(_HALF_SIZE - psf.size // 2,) * 2)
+    offset = position - nearest_pixel(position)
+    center_y = np.arange(n) * size + _HALF_SIZE + offset[:, 0]
+    return Planes(image, variance, mask), center_y, _HALF_SIZE + offset[:, 1]
+
+
+_Slices = tuple[slice, slice]
+
+
+def _overlap(
+    shape: tuple[int, ...], top: int, left: int, size: int
+) -> tuple[_Slices | None, _Slices | None]:
+    """Find where a stamp lies on an image, and that part of the stamp."""
+    y0, x0 = max(top, 0), max(left, 0)
+    y1, x1 = min(top + size, shape[0]), min(left + size, shape[1])
+    if y0 >= y1 or x0 >= x1:
+        return None, None
+    return (
+        (slice(y0, y1), slice(x0, x1)),
+        (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)),
+    )
+
+
+def _add(image: FloatImage, stamp: FloatArray, top: int, left: int) -> None:
+    """Add a stamp to an image in place, as far as it lies on it."""
+    inner, outer = _overlap(image.shape, top, left, len(stamp))
+    if inner is not None and outer is not None:
+        image[inner] += stamp[outer].astype(np.float32)
+
+
+def _sample(planes: Planes) -> list[tuple[float, float]]:
+    """Choose the centre and the corners of an image."""
+    ny, nx = planes.image.shape
+    return [
+        (planes.y0 + fy * (ny - 1), planes.x0 + fx * (nx - 1))
+        for fy, fx in ((0.5, 0.5), (0.1, 0.1), (0.1, 0.9), (0.9, 0.1), (0.9, 0.9))
+    ]
+
+
+def _shapes(of_source: Moments, of_psf: Moments) -> Columns:
+    """Name the moments as the schema does."""
+    return {
+        f"{name}{suffix}": getattr(moments, name)
+        for moments, suffix in ((of_source, ""), (of_psf, "PSF"))
+        for name in ("ixx", "iyy", "ixy")
+    }
+
+
+def _extendedness(
+    of_source: Moments, of_psf: Moments, significance: FloatArray, settings: MeasureSettings
+) -> FloatArray:
+    """Compare the size of sources with that of the PSF; NaN where it is not measured."""
+    size = np.sqrt((of_source.ixx + of_source.iyy) / 2)
+    expected = np.sqrt((of_psf.ixx + of_psf.iyy) / 2)
+    # The error of an adaptive size is about size / significance (Bernstein & Jarvis 2002, section 3).
+    allowed = settings.max_star_excess + 3.0 / np.maximum(significance, 1.0)
+    excess = size / expected - 1
+    return np.where(np.isfinite(excess), (excess > allowed).astype(np.float64), np.nan)

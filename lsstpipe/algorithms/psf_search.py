@@ -1,0 +1,105 @@
+"""Find the PSF of an image of which nothing is known: bright sources, stars among them, the fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from lsstpipe.algorithms.aperture import measure_apertures
+from lsstpipe.algorithms.centroid import measure_centroids
+from lsstpipe.algorithms.detect import DetectionSettings, detect_sources
+from lsstpipe.algorithms.forced import estimate_sky_variance
+from lsstpipe.algorithms.moments import measure_moments
+from lsstpipe.algorithms.planes import Planes
+from lsstpipe.algorithms.psf_model import PsfFit, PsfModelSettings, fit_psf_model
+from lsstpipe.algorithms.psf_stars import StarCandidates, StarSettings, select_psf_stars
+from lsstpipe.errors import AlgorithmError
+from lsstpipe.image.mask import MaskPlane
+
+_FWHM_PER_SIGMA = 2.3548
+_STAMP_SIZE = 17
+_APERTURE_PER_SIGMA = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class PsfSearchSettings:
+    """How to find a PSF.
+
+    Attributes
+    ----------
+    first_fwhm
+        Full width at half maximum, in pixels, of the Gaussian that the detection starts from.
+    n_sigma
+        Significance of the sources among which stars are looked for.
+    stars, model
+        How stars are chosen, and the PSF fitted to them.
+    """
+
+    first_fwhm: float = 3.0
+    n_sigma: float = 10.0
+    stars: StarSettings = field(default_factory=StarSettings)
+    model: PsfModelSettings = field(default_factory=PsfModelSettings)
+
+
+def find_psf(planes: Planes, settings: PsfSearchSettings) -> PsfFit:
+    """Find the stars of an image and fit its PSF to them.
+
+    Parameters
+    ----------
+    planes
+        Image without background, variance and mask.
+    settings
+        How to.
+
+    Returns
+    -------
+    PsfFit
+        The model and its residuals.
+
+    Raises
+    ------
+    AlgorithmError
+        If there are too few stars.
+    """
+    sigma = settings.first_fwhm / _FWHM_PER_SIGMA
+    detection = detect_sources(
+        planes, _gaussian(sigma), DetectionSettings(n_sigma=settings.n_sigma)
+    )
+    if len(detection.y) < settings.model.min_stars:
+        raise AlgorithmError(
+            f"A PSF needs at least {settings.model.min_stars} stars; {len(detection.y)} sources "
+            f"are brighter than {settings.n_sigma:g} sigma."
+        )
+    centroid = measure_centroids(planes, y=detection.y, x=detection.x, psf_sigma=sigma)
+    moments = measure_moments(planes, y=centroid.y, x=centroid.x, psf_sigma=sigma)
+    aperture = measure_apertures(
+        planes, y=centroid.y, x=centroid.x, radii=(_APERTURE_PER_SIGMA * sigma,)
+    )
+    candidates = StarCandidates(
+        y=centroid.y,
+        x=centroid.x,
+        flux=aperture.flux[:, 0],
+        flux_error=aperture.error[:, 0],
+        sigma=np.sqrt((moments.iyy + moments.ixx) / 2),
+    )
+    chosen = select_psf_stars(planes, candidates, settings.stars)
+    detected = planes.mask | np.where(detection.detected, np.int32(MaskPlane.DETECTED), np.int32(0))
+    sky = Planes(planes.image, planes.variance, detected, planes.y0, planes.x0)
+    return fit_psf_model(
+        planes,
+        y=centroid.y[chosen.index],
+        x=centroid.x[chosen.index],
+        is_reserved=chosen.is_reserved,
+        sky_variance=estimate_sky_variance(sky),
+        settings=settings.model,
+    )
+
+
+def _gaussian(sigma: float) -> npt.NDArray[np.float64]:
+    """Draw a round Gaussian of sum 1."""
+    offset = np.arange(_STAMP_SIZE) - _STAMP_SIZE // 2
+    line = np.exp(-(offset**2) / (2 * sigma**2))
+    stamp: npt.NDArray[np.float64] = np.outer(line, line) / line.sum() ** 2
+    return stamp

@@ -1,0 +1,173 @@
+"""Photometric repeatability: how well constant stars repeat, and what noise does not explain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+FloatArray = npt.NDArray[np.float64]
+
+MMAG_PER_RELATIVE = 2500.0 / np.log(10.0)
+"""Millimagnitudes per relative change of flux, for small changes."""
+
+_N_BOOTSTRAP = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Repeatability:
+    """Scatter of each star over the visits.
+
+    Attributes
+    ----------
+    flux
+        Median flux, shape ``(n_star,)``.
+    rms_mmag
+        Standard deviation of the magnitudes, mmag, shape ``(n_star,)``.
+    expected_mmag
+        What the flux errors predict, mmag, shape ``(n_star,)``.
+    n
+        Number of visits, shape ``(n_star,)``.
+    """
+
+    flux: FloatArray
+    rms_mmag: FloatArray
+    expected_mmag: FloatArray
+    n: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value with its standard error and the size of the sample behind it."""
+
+    value: float
+    error: float
+    n: int
+
+
+def measure_repeatability(
+    flux: FloatArray, flux_err: FloatArray, good: npt.NDArray[np.bool_]
+) -> Repeatability:
+    """Measure the scatter of each star over its visits.
+
+    Parameters
+    ----------
+    flux, flux_err
+        Fluxes and standard errors, shape ``(n_star, n_visit)``.
+    good
+        Which of them count, same shape.
+
+    Returns
+    -------
+    repeatability
+        One entry a star; NaN where fewer than two fluxes count or the median is not positive.
+    """
+    n = np.sum(good, axis=1)
+    usable = n >= 2
+    median, rms, expected = (np.full(len(flux), np.nan) for _ in range(3))
+    values = np.where(good, flux, np.nan)
+    median[usable] = np.nanmedian(values[usable], axis=1)
+    usable &= median > 0
+    relative = values[usable] / median[usable, None]
+    rms[usable] = MMAG_PER_RELATIVE * np.nanstd(relative, axis=1, ddof=1)
+    errors = np.where(good, flux_err, np.nan)[usable] / median[usable, None]
+    expected[usable] = MMAG_PER_RELATIVE * np.sqrt(np.nanmean(errors**2, axis=1))
+    return Repeatability(median, rms, expected, n.astype(np.int64))
+
+
+def systematic_floor(
+    rms_mmag: FloatArray,
+    expected_mmag: FloatArray,
+    n: npt.NDArray[np.int64],
+    rng: np.random.Generator,
+) -> Estimate:
+    """Estimate the scatter of bright stars that their errors do not explain.
+
+    The median over the stars of variance minus expected variance, each sample variance first freed
+    from the skewness of its chi-square distribution; a few variable stars do not move it.
+
+    Parameters
+    ----------
+    rms_mmag, expected_mmag, n
+        Scatter, expected scatter and number of visits of each bright star, shape ``(n_star,)``.
+    rng
+        For the bootstrap over the stars.
+
+    Returns
+    -------
+    floor
+        In mmag; 0 where the noise explains all. NaN where there is no star.
+    """
+    use = np.isfinite(rms_mmag) & np.isfinite(expected_mmag) & (n >= 2)
+    if not use.any():
+        return Estimate(float("nan"), float("nan"), 0)
+    dof = n[use] - 1.0
+    excess = rms_mmag[use] ** 2 * dof / stats.chi2.median(dof) - expected_mmag[use] ** 2
+    floor = float(np.sqrt(max(0.0, float(np.median(excess)))))
+    draws = rng.integers(0, len(excess), (_N_BOOTSTRAP, len(excess)))
+    resampled = np.sqrt(np.clip(np.median(excess[draws], axis=1), 0.0, None))
+    return Estimate(floor, float(np.std(resampled)), len(excess))
+
+
+def bootstrap_median(values: FloatArray, rng: np.random.Generator) -> Estimate:
+    """Take the median of a sample with its standard error.
+
+    Parameters
+    ----------
+    values
+        The sample, shape ``(n,)``; values that are not finite are left out.
+    rng
+        For the bootstrap.
+    """
+    sample = values[np.isfinite(values)]
+    if not len(sample):
+        return Estimate(float("nan"), float("nan"), 0)
+    draws = rng.integers(0, len(sample), (_N_BOOTSTRAP, len(sample)))
+    error = float(np.std(np.median(sample[draws], axis=1)))
+    return Estimate(float(np.median(sample)), error, len(sample))
+
+
+def pull_width(
+    flux: FloatArray,
+    flux_err: FloatArray,
+    good: npt.NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> Estimate:
+    """Measure the width of the distribution of (flux - mean) / error of constant stars.
+
+    Parameters
+    ----------
+    flux, flux_err
+        Fluxes and standard errors, shape ``(n_star, n_visit)``.
+    good
+        Which of them count, same shape.
+    rng
+        For the bootstrap over the stars.
+
+    Returns
+    -------
+    width
+        Half the distance of the 16th and 84th percentiles, each pull freed from its share in its
+        own mean; 1 where the errors hold. Its ``n`` counts fluxes.
+    """
+    stars = np.sum(good, axis=1) >= 3
+    if not stars.any():
+        return Estimate(float("nan"), float("nan"), 0)
+    weight = np.where(good[stars], 1.0 / np.where(good, flux_err, 1.0)[stars] ** 2, 0.0)
+    values = np.where(good, flux, 0.0)[stars]
+    total = weight.sum(axis=1, keepdims=True)
+    mean = (weight * values).sum(axis=1, keepdims=True) / total
+    with np.errstate(divide="ignore", invalid="ignore"):
+        pull = (values - mean) / np.sqrt(1.0 / weight - 1.0 / total)
+    pull[~good[stars]] = np.nan
+    draws = rng.integers(0, len(pull), (_N_BOOTSTRAP // 4, len(pull)))
+    widths = [_half_width(pull[draw]) for draw in draws]
+    return Estimate(_half_width(pull), float(np.std(widths)), int(np.isfinite(pull).sum()))
+
+
+def _half_width(values: FloatArray) -> float:
+    """Take half the distance of the 16th and 84th percentiles."""
+    low, high = np.nanpercentile(values, [15.865525, 84.134475])
+    return float(0.5 * (high - low))

@@ -1,0 +1,314 @@
+"""Get, put and find datasets: the registry, the datastore and the formats behind one door.
+
+Layout of a repository::
+
+    registry.sqlite3                    the registry
+    <run>/<dataset type>/<...>          datasets
+    plan/  manifests/  logs/            of the workflow
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from lsstpipe import io
+from lsstpipe.data_model import DataId, DataIdValue, DatasetRef, DatasetType, make_ref
+from lsstpipe.datasets import find_dataset_type
+from lsstpipe.datastore import Datastore, Stored
+from lsstpipe.errors import RepositoryError
+from lsstpipe.registry.records import DatasetRecord
+from lsstpipe.registry.registry import Registry
+
+REGISTRY_FILE = "registry.sqlite3"
+
+
+def registry_url(root: str | Path) -> str:
+    """Give the URL of the registry of a local repository.
+
+    Parameters
+    ----------
+    root
+        Folder of the repository.
+    """
+    return f"sqlite:///{Path(root).absolute() / REGISTRY_FILE}"
+
+
+class ProductStore:
+    """Datasets as values, by reference or record, without a registry: what a job reads and writes.
+
+    Parameters
+    ----------
+    root
+        Root of the datastore.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.datastore = Datastore(root)
+
+    def write(
+        self, ref: DatasetRef, value: object, quantum_id: uuid.UUID | None = None
+    ) -> DatasetRecord:
+        """Write a dataset, instead of the one that is there, if any.
+
+        Parameters
+        ----------
+        ref
+            What it is.
+        value
+            Of the type that its storage class asks for.
+        quantum_id
+            The quantum that made it.
+        """
+        stored = self.datastore.write(ref.path, io.write(value, ref.dataset_type.storage))
+        return DatasetRecord(
+            id=ref.id,
+            dataset_type=ref.dataset_type.name,
+            data_id=ref.data_id,
+            run=ref.run,
+            path=stored.path,
+            size=stored.size,
+            checksum=stored.checksum,
+            quantum_id=quantum_id,
+        )
+
+    def read(self, dataset: DatasetRef | DatasetRecord) -> object:
+        """Read a dataset; the bytes of a record must have its checksum.
+
+        Parameters
+        ----------
+        dataset
+            What it is.
+
+        Raises
+        ------
+        InputFileError
+            If its file is absent, damaged or changed.
+        """
+        kind = _type_of(dataset)
+        if kind.storage == "raw":
+            return self._read_raw(dataset)
+        checksum = dataset.checksum if isinstance(dataset, DatasetRecord) else ""
+        content = self.datastore.read(dataset.path, checksum)
+        return io.read(content, kind.storage, self.datastore.resolve(dataset.path))
+
+    def exists(self, dataset: DatasetRef | DatasetRecord) -> bool:
+        """Tell whether its file is there.
+
+        Parameters
+        ----------
+        dataset
+            What it is.
+        """
+        return self.datastore.exists(dataset.path)
+
+    def verify(self, record: DatasetRecord) -> bool:
+        """Tell whether its file is there with the right size and checksum.
+
+        Parameters
+        ----------
+        record
+            What it should be.
+        """
+        return self.datastore.verify(Stored(record.path, record.size, record.checksum))
+
+    def remove(self, dataset: DatasetRef | DatasetRecord) -> None:
+        """Remove its file; nothing happens if it is not there.
+
+        Parameters
+        ----------
+        dataset
+            What it is.
+        """
+        self.datastore.remove(dataset.path)
+
+    def _read_raw(self, dataset: DatasetRef | DatasetRecord) -> object:
+        # The cameras bring astropy, which few commands need.
+        from lsstpipe.instruments.raw import get_camera, read_raw
+
+        path = self.datastore.local_path(dataset.path)
+        if path is None:
+            raise RepositoryError(f"{dataset.path} is not on a local disk, where raws are read.")
+        return read_raw(path, get_camera(str(dataset.data_id["instrument"])))
+
+
+class Butler:
+    """The datasets of a repository, by type and data ID.
+
+    Parameters
+    ----------
+    root
+        Folder of the repository.
+    collections
+        Collections that `get` and `find` search, in this order; the run where none are given.
+    run
+        Run that `put` writes to.
+
+    Raises
+    ------
+    RepositoryError
+        If there is no repository, or a newer one than this code knows.
+    """
+
+    def __init__(
+        self, root: str | Path, collections: Sequence[str] = (), run: str | None = None
+    ) -> None:
+        self.root = Path(root)
+        self.run = run
+        self.collections = tuple(collections) or ((run,) if run else ())
+        self.registry = Registry.open(registry_url(root))
+        self.store = ProductStore(root)
+
+    @classmethod
+    def create(cls, root: str | Path, *, exist_ok: bool = False) -> None:
+        """Make a repository.
+
+        Parameters
+        ----------
+        root
+            Its folder.
+        exist_ok
+            Whether one that is there is left as it is.
+
+        Raises
+        ------
+        RepositoryError
+            If there is one, or the folder cannot be written.
+        """
+        Registry.create(registry_url(root), exist_ok=exist_ok).close()
+
+    def close(self) -> None:
+        """Close the registry."""
+        self.registry.close()
+
+    def __enter__(self) -> Butler:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def put(
+        self,
+        value: object,
+        kind: DatasetType | str,
+        data_id: Mapping[str, DataIdValue] | None = None,
+        **more: DataIdValue,
+    ) -> DatasetRecord:
+        """Write a dataset into the run: the file first, then the registry.
+
+        Doing it again writes the same dataset again.
+
+        Parameters
+        ----------
+        value
+            Of the type that its storage class asks for.
+        kind
+            Its type.
+        data_id, more
+            At least the dimensions of the type.
+
+        Raises
+        ------
+        RepositoryError
+            If the butler has no run or the repository cannot be written.
+        ConflictError
+            If the run is frozen.
+        """
+        if self.run is None:
+            raise RepositoryError("This butler only reads: it was opened without a run.")
+        record = self.store.write(
+            make_ref(_as_type(kind), DataId(data_id, **more), self.run), value
+        )
+        self.registry.load([record])
+        return record
+
+    def find(
+        self,
+        kind: DatasetType | str,
+        data_id: Mapping[str, DataIdValue] | None = None,
+        **more: DataIdValue,
+    ) -> DatasetRecord | None:
+        """Find the first dataset of a type and data ID in the collections.
+
+        Parameters
+        ----------
+        kind
+            Its type.
+        data_id, more
+            At least the dimensions of the type.
+        """
+        return self.registry.find(kind, DataId(data_id, **more), self.collections)
+
+    def get(
+        self,
+        kind: DatasetType | str,
+        data_id: Mapping[str, DataIdValue] | None = None,
+        **more: DataIdValue,
+    ) -> object:
+        """Read a dataset.
+
+        Parameters
+        ----------
+        kind
+            Its type.
+        data_id, more
+            At least the dimensions of the type.
+
+        Raises
+        ------
+        RepositoryError
+            If there is none in the collections.
+        """
+        where = DataId(data_id, **more)
+        record = self.registry.find(kind, where, self.collections)
+        if record is None:
+            raise RepositoryError(
+                f"There is no {_as_type(kind).name} of {dict(where)} in "
+                f"{', '.join(self.collections) or 'no collection'}."
+            )
+        return self.store.read(record)
+
+    def exists(
+        self,
+        kind: DatasetType | str,
+        data_id: Mapping[str, DataIdValue] | None = None,
+        **more: DataIdValue,
+    ) -> bool:
+        """Tell whether a dataset is in the collections and its file is there.
+
+        Parameters
+        ----------
+        kind
+            Its type.
+        data_id, more
+            At least the dimensions of the type.
+        """
+        record = self.find(kind, data_id, **more)
+        return record is not None and self.store.exists(record)
+
+    def query(self, kind: DatasetType | str | None = None, where: str = "") -> list[DatasetRecord]:
+        """Find the datasets of the collections, or of every run where there are none.
+
+        Parameters
+        ----------
+        kind
+            Their type; None for all.
+        where
+            Such as ``band = 'r' AND visit IN (1..20)``.
+        """
+        return self.registry.query_datasets(kind, where, self.collections or None)
+
+
+def _as_type(kind: DatasetType | str) -> DatasetType:
+    return find_dataset_type(kind) if isinstance(kind, str) else kind
+
+
+def _type_of(dataset: DatasetRef | DatasetRecord) -> DatasetType:
+    return _as_type(dataset.dataset_type)

@@ -1,0 +1,108 @@
+"""``lsstpipe``: one command a module, loaded when it is called.
+
+Exit codes: 0 done; 1 the request cannot be met as given; 2 a bug; 75 the machine failed, try again.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from types import TracebackType
+from typing import NoReturn
+
+import click
+
+from lsstpipe import __version__
+from lsstpipe.errors import LsstpipeError
+
+COMMANDS = {
+    "init": "Make an empty repository.",
+    "ingest": "Register the raw frames of a campaign.",
+    "plan": "Work out what runs: quanta, datasets, chunks.",
+    "run": "Run a stage, or one chunk of it.",
+    "collect": "Load what jobs did into the registry.",
+    "status": "Tell what is done, stale, failed, flagged or not run.",
+    "query": "Find datasets, and where they come from.",
+    "get": "Copy a dataset out of the repository.",
+    "report": "Show the report of a campaign.",
+    "sweep": "Remove what killed processes left.",
+    "config": "Show, check and document settings.",
+}
+"""Every command with its line of help; module ``lsstpipe.cli.<name>`` has it as ``command``."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called, so that help is quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """List the commands, in the order in which a campaign uses them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"lsstpipe.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="lsstpipe")
+@click.option("--log-json", is_flag=True, help="Write the log as one JSON object a line.")
+@click.option("--quiet", "-q", is_flag=True, help="Log warnings and errors only.")
+def cli(log_json: bool, quiet: bool) -> None:
+    """Make a data release: from raw frames to catalogues, light curves and a report.
+
+    \b
+    Example:
+      snakemake --cores 2 --configfile config/campaigns/demo.yaml
+      lsstpipe status config/campaigns/demo.yaml
+    """
+    import logging
+
+    from lsstpipe.logs import configure
+
+    configure(level=logging.WARNING if quiet else logging.INFO, as_json=log_json)
+
+
+def main() -> None:
+    """Run the command line; end in one sentence and an exit code where it fails."""
+    sys.excepthook = _report_bug
+    try:
+        status = cli.main(prog_name="lsstpipe", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(1)
+    except click.Abort:
+        sys.exit(130)
+    except LsstpipeError as error:
+        click.echo(f"lsstpipe: {error}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output has gone; nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _report_bug(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> NoReturn:
+    """Show what no part of lsstpipe expected, and end with the exit code of a bug."""
+    traceback.print_exception(kind, error, trace)
+    click.echo(
+        f"lsstpipe: {kind.__name__}: {error}\nThis is a bug of lsstpipe {__version__}; please report "
+        "it with the lines above and the command that you gave.",
+        err=True,
+    )
+    sys.exit(2)

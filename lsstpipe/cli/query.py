@@ -1,0 +1,169 @@
+"""``lsstpipe query``: what there is, and where it came from."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.tree import Tree
+
+from lsstpipe.butler import Butler
+from lsstpipe.data_model import DIMENSIONS
+from lsstpipe.errors import UserError
+from lsstpipe.registry.provenance import Provenance
+from lsstpipe.registry.records import DatasetRecord, QuantumRecord
+
+
+@click.command("query")
+@click.argument("dataset_type", required=False)
+@click.option(
+    "--repo",
+    type=click.Path(path_type=Path),
+    envvar="LSSTPIPE_REPO",
+    default=".",
+    help="Folder of the repository.  [default: $LSSTPIPE_REPO, else this folder]",
+)
+@click.option("--where", default="", help="Condition, such as: band = 'r' AND visit IN (1..20)")
+@click.option(
+    "--collection", "collections", multiple=True, help="Search these only; the first wins."
+)
+@click.option("--provenance", "dataset_id", help="Id of a dataset: show all that led to it.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    dataset_type: str | None,
+    repo: Path,
+    where: str,
+    collections: tuple[str, ...],
+    dataset_id: str | None,
+    as_json: bool,
+) -> None:
+    """List datasets, or show where one came from.
+
+    DATASET_TYPE is a name such as visit_image; without it all types are listed.
+
+    \b
+    Example:
+      lsstpipe query visit_image --repo runs/demo --where "visit IN (1..20)"
+      lsstpipe query --repo runs/demo --provenance 6c7c2b0e-6a3b-5d0b-9f4e-2d1b8f0c5a11
+    """
+    with Butler(repo, collections) as butler:
+        if dataset_id is not None:
+            graph = butler.registry.provenance(_parse_id(dataset_id))
+            content: Any = _graph_as_json(graph)
+            picture: Table | Tree = _draw_graph(graph)
+        else:
+            records = butler.query(dataset_type, where)
+            content = [_dataset_as_json(record) for record in records]
+            picture = _draw_datasets(records)
+    if as_json:
+        click.echo(json.dumps(content, indent=1))
+    else:
+        Console().print(picture)
+
+
+def _parse_id(text: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        raise UserError(
+            f"'{text}' is not an id; ids are 32 hexadecimal digits, as `lsstpipe query TYPE` lists."
+        ) from None
+
+
+def _draw_datasets(records: list[DatasetRecord]) -> Table:
+    names = [name for name in DIMENSIONS if any(name in record.data_id for record in records)]
+    table = Table(title=f"{len(records)} datasets", title_justify="left")
+    for name in ("type", *names, "run", "bytes", "id"):
+        # An id is there to be copied: it is never cut short.
+        table.add_column(name, justify="right" if name == "bytes" else "left", no_wrap=True)
+    for record in records:
+        values = [str(record.data_id.get(name, "")) for name in names]
+        table.add_row(
+            record.dataset_type, *values, record.run, f"{record.size:,}", str(record.id)
+        )
+    return table
+
+
+def _draw_graph(graph: Provenance) -> Tree:
+    tree = Tree(_describe(graph, graph.root))
+    drawn: set[uuid.UUID] = set()
+    # Not recursive: a chain of quanta may be longer than Python's stack.
+    stack = [(tree, graph.root)]
+    while stack:
+        branch, item = stack.pop()
+        producer = graph.producers.get(item)
+        if producer is None:
+            continue
+        quantum = graph.quanta[producer]
+        if producer in drawn:
+            branch.add(f"[dim]{quantum.task} of {quantum.data_id}: drawn elsewhere[/dim]")
+            continue
+        drawn.add(producer)
+        below = branch.add(_describe_quantum(graph, quantum))
+        children = [(below.add(_describe(graph, key)), key) for key in quantum.inputs]
+        stack += reversed(children)
+    return tree
+
+
+def _describe(graph: Provenance, item: uuid.UUID) -> str:
+    record = graph.datasets.get(item)
+    if record is None:
+        return f"[dim]handed over in memory, {item}[/dim]"
+    return f"[bold]{record.dataset_type}[/bold] {record.data_id} [dim]{record.path}[/dim]"
+
+
+def _describe_quantum(graph: Provenance, quantum: QuantumRecord) -> str:
+    known = "" if quantum.config_digest in graph.documents else " (text not kept)"
+    return (
+        f"[cyan]{quantum.stage} {quantum.task}[/cyan] {quantum.status}, attempt {quantum.attempt}, "
+        f"{quantum.wall_s:.2f} s, lsstpipe {quantum.code_version}, "
+        f"config {quantum.config_digest[:12]}{known}, environment {quantum.environment[:12]}"
+    )
+
+
+def _dataset_as_json(record: DatasetRecord) -> dict[str, Any]:
+    return {
+        "id": str(record.id),
+        "type": record.dataset_type,
+        "data_id": dict(record.data_id),
+        "run": record.run,
+        "path": record.path,
+        "size": record.size,
+        "checksum": record.checksum,
+        "quantum": None if record.quantum_id is None else str(record.quantum_id),
+    }
+
+
+def _graph_as_json(graph: Provenance) -> dict[str, Any]:
+    return {
+        "id": str(graph.root),
+        "datasets": [_dataset_as_json(record) for record in graph.datasets.values()],
+        "origins": [str(record.id) for record in graph.origins()],
+        "quanta": [
+            {
+                "id": str(quantum.id),
+                "stage": quantum.stage,
+                "task": quantum.task,
+                "data_id": dict(quantum.data_id),
+                "status": quantum.status,
+                "attempt": quantum.attempt,
+                "started_mjd": quantum.started_mjd,
+                "host": quantum.host,
+                "config": quantum.config_digest,
+                "code_version": quantum.code_version,
+                "environment": quantum.environment,
+                "inputs": [str(item) for item in quantum.inputs],
+                "outputs": [str(item) for item in quantum.outputs],
+            }
+            for quantum in graph.quanta.values()
+        ],
+        "documents": {
+            digest: {"kind": document.kind, "text": document.text}
+            for digest, document in graph.documents.items()
+        },
+    }

@@ -1,0 +1,243 @@
+"""The settings of a campaign: what every campaign has, and a section a stage.
+
+The sections are built from THE table of stages: a stage's section holds the stage's policy and one part
+a task, which is the task's own ``Config``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
+
+from lsstpipe.datasets import DATASET_TYPES
+from lsstpipe.stages import STAGES, Stage
+from lsstpipe.tasks.base import TaskConfig
+
+Degrees = Annotated[float, Field(allow_inf_nan=False)]
+RightAscension = Annotated[float, Field(ge=0, lt=360, allow_inf_nan=False)]
+Declination = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Stages = Mapping[str, Stage]
+
+
+class _Section(BaseModel):
+    """Base of the settings: immutable, and a name that is not a setting is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class ReferenceCatalog(_Section):
+    """Stars of known position and brightness."""
+
+    path: str
+    """CSV file, relative to the working directory; its first line is the format, after a '#'."""
+    format: Literal["ra_deg,dec_deg,mag_VT"] = "ra_deg,dec_deg,mag_VT"
+    """Columns of the file: right ascension and declination (ICRS, degrees), magnitude."""
+    zero_point_mag: Degrees = 31.4
+    """Magnitude of 1 nJy in the system of the catalogue; 31.4 takes its magnitudes for AB."""
+    position_error_arcsec: Annotated[float, Field(gt=0)] = 0.1
+    """Standard error of a star's position in each axis."""
+    magnitude_error: Annotated[float, Field(gt=0)] = 0.05
+    """Standard error of a star's magnitude."""
+
+
+class Pointing(_Section):
+    """Where the telescope looked, for cameras whose headers do not say."""
+
+    ra_deg: RightAscension
+    """Right ascension of the centre of the field (ICRS)."""
+    dec_deg: Declination
+    """Declination of the centre of the field (ICRS)."""
+    radius_arcmin: Annotated[float, Field(gt=0, le=600)] = 10.0
+    """How far the true centre may be from there."""
+
+
+class Tract(_Section):
+    """One tangent plane and the patches on it."""
+
+    ra_deg: RightAscension
+    """Right ascension of the centre of the tract (ICRS)."""
+    dec_deg: Declination
+    """Declination of the centre of the tract (ICRS)."""
+    n_patches_y: Annotated[int, Field(ge=1)] = 1
+    """Rows of patches."""
+    n_patches_x: Annotated[int, Field(ge=1)] = 1
+    """Columns of patches."""
+
+
+class Skymap(_Section):
+    """How the sky is divided into tracts and patches."""
+
+    name: Name
+    """Value of the dimension skymap."""
+    pixel_scale_arcsec: Annotated[float, Field(gt=0)]
+    """Pixel scale of coadds at the centre of a tract."""
+    patch_inner_y: Annotated[int, Field(ge=16)]
+    """Rows of the inner box of a patch, in pixels; inner boxes tile the tract."""
+    patch_inner_x: Annotated[int, Field(ge=16)]
+    """Columns of the inner box of a patch, in pixels."""
+    border_pix: Annotated[int, Field(ge=0)] = 50
+    """How far a patch reaches over its inner box on each side, in pixels."""
+    tracts: Annotated[tuple[Tract, ...], Field(min_length=1)]
+    """The tracts; their numbers count from 0."""
+
+
+class Target(_Section):
+    """The star whose light curve the report shows."""
+
+    name: str
+    """What people call it."""
+    ra_deg: RightAscension
+    """Right ascension (ICRS)."""
+    dec_deg: Declination
+    """Declination (ICRS)."""
+
+
+class StageConfig(_Section):
+    """Settings of a stage: its policy, and a part for each of its tasks."""
+
+    max_flagged: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Share of a task's quanta that may be flagged before the campaign stops."""
+
+
+class Campaign(_Section):
+    """A campaign: which raws, and how to process them."""
+
+    name: Name
+    """Name of the campaign."""
+    instrument: str
+    """Camera that took the raws."""
+    raws: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Raw frames: file names with wildcards, relative to the working directory."""
+    repo: str
+    """Folder of the repository that everything is written into, made if absent."""
+    run: Name = "main"
+    """Name of the run that the products belong to."""
+    reference_catalog: ReferenceCatalog
+    pointing: Pointing | None = None
+    skymap: Skymap
+    target: Target | None = None
+    visits_per_chunk: Annotated[int, Field(ge=1)] = 1
+    """How many visits one job runs in stages that run visit by visit."""
+    retain: tuple[str, ...] = ()
+    """Dataset types to keep besides those that their stage keeps anyway."""
+    skip: Mapping[str, str] = Field(default_factory=dict)
+    """Stages to leave out, each with the reason."""
+
+    @field_validator("retain")
+    @classmethod
+    def _check_retained(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = sorted(set(names) - set(DATASET_TYPES))
+        if unknown:
+            raise ValueError(
+                f"names the dataset type '{unknown[0]}'; there are {', '.join(DATASET_TYPES)}"
+            )
+        return names
+
+    @field_validator("skip")
+    @classmethod
+    def _check_skipped(cls, reasons: Mapping[str, str]) -> Mapping[str, str]:
+        unknown = sorted(set(reasons) - set(cls.model_fields))
+        if unknown:
+            raise ValueError(f"names the stage '{unknown[0]}', which there is not")
+        return reasons
+
+    def stage(self, stage: str) -> StageConfig:
+        """Return the section of a stage."""
+        return cast(StageConfig, getattr(self, stage))
+
+    def task(self, stage: str, task: str) -> TaskConfig:
+        """Return the settings of a task of a stage, with what the campaign says filled in.
+
+        A task may have settings of the names ``target_name``, ``target_ra_deg``,
+        ``target_dec_deg`` and ``pointing_radius_arcmin``: where its section does not set them,
+        they are those of the campaign.
+        """
+        config = cast(TaskConfig, getattr(self.stage(stage), task))
+        shared: dict[str, object] = {}
+        if self.target is not None:
+            shared |= {
+                "target_name": self.target.name,
+                "target_ra_deg": self.target.ra_deg,
+                "target_dec_deg": self.target.dec_deg,
+            }
+        if self.pointing is not None:
+            shared["pointing_radius_arcmin"] = self.pointing.radius_arcmin
+        known = set(type(config).model_fields) - config.model_fields_set
+        update = {name: value for name, value in shared.items() if name in known}
+        return config.model_copy(update=update) if update else config
+
+    def plain(self) -> dict[str, Any]:
+        """Return all settings, defaults included, as JSON values."""
+        return self.model_dump(mode="json")
+
+
+@lru_cache
+def _campaign_model(names: tuple[str, ...], stages: _ById) -> type[Campaign]:
+    sections: dict[str, Any] = {}
+    for name in names:
+        stage = stages.value[name]
+        parts: dict[str, Any] = {
+            task.name: (
+                task.module.Config,
+                Field(default_factory=task.module.Config, description=f"Task {task.name}."),
+            )
+            for task in stage.tasks
+        }
+        section = create_model(
+            f"{name.title().replace('_', '')}Stage", __base__=StageConfig, __doc__=stage.doc, **parts
+        )
+        sections[name] = (section, Field(default_factory=section, description=stage.doc))
+    return create_model("Campaign", __base__=Campaign, __doc__=Campaign.__doc__, **sections)
+
+
+class _ById:
+    """A table of stages that is looked up by its identity."""
+
+    def __init__(self, value: Stages) -> None:
+        self.value = value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _ById) and other.value is self.value
+
+
+def campaign_model(stages: Stages = STAGES) -> type[Campaign]:
+    """Build the model of a campaign over a table of stages.
+
+    Parameters
+    ----------
+    stages
+        The stages by name.
+    """
+    return _campaign_model(tuple(s.name for s in stages.values() if s.tasks), _ById(stages))
+
+
+def digest(value: object) -> str:
+    """Give the digest of a JSON value, whatever the order of its keys.
+
+    Parameters
+    ----------
+    value
+        The value, such as the settings of a task.
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def digest_task(config: TaskConfig) -> str:
+    """Give the digest of the settings of a task, defaults included.
+
+    Parameters
+    ----------
+    config
+        The settings.
+    """
+    return digest(config.model_dump(mode="json"))

@@ -1,0 +1,242 @@
+"""What a dataset is: dimensions, data IDs, dataset types, deterministic ids and paths."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from lsstpipe.errors import DataIdError
+
+DataIdValue = int | str
+
+DIMENSIONS: dict[str, type[int] | type[str]] = {
+    "instrument": str,
+    "detector": int,
+    "physical_filter": str,
+    "band": str,
+    "exposure": int,
+    "visit": int,
+    "skymap": str,
+    "tract": int,
+    "patch": int,
+}
+"""Every dimension and the type of its values, in the order in which data IDs list them."""
+
+Storage = Literal["raw", "exposure", "catalog", "json", "csv"]
+"""How a dataset is kept: decides its Python type, its reader and writer, and its suffix."""
+
+SUFFIXES: dict[Storage, str] = {
+    "raw": ".fits",
+    "exposure": ".fits",
+    "catalog": ".parquet",
+    "json": ".json",
+    "csv": ".csv",
+}
+
+_NAMESPACE = uuid.UUID("6c7c2b0e-6a3b-5d0b-9f4e-2d1b8f0c5a11")
+
+
+class DataId(Mapping[str, DataIdValue]):
+    """Values of dimensions: immutable, hashable, always in the order of `DIMENSIONS`.
+
+    Parameters
+    ----------
+    values
+        Dimension values by name.
+
+    Raises
+    ------
+    DataIdError
+        If a name is not a dimension or a value is of the wrong type.
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, DataIdValue] | None = None, **more: DataIdValue) -> None:
+        given = {**(values or {}), **more}
+        unknown = sorted(set(given) - set(DIMENSIONS))
+        if unknown:
+            raise DataIdError(
+                f"'{unknown[0]}' is not a dimension; allowed are {', '.join(DIMENSIONS)}."
+            )
+        for name, value in given.items():
+            if type(value) is not DIMENSIONS[name]:
+                raise DataIdError(
+                    f"{name} must be {DIMENSIONS[name].__name__}, "
+                    f"got {type(value).__name__} {value!r}."
+                )
+        self._values: dict[str, DataIdValue] = {k: given[k] for k in DIMENSIONS if k in given}
+
+    def __getitem__(self, name: str) -> DataIdValue:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._values.items()))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DataId) and self._values == other._values
+
+    def __str__(self) -> str:
+        """Return ``instrument=st10,visit=24``: canonical, used in ids and logs."""
+        return ",".join(f"{name}={value}" for name, value in self._values.items())
+
+    def __repr__(self) -> str:
+        return f"DataId({self._values!r})"
+
+    def __reduce__(self) -> tuple[type[DataId], tuple[dict[str, DataIdValue]]]:
+        return DataId, (dict(self._values),)
+
+    def subset(self, names: tuple[str, ...]) -> DataId:
+        """Keep some of the dimensions.
+
+        Parameters
+        ----------
+        names
+            The dimensions to keep; each must be present.
+
+        Raises
+        ------
+        DataIdError
+            If one of them is missing.
+        """
+        missing = [name for name in names if name not in self._values]
+        if missing:
+            raise DataIdError(f"needs {', '.join(names)}; got {dict(self._values)}.")
+        return DataId({name: self._values[name] for name in names})
+
+    def integer(self, name: str) -> int:
+        """Return the value of an integer dimension, for the type checker's sake too."""
+        return int(self._values[name])
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetType:
+    """A kind of dataset: its name, the dimensions that tell one from another, how it is kept."""
+
+    name: str
+    dimensions: tuple[str, ...]
+    storage: Storage
+    doc: str
+    is_calibration: bool = False
+
+    def path(self, data_id: DataId, run: str) -> str:
+        """Spell the path of a dataset below the root of the datastore.
+
+        Parameters
+        ----------
+        data_id
+            Exactly the dimensions of this type.
+        run
+            Name of the run that it belongs to.
+        """
+        values = [str(v) for v in data_id.subset(self.dimensions).values()]
+        stem = "_".join([self.name, *(v.replace("/", "-").replace(" ", "-") for v in values)])
+        return f"{run}/{self.name}/{stem}{SUFFIXES[self.storage]}"
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetRef:
+    """One dataset: a type, a data ID and the run that wrote it."""
+
+    id: uuid.UUID
+    dataset_type: DatasetType
+    data_id: DataId
+    run: str
+
+    @property
+    def path(self) -> str:
+        """Path below the root of the datastore."""
+        return self.dataset_type.path(self.data_id, self.run)
+
+    def __str__(self) -> str:
+        return f"{self.dataset_type.name}@{{{self.data_id}}} in {self.run}"
+
+
+def make_ref(dataset_type: DatasetType, data_id: DataId, run: str) -> DatasetRef:
+    """Name a dataset: the same arguments always give the same id.
+
+    Parameters
+    ----------
+    dataset_type
+        Its type.
+    data_id
+        Its data ID; dimensions beyond those of the type are dropped.
+    run
+        Its run.
+
+    Raises
+    ------
+    DataIdError
+        If a dimension of the type is missing.
+    """
+    try:
+        own = data_id.subset(dataset_type.dimensions)
+    except DataIdError as error:
+        raise DataIdError(f"{dataset_type.name} {error}") from None
+    return DatasetRef(make_id(run, dataset_type.name, str(own)), dataset_type, own, run)
+
+
+def make_id(run: str, kind: str, name: str) -> uuid.UUID:
+    """Derive an id from a run, a kind of thing (dataset type or task) and a canonical name.
+
+    The first 32 bits come from the run alone, so that the rows of one run lie together in an
+    index; the rest is the UUIDv5 of all three.
+
+    Parameters
+    ----------
+    run
+        Name of the run.
+    kind
+        Name of the dataset type or task.
+    name
+        Canonical name within the kind, such as ``str(data_id)``.
+    """
+    prefix = hashlib.sha1(run.encode(), usedforsecurity=False).digest()[:4]
+    return uuid.UUID(bytes=prefix + uuid.uuid5(_NAMESPACE, f"{run}\n{kind}\n{name}").bytes[4:])
+
+
+_SOURCE_BITS, _DETECTOR_BITS, _VISIT_BITS = 15, 8, 40
+_OBJECT_BITS, _PATCH_BITS, _TRACT_BITS = 29, 14, 20
+
+
+def first_source_id(*, visit: int, detector: int) -> int:
+    """Return the id of the first source of a detector; its others follow.
+
+    Visit, detector and number are packed into 63 bits, so that no two sources share an id and each
+    id tells where its source was seen.
+
+    Raises
+    ------
+    DataIdError
+        If the numbers are too large to be packed.
+    """
+    _check_packable(("visit", visit, _VISIT_BITS), ("detector", detector, _DETECTOR_BITS))
+    return (visit << _DETECTOR_BITS | detector) << _SOURCE_BITS
+
+
+def first_object_id(*, tract: int, patch: int) -> int:
+    """Return the id of the first object of a patch; its others follow.
+
+    Raises
+    ------
+    DataIdError
+        If the numbers are too large to be packed.
+    """
+    _check_packable(("tract", tract, _TRACT_BITS), ("patch", patch, _PATCH_BITS))
+    return (tract << _PATCH_BITS | patch) << _OBJECT_BITS
+
+
+def _check_packable(*fields: tuple[str, int, int]) -> None:
+    """Refuse numbers that do not fit their bits."""
+    for name, value, bits in fields:
+        if not 0 <= value < 1 << bits:
+            raise DataIdError(f"{name} must be from 0 to {(1 << bits) - 1} to be packed, got {value}.")

@@ -1,0 +1,83 @@
+"""Write a local file so that a kill at any instant leaves the old file, the new one, or none."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from lsstpipe.errors import RepositoryError
+
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)\.tmp")
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file: under a temporary name in the same folder, synced, then renamed.
+
+    Parameters
+    ----------
+    path
+        Where; folders above it are made.
+    content
+        What.
+
+    Raises
+    ------
+    RepositoryError
+        If the folder cannot be written or is full.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise RepositoryError(
+            f"{path.name} cannot be written into the folder {path.parent}: {error.strerror}."
+        ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last through a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def find_temporaries(root: Path, *, keep_alive: bool = True) -> Iterator[Path]:
+    """Find the temporary files that killed processes left below a folder.
+
+    Parameters
+    ----------
+    root
+        The folder.
+    keep_alive
+        Whether to leave out files of processes that run on this host now.
+    """
+    for path in sorted(root.rglob(".*.tmp")):
+        match = _TEMPORARY.fullmatch(path.name)
+        if match and not (keep_alive and _is_alive(int(match["pid"]))):
+            yield path
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

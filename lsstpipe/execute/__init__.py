@@ -1,0 +1,1 @@
+"""Run a chunk: read, run its tasks, write, record."""

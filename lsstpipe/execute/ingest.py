@@ -1,0 +1,301 @@
+"""Ingest: read the headers of the raws, refuse those that cannot be used, register the rest."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lsstpipe.butler import Butler, ProductStore, registry_url
+from lsstpipe.config import Campaign
+from lsstpipe.data_model import DataId, make_ref
+from lsstpipe.datasets import DATASET_TYPES
+from lsstpipe.datastore.atomic import write_atomically
+from lsstpipe.errors import ConflictError, InputFileError, UserError
+from lsstpipe.geometry.sphere import angular_separation_deg
+from lsstpipe.image.catalog import Catalog
+from lsstpipe.image.columns import REFERENCE
+from lsstpipe.image.exposure import ObservationInfo
+from lsstpipe.instruments import get_camera, read_info
+from lsstpipe.plan.layout import ingest_manifest_path
+from lsstpipe.plan.select import field_radius_deg, make_skymap
+from lsstpipe.registry.records import DatasetRecord
+from lsstpipe.registry.registry import Registry
+
+SCHEMA_VERSION = 1
+RAW_RUN = "raw"
+"""Run of all raws: a raw is the same for every campaign."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A file that was not ingested, and why in one sentence."""
+
+    path: str
+    message: str
+
+
+@dataclass(slots=True)
+class Ingested:
+    """What became of the files of a campaign.
+
+    Attributes
+    ----------
+    infos, records
+        Headers and datasets of the raws that can be used, in one order.
+    refused
+        The other files.
+    n_new
+        How many raws were not registered before.
+    """
+
+    infos: list[ObservationInfo] = field(default_factory=list)
+    records: list[DatasetRecord] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+    n_new: int = 0
+
+
+def find_raws(campaign: Campaign) -> list[str]:
+    """Find the files of a campaign, each once, sorted.
+
+    Parameters
+    ----------
+    campaign
+        The settings.
+
+    Raises
+    ------
+    UserError
+        If there are none.
+    """
+    found = {path for pattern in campaign.raws for path in glob.glob(pattern, recursive=True)}
+    if not found:
+        raise UserError(f"No file matches 'raws' = {', '.join(campaign.raws)} below {Path.cwd()}.")
+    return sorted(found)
+
+
+def ingest(
+    campaign: Campaign,
+    paths: Sequence[str],
+    on_file: Callable[[str], None] = lambda path: None,
+) -> Ingested:
+    """Ingest the raws, the reference catalogue and the sky map of a campaign.
+
+    Doing it again changes nothing. A file that cannot be used is refused and the rest goes on.
+
+    Parameters
+    ----------
+    campaign
+        The settings.
+    paths
+        The files.
+    on_file
+        Called with each file when its header has been read.
+
+    Returns
+    -------
+    result
+        What became of them; the same is in the manifest of the ingest.
+
+    Raises
+    ------
+    UserError
+        If none of the files can be used, the reference catalogue has no star in the field, or the
+        repository cannot be written.
+    """
+    camera = get_camera(campaign.instrument)
+    stars = read_reference_catalog(campaign)
+    Butler.create(campaign.repo, exist_ok=True)
+    store = ProductStore(campaign.repo)
+    result = Ingested()
+    for path in paths:
+        try:
+            info = read_info(path, camera)
+            _add_raw(result, info, path, store)
+        except (InputFileError, ConflictError) as error:
+            result.refused.append(Refusal(path, str(error)))
+        on_file(path)
+    with Registry.open(registry_url(campaign.repo)) as registry:
+        _refuse_conflicts(result, registry)
+        if result.records:
+            result.n_new = registry.insert_exposures(result.infos, result.records)
+        inputs = _write_inputs(campaign, stars, store)
+        registry.load(inputs)
+    _write_manifest(campaign, result, inputs)
+    if not result.records:
+        raise UserError(
+            f"None of the {len(paths)} files can be used; the first: {result.refused[0].message}"
+        )
+    return result
+
+
+def _add_raw(result: Ingested, info: ObservationInfo, path: str, store: ProductStore) -> None:
+    """Name a raw; refuse it if another file of this ingest is the same exposure."""
+    data_id = DataId(instrument=info.instrument, exposure=info.exposure, detector=info.detector)
+    ref = make_ref(DATASET_TYPES["raw"], data_id, RAW_RUN)
+    stored = store.datastore.describe(str(Path(path).absolute()))
+    for other in result.records:
+        if other.id == ref.id and other.checksum != stored.checksum:
+            raise ConflictError(
+                f"{path} has other pixels than {other.path}, which is the same exposure "
+                f"({data_id}); leave one of them out."
+            )
+        if other.id == ref.id:
+            return
+    result.infos.append(info)
+    result.records.append(
+        DatasetRecord(ref.id, "raw", data_id, RAW_RUN, stored.path, stored.size, stored.checksum)
+    )
+
+
+def _refuse_conflicts(result: Ingested, registry: Registry) -> None:
+    """Refuse the raws that are registered with other pixels already."""
+    known = {record.id: record for _, record in registry.query_exposures()}
+    keep = []
+    for i, record in enumerate(result.records):
+        other = known.get(record.id)
+        if other is not None and other.checksum != record.checksum:
+            message = (
+                f"{record.path} has other pixels than {other.path}, which is registered as the same "
+                f"exposure ({record.data_id}); leave it out, or use a new repository."
+            )
+            result.refused.append(Refusal(record.path, message))
+            continue
+        keep.append(i)
+    result.infos = [result.infos[i] for i in keep]
+    result.records = [result.records[i] for i in keep]
+
+
+def read_reference_catalog(campaign: Campaign) -> Catalog:
+    """Read the reference catalogue of a campaign.
+
+    Parameters
+    ----------
+    campaign
+        Path, format and errors.
+
+    Returns
+    -------
+    stars
+        Fluxes in nJy.
+
+    Raises
+    ------
+    UserError
+        If the file is absent, of another format, or has no star in the field.
+    """
+    settings = campaign.reference_catalog
+    try:
+        lines = Path(settings.path).read_text().splitlines()
+        if not lines or lines[0].lstrip("# ").strip() != settings.format:
+            raise InputFileError(
+                f"{settings.path} must begin with the line '# {settings.format}', got "
+                f"{lines[0][:60] if lines else 'an empty file'!r}."
+            )
+        rows = [tuple(float(v) for v in row) for row in csv.reader(lines[1:]) if row]
+        ra, dec, mag = np.array(rows, dtype=np.float64).reshape(-1, 3).T
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputFileError(f"{settings.path} cannot be read: {error}.") from error
+    except ValueError as error:
+        raise InputFileError(
+            f"{settings.path} must have rows of three numbers ({settings.format}): {error}."
+        ) from error
+    _check_overlap(campaign, ra, dec)
+    flux = 10 ** (-0.4 * (mag - settings.zero_point_mag))
+    error_deg = settings.position_error_arcsec / 3600
+    return Catalog(
+        REFERENCE,
+        {
+            "id": np.arange(1, len(ra) + 1),
+            "ra": ra,
+            "dec": dec,
+            "raErr": np.full(len(ra), error_deg),
+            "decErr": np.full(len(ra), error_deg),
+            "flux": flux,
+            "fluxErr": flux * settings.magnitude_error * math.log(10) / 2.5,
+        },
+    )
+
+
+def _check_overlap(
+    campaign: Campaign, ra: np.ndarray[Any, Any], dec: np.ndarray[Any, Any]
+) -> None:
+    """Refuse a catalogue without a star where the telescope looked."""
+    pointing = campaign.pointing
+    if pointing is None:
+        return
+    radius = field_radius_deg(campaign)
+    distance = angular_separation_deg(ra, dec, pointing.ra_deg, pointing.dec_deg)
+    if not np.any(distance <= radius):
+        nearest = f"the nearest is {distance.min():.2f} degrees away" if len(ra) else "it is empty"
+        raise UserError(
+            f"{campaign.reference_catalog.path} has no star within {radius:.2f} degrees of the "
+            f"pointing ({pointing.ra_deg:g} {pointing.dec_deg:g}): {nearest}."
+        )
+
+
+def _write_inputs(campaign: Campaign, stars: Catalog, store: ProductStore) -> list[DatasetRecord]:
+    """Write the reference catalogue and the sky map as datasets of the campaign's run."""
+    skymap = make_skymap(campaign)
+    values = (
+        ("reference_catalog", DataId(), stars),
+        ("skymap", DataId(skymap=skymap.name), skymap.to_json_dict()),
+    )
+    return [
+        store.write(make_ref(DATASET_TYPES[name], data_id, campaign.run), value)
+        for name, data_id, value in values
+    ]
+
+
+def _write_manifest(
+    campaign: Campaign, result: Ingested, inputs: Sequence[DatasetRecord]
+) -> None:
+    """Write what was ingested and what was refused."""
+    manifest = {
+        "schema_version": SCHEMA_VERSION,
+        "stage": "ingest",
+        "campaign": campaign.name,
+        "run": campaign.run,
+        "raws": [
+            {
+                "id": str(record.id),
+                "path": record.path,
+                "size": record.size,
+                "checksum": record.checksum,
+                "exposure": info.exposure,
+                "detector": info.detector,
+                "observation_type": info.observation_type,
+                "mid_mjd": info.mid_mjd,
+            }
+            for info, record in zip(result.infos, result.records, strict=True)
+        ],
+        "refused": [asdict(item) for item in result.refused],
+        "inputs": [
+            {"id": str(r.id), "dataset_type": r.dataset_type, "path": r.path, "checksum": r.checksum}
+            for r in inputs
+        ],
+    }
+    path = ingest_manifest_path(campaign.repo)
+    write_atomically(path, (json.dumps(manifest, indent=1) + "\n").encode())
+
+
+def read_ingest_manifest(repo: str | Path) -> dict[str, Any]:
+    """Read what the ingest of a repository did; empty lists where there was none.
+
+    Parameters
+    ----------
+    repo
+        Folder of the repository.
+    """
+    path = ingest_manifest_path(repo)
+    if not path.exists():
+        return {"schema_version": SCHEMA_VERSION, "raws": [], "refused": [], "inputs": []}
+    manifest: dict[str, Any] = json.loads(path.read_text())
+    return manifest

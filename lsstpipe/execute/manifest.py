@@ -1,0 +1,302 @@
+"""The manifest of a chunk: what a job did, quantum by quantum.
+
+While a job runs, each quantum that ends is one JSON line of ``<chunk>.json.partial``, written through to
+the disk. When all have ended the manifest takes its place. A job that is killed leaves the lines of
+the quanta that had ended; a torn last line counts for nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from lsstpipe.data_model import DataId
+from lsstpipe.datastore.atomic import write_atomically
+from lsstpipe.errors import RepositoryError
+from lsstpipe.registry.records import DatasetRecord, QuantumRecord
+
+SCHEMA_VERSION = 1
+
+_OWN = ("run", "stage", "chunk")
+
+
+@dataclass(frozen=True, slots=True)
+class QuantumEntry:
+    """How a quantum ended.
+
+    Attributes
+    ----------
+    record
+        What the registry takes.
+    key
+        Digest of its task, settings and inputs: what its outputs depend on.
+    checksums
+        Checksum of each input that was read from a file, by id.
+    files
+        The outputs that were written.
+    """
+
+    record: QuantumRecord
+    key: str
+    checksums: Mapping[uuid.UUID, str]
+    files: tuple[DatasetRecord, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values; run, stage and chunk stand once in the manifest."""
+        plain = {k: v for k, v in asdict(self.record).items() if k not in _OWN}
+        plain["id"] = str(self.record.id)
+        plain["data_id"] = dict(self.record.data_id)
+        plain["key"] = self.key
+        plain["inputs"] = [
+            {"id": str(i), "checksum": self.checksums.get(i, "")} for i in self.record.inputs
+        ]
+        plain["outputs"] = [str(i) for i in self.record.outputs]
+        plain["files"] = [
+            {
+                "id": str(f.id),
+                "dataset_type": f.dataset_type,
+                "data_id": dict(f.data_id),
+                "path": f.path,
+                "size": f.size,
+                "checksum": f.checksum,
+            }
+            for f in self.files
+        ]
+        return plain
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any], run: str, stage: str, chunk: str) -> QuantumEntry:
+        """Make an entry of JSON values.
+
+        Parameters
+        ----------
+        plain
+            What `to_json` gave.
+        run, stage, chunk
+            What the manifest says of all its quanta.
+        """
+        key = uuid.UUID(plain["id"])
+        names = {f.name for f in fields(QuantumRecord)} - {*_OWN, "id", "data_id"}
+        record = QuantumRecord(
+            **{
+                **{name: plain[name] for name in names if name in plain},
+                "id": key,
+                "run": run,
+                "stage": stage,
+                "chunk": chunk,
+                "data_id": DataId(plain["data_id"]),
+                "inputs": tuple(uuid.UUID(i["id"]) for i in plain["inputs"]),
+                "outputs": tuple(uuid.UUID(i) for i in plain["outputs"]),
+            }
+        )
+        files = tuple(
+            DatasetRecord(
+                uuid.UUID(f["id"]),
+                f["dataset_type"],
+                DataId(f["data_id"]),
+                run,
+                f["path"],
+                f["size"],
+                f["checksum"],
+                key,
+            )
+            for f in plain["files"]
+        )
+        checksums = {uuid.UUID(i["id"]): i["checksum"] for i in plain["inputs"] if i["checksum"]}
+        return cls(record, plain["key"], checksums, files)
+
+    def with_chunk(self, chunk: str) -> QuantumEntry:
+        """Return the entry as one of another chunk."""
+        return replace(self, record=replace(self.record, chunk=chunk))
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a job did.
+
+    Attributes
+    ----------
+    plan
+        Digest of the plan that it ran.
+    run, stage, chunk
+        What it ran.
+    configs, environments
+        Settings of tasks and versions of packages, by the digests that quanta name.
+    quanta
+        How each ended, in the order of the plan.
+    """
+
+    plan: str
+    run: str
+    stage: str
+    chunk: str
+    configs: Mapping[str, Any]
+    environments: Mapping[str, Any]
+    quanta: tuple[QuantumEntry, ...]
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """Put a manifest in place.
+
+    Parameters
+    ----------
+    path
+        Where.
+    manifest
+        What.
+    """
+    plain = {
+        "schema_version": SCHEMA_VERSION,
+        "plan": manifest.plan,
+        "run": manifest.run,
+        "stage": manifest.stage,
+        "chunk": manifest.chunk,
+        "configs": manifest.configs,
+        "environments": manifest.environments,
+        "quanta": [entry.to_json() for entry in manifest.quanta],
+    }
+    write_atomically(path, (json.dumps(plain, indent=1) + "\n").encode())
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest.
+
+    Parameters
+    ----------
+    path
+        Where it is.
+
+    Raises
+    ------
+    RepositoryError
+        If it is absent, damaged, or of another version.
+    """
+    plain = _load(path)
+    own = (plain["run"], plain["stage"], plain["chunk"])
+    quanta = tuple(QuantumEntry.from_json(entry, *own) for entry in plain["quanta"])
+    return Manifest(plain["plan"], *own, plain["configs"], plain["environments"], quanta)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        plain: dict[str, Any] = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise RepositoryError(
+            f"{path} is absent: {path.parent.name} {path.stem} has not run yet."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise RepositoryError(f"{path} is not a readable manifest: {error}.") from error
+    if plain.get("schema_version") != SCHEMA_VERSION:
+        raise RepositoryError(
+            f"{path} has version {plain.get('schema_version')}, this lsstpipe reads version "
+            f"{SCHEMA_VERSION}."
+        )
+    return plain
+
+
+def partial_path(path: Path) -> Path:
+    """Give the path of the lines that a job writes while it runs."""
+    return path.with_name(f"{path.name}.partial")
+
+
+class Journal:
+    """The lines of a running job: who holds it is alone with the chunk.
+
+    Parameters
+    ----------
+    path
+        Path of the manifest.
+    descriptor
+        The open file of lines, locked.
+    """
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = partial_path(path)
+        self._descriptor = descriptor
+
+    def read(self, run: str, stage: str, chunk: str) -> list[QuantumEntry]:
+        """Read the quanta that ended before, and cut off a torn last line.
+
+        Parameters
+        ----------
+        run, stage, chunk
+            What the lines are of.
+        """
+        content = self._path.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        os.ftruncate(self._descriptor, len(whole))
+        return [
+            QuantumEntry.from_json(json.loads(line), run, stage, chunk)
+            for line in whole.splitlines()
+        ]
+
+    def append(self, entry: QuantumEntry) -> None:
+        """Write the line of a quantum through to the disk.
+
+        Parameters
+        ----------
+        entry
+            How it ended.
+
+        Raises
+        ------
+        RepositoryError
+            If the disk is full or the folder cannot be written.
+        """
+        try:
+            os.write(self._descriptor, (json.dumps(entry.to_json()) + "\n").encode())
+            os.fsync(self._descriptor)
+        except OSError as error:
+            raise RepositoryError(f"{self._path} cannot be written: {error.strerror}.") from error
+
+    def remove(self) -> None:
+        """Remove the lines: the manifest has them."""
+        self._path.unlink(missing_ok=True)
+
+
+@contextmanager
+def open_journal(path: Path) -> Iterator[Journal]:
+    """Take a chunk for this process alone; wait while another process runs it.
+
+    The kernel lets go of the lock when its process dies, however it dies.
+
+    Parameters
+    ----------
+    path
+        Path of the manifest.
+
+    Raises
+    ------
+    RepositoryError
+        If the folder cannot be written.
+    """
+    lines = partial_path(path)
+    try:
+        lines.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = _lock(lines)
+    except OSError as error:
+        raise RepositoryError(f"{lines} cannot be written: {error.strerror}.") from error
+    try:
+        yield Journal(path, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(path: Path) -> int:
+    """Open and lock a file; again if it was removed by the process that had it."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+        except FileNotFoundError:
+            pass
+        os.close(descriptor)

@@ -1,0 +1,219 @@
+"""Run one quantum: gather its inputs, call its task, keep what the task made."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from lsstpipe.butler import ProductStore
+from lsstpipe.config import Campaign
+from lsstpipe.data_model import DataId
+from lsstpipe.errors import AlgorithmError, InputFileError, NoWorkFound
+from lsstpipe.image.exposure import Exposure
+from lsstpipe.plan.read import PlannedDataset, PlannedQuantum
+from lsstpipe.registry.records import DatasetRecord, QuantumStatus
+from lsstpipe.stages import Stage, Task
+from lsstpipe.tasks.base import Port
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Workspace:
+    """What the quanta of a chunk share.
+
+    Attributes
+    ----------
+    stage, campaign
+        What runs, and its settings.
+    datasets
+        Every dataset that a quantum of the chunk names, by id.
+    available
+        The files that there are, by id.
+    values
+        What earlier quanta handed over, by id.
+    retained
+        Dataset types that are written.
+    store
+        Where they are written.
+    """
+
+    stage: Stage
+    campaign: Campaign
+    datasets: Mapping[uuid.UUID, PlannedDataset]
+    available: dict[uuid.UUID, DatasetRecord]
+    retained: frozenset[str]
+    store: ProductStore
+    values: dict[uuid.UUID, object] = field(default_factory=dict)
+
+    def task(self, name: str) -> Task:
+        """Look up a task of the stage."""
+        return next(task for task in self.stage.tasks if task.name == name)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a quantum ended.
+
+    Attributes
+    ----------
+    status, message
+        How, and why where it did not end in ``done``.
+    outputs
+        Ids of what it made.
+    files
+        What of that was written.
+    bytes_read
+        Size of the files that it read.
+    """
+
+    status: QuantumStatus = "done"
+    message: str = ""
+    outputs: tuple[uuid.UUID, ...] = ()
+    files: tuple[DatasetRecord, ...] = ()
+    bytes_read: int = 0
+
+
+def run_quantum(quantum: PlannedQuantum, work: Workspace) -> Outcome:
+    """Run a quantum.
+
+    Parameters
+    ----------
+    quantum
+        Its inputs and outputs.
+    work
+        What the chunk has; what the quantum makes is added to it.
+
+    Returns
+    -------
+    outcome
+        ``done``; ``no_work`` where an input is absent or there is nothing to do; ``flagged`` where
+        the data, or a file of them, cannot be processed.
+    """
+    task = work.task(quantum.task)
+    outcome = Outcome()
+    try:
+        inputs = _gather(task, quantum, work, outcome)
+        config = work.campaign.task(work.stage.name, task.name)
+        made = task.module.run(inputs, config, quantum.data_id)
+    except NoWorkFound as error:
+        outcome.status, outcome.message = "no_work", str(error)
+        return outcome
+    except (AlgorithmError, InputFileError) as error:
+        outcome.status, outcome.message = "flagged", str(error)
+        return outcome
+    _keep(task, quantum, made, work, outcome)
+    return outcome
+
+
+def _gather(task: Task, quantum: PlannedQuantum, work: Workspace, outcome: Outcome) -> object:
+    """Make the Inputs of a task of what there is."""
+    by_type: dict[str, list[uuid.UUID]] = {}
+    for key in quantum.inputs:
+        by_type.setdefault(work.datasets[key].ref.dataset_type.name, []).append(key)
+    ports = task.inputs
+    there: dict[str, list[uuid.UUID]] = {
+        port.name: [
+            key
+            for key in by_type.get(port.dataset_type.name, [])
+            if key in work.values or key in work.available
+        ]
+        for port in ports
+    }
+    _check_present(ports, there, quantum)
+    arguments: dict[str, object] = {}
+    for port in ports:
+        values = {
+            work.datasets[key].ref.data_id: _read(key, work, outcome) for key in there[port.name]
+        }
+        arguments[port.name] = values if port.is_many else next(iter(values.values()), None)
+    return task.module.Inputs(**arguments)
+
+
+def _check_present(
+    ports: tuple[Port, ...], there: Mapping[str, list[uuid.UUID]], quantum: PlannedQuantum
+) -> None:
+    """Find out whether an input is absent without which there is nothing to do.
+
+    Raises
+    ------
+    NoWorkFound
+        If one is.
+    """
+    for port in ports:
+        if not (port.is_many or port.is_optional or there[port.name]):
+            raise NoWorkFound(
+                f"There is no {port.dataset_type.name} of {quantum.data_id or 'this campaign'}."
+            )
+    many = [port for port in ports if port.is_many]
+    if many and not any(there[port.name] for port in many):
+        names = " or ".join(port.dataset_type.name for port in many)
+        raise NoWorkFound(f"There is no {names} of {quantum.data_id or 'this campaign'}.")
+
+
+def _read(key: uuid.UUID, work: Workspace, outcome: Outcome) -> object:
+    """Take a dataset that was handed over, or read its file."""
+    if key in work.values:
+        return work.values[key]
+    record = work.available[key]
+    outcome.bytes_read += record.size
+    if record.dataset_type != "raw":
+        return work.store.read(record)
+    if not work.store.verify(record):
+        raise InputFileError(
+            f"{record.path} was changed or damaged since it was ingested; ingest it again."
+        )
+    value = work.store.read(record)
+    return _with_pointing(value, work.campaign)
+
+
+def _with_pointing(value: object, campaign: Campaign) -> object:
+    """Give a raw the campaign's pointing where its header has none."""
+    pointing = campaign.pointing
+    if pointing is None or not isinstance(value, Exposure) or value.info is None:
+        return value
+    if value.info.ra_deg == value.info.ra_deg:  # noqa: PLR0124  (a header without it gives NaN)
+        return value
+    info = replace(value.info, ra_deg=pointing.ra_deg, dec_deg=pointing.dec_deg)
+    return replace(value, info=info)
+
+
+def _keep(
+    task: Task, quantum: PlannedQuantum, made: object, work: Workspace, outcome: Outcome
+) -> None:
+    """Write what is kept, and hand everything over to the quanta after this one."""
+    planned: dict[tuple[str, DataId], PlannedDataset] = {}
+    for key in quantum.outputs:
+        ref = work.datasets[key].ref
+        planned[ref.dataset_type.name, ref.data_id] = work.datasets[key]
+    outputs: list[uuid.UUID] = []
+    files: list[DatasetRecord] = []
+    for port in task.outputs:
+        for data_id, value in _values(port, getattr(made, port.name), quantum.data_id):
+            dataset = planned.get((port.dataset_type.name, data_id))
+            if dataset is None:
+                _LOG.info("%s of %s belongs to another quantum", port.dataset_type.name, data_id)
+                continue
+            work.values[dataset.ref.id] = value
+            outputs.append(dataset.ref.id)
+            if port.dataset_type.name in work.retained:
+                record = work.store.write(dataset.ref, value, quantum.id)
+                work.available[dataset.ref.id] = record
+                files.append(record)
+    outcome.outputs, outcome.files = tuple(outputs), tuple(files)
+
+
+def _values(port: Port, value: Any, data_id: DataId) -> list[tuple[DataId, object]]:  # noqa: ANN401
+    """Give the datasets of an output port with their data IDs."""
+    if value is None:
+        return []
+    if not port.is_many:
+        return [(_own(port, data_id), value)]
+    return [(_own(port, key), item) for key, item in value.items()]
+
+
+def _own(port: Port, data_id: DataId) -> DataId:
+    return data_id.subset(port.dataset_type.dimensions)

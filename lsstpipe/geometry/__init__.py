@@ -1,0 +1,1 @@
+"""Boxes, world coordinates, regions of the sky and sky maps."""

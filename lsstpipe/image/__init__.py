@@ -1,0 +1,1 @@
+"""Exposures and what belongs to them: masks, PSFs, photometric calibrations, catalogues."""

@@ -1,0 +1,199 @@
+"""Read the raw frames of any camera: FITS, plain, gzipped or tile-compressed."""
+
+from __future__ import annotations
+
+import gzip
+import importlib
+import io
+import math
+import warnings
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from astropy.io import fits
+from astropy.utils.exceptions import AstropyWarning
+
+from lsstpipe.errors import InputFileError, UserError
+from lsstpipe.geometry.box import Box
+from lsstpipe.image.exposure import Exposure, ObservationInfo
+from lsstpipe.image.mask import MaskPlane
+from lsstpipe.instruments.camera import Camera, Detector
+
+CAMERAS = ("st10",)
+"""Cameras that there is a module for, by the name of the module."""
+
+FIRST_MJD, LAST_MJD = 40000.0, 90000.0
+"""Dates outside of May 1968 to April 2105 are taken for errors of a clock."""
+
+LONGEST_EXPOSURE_S = 86400.0
+
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+def get_camera(name: str) -> Camera:
+    """Look up a camera by name.
+
+    Raises
+    ------
+    UserError
+        If there is no module for it.
+    """
+    camera: Camera = _module(name).CAMERA
+    return camera
+
+
+def read_info(path: str | Path, camera: Camera) -> ObservationInfo:
+    """Read what the header of a raw frame says, and check that its pixels can be read.
+
+    Parameters
+    ----------
+    path
+        A FITS file; it may be gzipped or tile-compressed.
+    camera
+        The camera that it should be from.
+
+    Raises
+    ------
+    InputFileError
+        If the file is damaged, is not FITS, is of another camera or size, or has a header that
+        cannot be true.
+    """
+    header, _ = _read(path, camera)
+    return _translate(header, path, camera)
+
+
+def read_raw(path: str | Path, camera: Camera) -> Exposure:
+    """Read a raw frame.
+
+    Parameters
+    ----------
+    path
+        A FITS file; it may be gzipped or tile-compressed.
+    camera
+        The camera that it should be from.
+
+    Returns
+    -------
+    Exposure
+        Pixels in ADU; planes SAT, SUSPECT and, where a pixel is no number, BAD and UNMASKEDNAN
+        (its value is set to 0). The variance is not known yet: it is 0.
+
+    Raises
+    ------
+    InputFileError
+        As `read_info`.
+    """
+    header, pixels = _read(path, camera)
+    info = _translate(header, path, camera)
+    detector = camera.detector(info.detector)
+    image = pixels.astype(np.float32)
+    return Exposure(
+        image=np.where(np.isfinite(image), image, np.float32(0)),
+        mask=_mask(image, detector),
+        variance=np.zeros_like(image),
+        box=Box(0, 0, detector.ny, detector.nx),
+        unit="adu",
+        info=info,
+    )
+
+
+def _module(name: str) -> Any:
+    """Import the module of a camera."""
+    if name not in CAMERAS:
+        raise UserError(f"There is no camera '{name}'; there are {', '.join(CAMERAS)}.")
+    return importlib.import_module(f"lsstpipe.instruments.{name}")
+
+
+def _read(path: str | Path, camera: Camera) -> tuple[fits.Header, npt.NDArray[Any]]:
+    """Read header and pixels of the first image of a file."""
+    try:
+        with warnings.catch_warnings():
+            # Headers of real cameras are dirty; what astropy repairs in them does no harm.
+            warnings.simplefilter("ignore", AstropyWarning)
+            warnings.filterwarnings("error", message=".*truncated.*", category=AstropyWarning)
+            data = Path(path).read_bytes()
+            plain = gzip.decompress(data) if data.startswith(_GZIP_MAGIC) else data
+            with fits.open(io.BytesIO(plain), memmap=False) as hdus:
+                images = [h for h in hdus if h.header.get("NAXIS") == 2 and h.data is not None]
+                if not images:
+                    raise InputFileError(f"{path} has no two-dimensional image.")
+                header, pixels = images[0].header, np.asarray(images[0].data)
+    except FileNotFoundError:
+        raise InputFileError(f"{path} does not exist.") from None
+    except (OSError, EOFError, ValueError, TypeError, zlib.error, AstropyWarning) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputFileError(
+            f"{path} is not a readable FITS file (damaged, truncated or of another kind): {reason}"
+        ) from error
+    shapes = {(d.ny, d.nx) for d in camera.detectors.values()}
+    if pixels.shape not in shapes:
+        raise InputFileError(
+            f"{path} has {pixels.shape[0]} x {pixels.shape[1]} pixels (rows x columns); "
+            f"detectors of {camera.name} have {' or '.join(f'{y} x {x}' for y, x in shapes)}."
+        )
+    return header, pixels
+
+
+def _translate(header: fits.Header, path: str | Path, camera: Camera) -> ObservationInfo:
+    """Put a header into lsstpipe's terms, or say what cannot be true in it."""
+    module = _module(camera.name)
+    translator_class = module.TRANSLATOR
+    if not translator_class.can_translate(header):
+        raise InputFileError(
+            f"{path} is of the camera '{header.get('INSTRUME', 'unknown')}', not of {camera.name}."
+        )
+    translator = translator_class(header, filename=str(path))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of years that erfa finds dubious; checked below
+            begin_mjd = float(translator.to_datetime_begin().mjd)
+            exposure_time = float(translator.to_exposure_time().to_value("s"))
+            dark_time = float(translator.to_dark_time().to_value("s"))
+            exposure = translator.to_exposure_id()
+            observation_type = translator.to_observation_type()
+    except (KeyError, ValueError, TypeError) as error:
+        raise InputFileError(
+            f"{path} lacks a usable EXPTIME, DATE-OBS or IMAGETYP: {' '.join(str(error).split())}"
+        ) from error
+    if not (math.isfinite(exposure_time) and 0 <= exposure_time <= LONGEST_EXPOSURE_S):
+        raise InputFileError(
+            f"{path} has an exposure time of {exposure_time:g} s; "
+            f"allowed are 0 to {LONGEST_EXPOSURE_S:g} s."
+        )
+    if observation_type == "science" and exposure_time == 0:
+        raise InputFileError(f"{path} is a science exposure of 0 s; it must be longer than 0 s.")
+    if not FIRST_MJD <= begin_mjd <= LAST_MJD:
+        raise InputFileError(
+            f"{path} was taken on MJD {begin_mjd:.1f}; allowed are {FIRST_MJD:g} to {LAST_MJD:g}."
+        )
+    physical_filter = translator.to_physical_filter()
+    if observation_type == "science" and physical_filter not in camera.bands:
+        raise InputFileError(
+            f"{path} was taken through '{physical_filter}'; "
+            f"filters of {camera.name} are {', '.join(camera.bands)}."
+        )
+    return ObservationInfo(
+        instrument=camera.name,
+        exposure=exposure,
+        detector=translator.to_detector_num(),
+        physical_filter=physical_filter,
+        band=camera.bands.get(physical_filter, "none"),
+        observation_type=observation_type,
+        target=translator.to_object(),
+        exposure_time_s=exposure_time,
+        dark_time_s=dark_time,
+        mid_mjd=begin_mjd + exposure_time / 2 / 86400.0,
+        airmass=float(translator.to_boresight_airmass()),
+    )
+
+
+def _mask(image: npt.NDArray[np.float32], detector: Detector) -> npt.NDArray[np.int32]:
+    """Flag what the raw level alone tells of a pixel."""
+    mask = np.zeros(image.shape, dtype=np.int32)
+    mask[image >= detector.suspect_adu] |= MaskPlane.SUSPECT
+    mask[image >= detector.saturation_adu] |= MaskPlane.SAT
+    mask[~np.isfinite(image)] |= MaskPlane.BAD | MaskPlane.UNMASKEDNAN
+    return mask

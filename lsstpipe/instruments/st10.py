@@ -1,0 +1,128 @@
+"""SBIG ST-10 on a small telescope, binned 2 x 2, as MaxIm DL writes its frames.
+
+Headers have no WCS, no pointing and no overscan. The gain is the header's EGAIN. Read noise was
+measured on pairs of darks of the night of 2012-06-17 (11.5 ADU), saturation from the plateau of the
+brightest stars of that night (59 200 to 60 900 ADU).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import astropy.units as u
+from astro_metadata_translator import StubTranslator, cache_translation
+from astropy.coordinates import EarthLocation
+from astropy.time import Time
+
+from lsstpipe.instruments.camera import Camera, Detector, Header
+
+CAMERA = Camera(
+    name="st10",
+    detectors={
+        0: Detector(
+            number=0,
+            name="KAF-3200ME",
+            ny=736,
+            nx=1092,
+            gain=0.78,
+            read_noise=9.0,
+            saturation_adu=57000.0,
+            suspect_adu=48000.0,
+        )
+    },
+    bands={"Filter 2": "clear"},
+    pixel_scale_arcsec=2.374,
+    scale_tolerance=0.02,
+    has_overscan=False,
+)
+
+_OBSERVATION_TYPES = {
+    "Bias Frame": "bias",
+    "Dark Frame": "dark",
+    "Flat Field": "flat",
+    "Light Frame": "science",
+}
+
+
+class St10Translator(StubTranslator):  # type: ignore[misc]  # the package has no types
+    """Translate headers that MaxIm DL wrote for an SBIG ST-10."""
+
+    name = "st10"
+    supported_instrument = "st10"
+    default_resource_root = None
+
+    _const_map: ClassVar[dict[str, Any]] = {
+        "instrument": "st10",
+        "telescope": "unknown",
+        "detector_num": 0,
+        "detector_name": "KAF-3200ME",
+        "detector_unique_name": "KAF-3200ME",
+        "detector_serial": "unknown",
+        "detector_group": "",
+        "detector_exposure_id": 0,
+        "boresight_rotation_angle": None,
+        "boresight_rotation_coord": "unknown",
+        "tracking_radec": None,
+        "altaz_begin": None,
+        "altaz_end": None,
+        "relative_humidity": None,
+        "pressure": None,
+        "science_program": "",
+    }
+    _trivial_map: ClassVar[dict[str, Any]] = {
+        "exposure_time": ("EXPTIME", {"unit": u.s}),
+        "dark_time": ("EXPTIME", {"unit": u.s}),
+        "temperature": ("CCD-TEMP", {"unit": u.deg_C, "default": float("nan")}),
+        "boresight_airmass": ("AIRMASS", {"default": float("nan")}),
+    }
+
+    @classmethod
+    def can_translate(cls, header: Header, filename: str | None = None) -> bool:
+        """Tell whether a header is this camera's."""
+        return str(header.get("INSTRUME", "")).startswith("SBIG ST-10")
+
+    @cache_translation
+    def to_object(self) -> str:
+        """Name of the target; empty where the observer left it so."""
+        return str(self._header.get("OBJECT", "")).strip()
+
+    @cache_translation
+    def to_physical_filter(self) -> str:
+        """Filter; darks have none."""
+        return str(self._header.get("FILTER", "none")).strip()
+
+    @cache_translation
+    def to_observation_type(self) -> str:
+        """Kind of exposure."""
+        return _OBSERVATION_TYPES.get(str(self._header["IMAGETYP"]).strip(), "unknown")
+
+    @cache_translation
+    def to_datetime_begin(self) -> Time:
+        """Start of the exposure, TAI."""
+        return Time(self._header["DATE-OBS"], scale="utc", format="isot").tai
+
+    @cache_translation
+    def to_datetime_end(self) -> Time:
+        """End of the exposure, TAI."""
+        return self.to_datetime_begin() + self.to_exposure_time()
+
+    @cache_translation
+    def to_exposure_id(self) -> int:
+        """Start of the exposure in UTC as the digits YYMMDDhhmmss: the headers number nothing."""
+        begin = Time(self._header["DATE-OBS"], scale="utc", format="isot").to_datetime()
+        return int(begin.strftime("%y%m%d%H%M%S"))
+
+    to_visit_id = to_exposure_id
+
+    @cache_translation
+    def to_observation_id(self) -> str:
+        """Name of the observation."""
+        return f"st10-{self.to_exposure_id()}"
+
+    @staticmethod
+    def to_location() -> EarthLocation | None:
+        """Headers do not say where the telescope stands."""
+        return None
+
+
+TRANSLATOR = St10Translator

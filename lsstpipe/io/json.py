@@ -1,0 +1,76 @@
+"""JSON that keeps every float, NaN and infinities included, and stays JSON for everybody else.
+
+Floats are written with the fewest digits that read back as the same float. Numbers that JSON does
+not have are objects with one key: ``{"$float": "nan"}``, ``"inf"`` or ``"-inf"``. Keys are sorted,
+so that equal values give equal bytes. Tuples become lists, numpy scalars become numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+
+from lsstpipe.errors import InputFileError
+
+_MARK = "$float"
+
+
+def write_json(value: object) -> bytes:
+    """Turn a JSON value into UTF-8 bytes.
+
+    Parameters
+    ----------
+    value
+        Dictionaries with text keys, lists, tuples, text, numbers, booleans, None.
+
+    Raises
+    ------
+    TypeError
+        If there is anything else in it.
+    """
+    plain = _to_plain(value)
+    return (json.dumps(plain, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
+
+
+def read_json(content: bytes, name: str) -> Any:
+    """Turn bytes into the JSON value that was written.
+
+    Parameters
+    ----------
+    content
+        Content of the file.
+    name
+        What error messages call it.
+
+    Raises
+    ------
+    InputFileError
+        If it is not JSON.
+    """
+    try:
+        return json.loads(content, object_hook=_from_object)
+    except ValueError as error:
+        raise InputFileError(f"{name} is not JSON: {error}.") from error
+
+
+def _to_plain(value: object) -> object:
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, np.generic):
+        return _to_plain(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else {_MARK: repr(value)}
+    if isinstance(value, (list, tuple)):
+        return [_to_plain(item) for item in value]
+    if isinstance(value, dict):
+        if bad := [key for key in value if not isinstance(key, str) or key == _MARK]:
+            raise TypeError(f"JSON keys are text other than {_MARK}, got {bad[0]!r}.")
+        return {key: _to_plain(item) for key, item in value.items()}
+    raise TypeError(f"JSON cannot keep a {type(value).__name__}.")
+
+
+def _from_object(value: dict[str, Any]) -> object:
+    return float(value[_MARK]) if value.keys() == {_MARK} else value

@@ -1,0 +1,1 @@
+"""Metrics of a production against truth, peers and requirements."""

@@ -1,0 +1,1 @@
+"""From a campaign to quanta, chunks and the plan file."""

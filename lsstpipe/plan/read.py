@@ -1,0 +1,151 @@
+"""Read of a plan what one job needs."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from lsstpipe.config import Campaign, parse_campaign
+from lsstpipe.config.campaign import Stages
+from lsstpipe.data_model import DIMENSIONS, DataId, DatasetRef
+from lsstpipe.datasets import DATASET_TYPES
+from lsstpipe.errors import RepositoryError, UserError
+from lsstpipe.plan.chunks import Chunk, read_chunks
+from lsstpipe.plan.write import SCHEMA_VERSION
+from lsstpipe.stages import STAGES
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedDataset:
+    """A dataset of the plan; path, size and checksum are known where it existed before."""
+
+    ref: DatasetRef
+    path: str
+    exists: bool
+    size: int
+    checksum: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedQuantum:
+    """A quantum of the plan."""
+
+    id: uuid.UUID
+    task: str
+    data_id: DataId
+    inputs: tuple[uuid.UUID, ...]
+    outputs: tuple[uuid.UUID, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkPlan:
+    """What a job runs: its quanta in order, and the datasets that they name."""
+
+    chunk: Chunk
+    quanta: tuple[PlannedQuantum, ...]
+    datasets: dict[uuid.UUID, PlannedDataset]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A plan on disk."""
+
+    folder: Path
+    digest: str
+    campaign: Campaign
+    chunks: dict[str, dict[str, Chunk]]
+
+    def find_chunk(self, stage: str, name: str) -> Chunk:
+        """Look up a chunk.
+
+        Raises
+        ------
+        UserError
+            If the plan has none of that stage and name.
+        """
+        chunks = self.chunks.get(stage, {})
+        if name not in chunks:
+            some = ", ".join(list(chunks)[:5]) or "none"
+            raise UserError(f"The plan has no chunk '{name}' of stage {stage}; it has {some} ...")
+        return chunks[name]
+
+
+def open_plan(folder: str | Path, stages: Stages = STAGES) -> Plan:
+    """Open a plan.
+
+    Parameters
+    ----------
+    folder
+        Where it is.
+    stages
+        The table of stages.
+
+    Raises
+    ------
+    RepositoryError
+        If there is no whole plan, or it is of another version.
+    """
+    folder = Path(folder)
+    try:
+        summary = json.loads((folder / "plan.json").read_text())
+        campaign = json.loads((folder / "campaign.json").read_text())
+        chunks = read_chunks(folder / "chunks.tsv")
+    except OSError:
+        raise RepositoryError(f"{folder} holds no plan; `lsstpipe plan` makes one.") from None
+    if summary["schema_version"] != SCHEMA_VERSION:
+        raise RepositoryError(
+            f"The plan in {folder} has version {summary['schema_version']}, this lsstpipe reads "
+            f"version {SCHEMA_VERSION}; make it anew with `lsstpipe plan`."
+        )
+    return Plan(folder, summary["digest"], parse_campaign(campaign, stages), chunks)
+
+
+def read_chunk(plan: Plan, stage: str, name: str) -> ChunkPlan:
+    """Read the quanta of a chunk and the datasets that they name.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    stage, name
+        The chunk.
+    """
+    chunk = plan.find_chunk(stage, name)
+    rows = pq.read_table(
+        plan.folder / "plan.parquet", filters=[("stage", "=", stage), ("chunk", "=", name)]
+    ).to_pylist()
+    quanta = tuple(
+        PlannedQuantum(
+            uuid.UUID(bytes=row["quantum_id"]),
+            row["task"],
+            _data_id(row),
+            tuple(uuid.UUID(bytes=i) for i in row["inputs"]),
+            tuple(uuid.UUID(bytes=i) for i in row["outputs"]),
+        )
+        for row in rows
+    )
+    wanted = {i.bytes for q in quanta for i in (*q.inputs, *q.outputs)}
+    return ChunkPlan(chunk, quanta, _read_datasets(plan, wanted))
+
+
+def _read_datasets(plan: Plan, wanted: set[bytes]) -> dict[uuid.UUID, PlannedDataset]:
+    ids = pa.array(sorted(wanted), pa.binary(16))
+    table = pq.read_table(plan.folder / "datasets.parquet")
+    rows = table.filter(pc.is_in(table["id"], value_set=ids)).to_pylist()
+    found = {}
+    for row in rows:
+        key = uuid.UUID(bytes=row["id"])
+        ref = DatasetRef(key, DATASET_TYPES[row["type"]], _data_id(row), row["run"])
+        found[key] = PlannedDataset(ref, row["path"], row["exists"], row["size"], row["checksum"])
+    return found
+
+
+def _data_id(row: dict[str, Any]) -> DataId:
+    return DataId({name: row[name] for name in DIMENSIONS if row[name] is not None})

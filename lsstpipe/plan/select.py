@@ -1,0 +1,192 @@
+"""Select from the registry what a plan starts from, by a constant number of queries."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from lsstpipe.butler import registry_url
+from lsstpipe.config import Campaign
+from lsstpipe.config.campaign import Stages
+from lsstpipe.data_model import DataId
+from lsstpipe.datasets import DATASET_TYPES
+from lsstpipe.errors import RepositoryError, UserError
+from lsstpipe.geometry.skymap import PatchGrid, SkyMap, Tract
+from lsstpipe.image.exposure import ObservationInfo
+from lsstpipe.instruments import get_camera
+from lsstpipe.plan.build import Builder, Quanta
+from lsstpipe.plan.layout import ingest_manifest_path
+from lsstpipe.plan.rows import Rows
+from lsstpipe.plan.selection import RAW_COLUMNS, Selection
+from lsstpipe.registry.records import DatasetRecord
+from lsstpipe.registry.registry import Registry
+from lsstpipe.stages import STAGES
+
+_HEADER_POINTING_ERROR_DEG = 0.1
+
+
+def build_plan(campaign: Campaign, stages: Stages = STAGES) -> Quanta:
+    """Make the quanta of a campaign from what its repository has.
+
+    Parameters
+    ----------
+    campaign
+        The settings.
+    stages
+        The table of stages.
+
+    Raises
+    ------
+    UserError
+        If there is no repository, nothing was ingested, or raws are missing.
+    """
+    return Builder(campaign, select(campaign), stages).build()
+
+
+def select(campaign: Campaign) -> Selection:
+    """Find the raws of a campaign and what exists besides.
+
+    Parameters
+    ----------
+    campaign
+        The settings.
+
+    Raises
+    ------
+    UserError
+        If there is no repository or nothing was ingested.
+    """
+    ingested = _read_ingested(campaign)
+    where = f"instrument = '{campaign.instrument}'"
+    with Registry.open(registry_url(campaign.repo)) as registry:
+        found = [
+            (info, record)
+            for info, record in registry.query_exposures(where=where)
+            if str(record.id) in ingested
+        ]
+        existing = {
+            name: [record] if record is not None else []
+            for name, data_id in (
+                ("reference_catalog", DataId()),
+                ("skymap", DataId(skymap=campaign.skymap.name)),
+            )
+            for record in [registry.find(name, data_id, [campaign.run])]
+        }
+        existing |= _find_calibrations(registry, [info.mid_mjd for info, _ in found])
+    if not found:
+        raise UserError(
+            f"The repository {campaign.repo} has no raws of '{campaign.name}'; ingest some first."
+        )
+    patches, polygons = _patches(make_skymap(campaign))
+    raws = _raw_rows([info for info, _ in found], campaign)
+    records = [record for _, record in found]
+    return Selection(raws, records, patches, polygons, field_radius_deg(campaign), existing)
+
+
+def make_skymap(campaign: Campaign) -> SkyMap:
+    """Make the sky map that a campaign describes.
+
+    Parameters
+    ----------
+    campaign
+        The settings.
+    """
+    settings = campaign.skymap
+    return SkyMap(
+        settings.name,
+        tuple(
+            Tract(
+                number,
+                (tract.ra_deg, tract.dec_deg),
+                settings.pixel_scale_arcsec,
+                PatchGrid(
+                    tract.n_patches_y,
+                    tract.n_patches_x,
+                    settings.patch_inner_y,
+                    settings.patch_inner_x,
+                    settings.border_pix,
+                ),
+            )
+            for number, tract in enumerate(settings.tracts)
+        ),
+    )
+
+
+def field_radius_deg(campaign: Campaign) -> float:
+    """Give the radius around a pointing within which every pixel of a detector is.
+
+    Half the diagonal of the largest detector, and how far off the pointing may be: an exposure that
+    turns out not to overlap a patch is found to have no work there.
+
+    Parameters
+    ----------
+    campaign
+        The settings.
+    """
+    camera = get_camera(campaign.instrument)
+    pixels = max(math.hypot(d.ny, d.nx) for d in camera.detectors.values()) / 2
+    scale_deg = camera.pixel_scale_arcsec * (1 + camera.scale_tolerance) / 3600
+    pointing = campaign.pointing
+    off = pointing.radius_arcmin / 60 if pointing else _HEADER_POINTING_ERROR_DEG
+    return pixels * scale_deg + off
+
+
+def _read_ingested(campaign: Campaign) -> frozenset[str]:
+    """Read the ids of the raws that the campaign selected."""
+    path: Path = ingest_manifest_path(campaign.repo)
+    try:
+        manifest = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise RepositoryError(
+            f"Nothing was ingested into {campaign.repo} yet; `lsstpipe ingest` does it."
+        ) from None
+    return frozenset(raw["id"] for raw in manifest["raws"])
+
+
+def _find_calibrations(
+    registry: Registry, times_mjd: Sequence[float]
+) -> dict[str, list[DatasetRecord]]:
+    """Find the calibrations that hold for all of these times: one query a type."""
+    names = sorted(c.name for c in registry.collections() if c.kind == "CALIBRATION")
+    existing: dict[str, list[DatasetRecord]] = {}
+    for kind in DATASET_TYPES.values():
+        if not (kind.is_calibration and names and times_mjd):
+            continue
+        first: dict[DataId, DatasetRecord] = {}
+        for item in registry.query_calibrations(kind, names):
+            if item.valid_begin_mjd <= min(times_mjd) and max(times_mjd) < item.valid_end_mjd:
+                first.setdefault(item.dataset.data_id, item.dataset)
+        existing[kind.name] = sorted(first.values(), key=lambda r: str(r.data_id))
+    return existing
+
+
+def _raw_rows(infos: Sequence[ObservationInfo], campaign: Campaign) -> Rows:
+    """Make the columns of raws, with the campaign's pointing where a header has none."""
+    columns = {name: np.array([getattr(info, name) for info in infos]) for name in RAW_COLUMNS}
+    unknown = np.isnan(columns["ra_deg"]) | np.isnan(columns["dec_deg"])
+    if campaign.pointing is not None:
+        columns["ra_deg"] = np.where(unknown, campaign.pointing.ra_deg, columns["ra_deg"])
+        columns["dec_deg"] = np.where(unknown, campaign.pointing.dec_deg, columns["dec_deg"])
+    elif np.any(unknown & (columns["observation_type"] == "science")):
+        raise UserError(
+            f"{int(unknown.sum())} raws of '{campaign.name}' have no pointing in their headers; "
+            "give the section 'pointing' with ra_deg, dec_deg and radius_arcmin."
+        )
+    return Rows(columns, len(infos))
+
+
+def _patches(skymap: SkyMap) -> tuple[Rows, np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
+    """Make the columns and the polygons of all patches."""
+    numbers = [(t.index, patch.index) for t in skymap.tracts for patch in t.patches]
+    rows = Rows(
+        {
+            "skymap": np.array([skymap.name] * len(numbers)),
+            "tract": np.array([tract for tract, _ in numbers], dtype=np.int64),
+            "patch": np.array([patch for _, patch in numbers], dtype=np.int64),
+        }
+    )
+    return rows, np.concatenate([t.patch_polygons() for t in skymap.tracts])

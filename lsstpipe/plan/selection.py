@@ -1,0 +1,104 @@
+"""What a plan starts from: the raws of the campaign, the patches, and what exists already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from lsstpipe.geometry.region import polygons_overlap_circles
+from lsstpipe.plan.rows import IndexArray, Rows
+from lsstpipe.registry.records import DatasetRecord
+
+_BLOCK = 4096
+
+RAW_COLUMNS = (
+    "instrument",
+    "exposure",
+    "detector",
+    "physical_filter",
+    "band",
+    "observation_type",
+    "ra_deg",
+    "dec_deg",
+    "mid_mjd",
+)
+PATCH_COLUMNS = ("skymap", "tract", "patch")
+SKY_COLUMNS = ("instrument", "exposure", "visit", "detector", "physical_filter", "band")
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a plan starts from.
+
+    Attributes
+    ----------
+    raws
+        One row a raw, with the columns `RAW_COLUMNS`.
+    records
+        The dataset of each of them, in the same order.
+    patches
+        One row a patch, with the columns `PATCH_COLUMNS`.
+    polygons
+        Outer region of each patch: unit vectors, shape ``(n_patches, n_corners, 3)``.
+    radius_deg
+        Radius around a raw's position within which all its pixels are, in degrees.
+    existing
+        Datasets that are there besides, by dataset type.
+    """
+
+    raws: Rows
+    records: Sequence[DatasetRecord]
+    patches: Rows
+    polygons: npt.NDArray[np.float64]
+    radius_deg: float
+    existing: Mapping[str, Sequence[DatasetRecord]] = field(default_factory=dict)
+
+
+def science_rows(raws: Rows) -> Rows:
+    """Select the science raws, and give each the visit that it is.
+
+    Parameters
+    ----------
+    raws
+        Raws with the columns `RAW_COLUMNS`.
+    """
+    science = raws.take(raws["observation_type"] == "science")
+    return Rows({**science.columns, "visit": science["exposure"]}, len(science))
+
+
+def sky_rows(science: Rows, selection: Selection) -> Rows:
+    """Pair every science raw with every patch that it may overlap.
+
+    Parameters
+    ----------
+    science
+        Raws of `science_rows`.
+    selection
+        The patches, and how large a raw is.
+
+    Returns
+    -------
+    sky
+        One row a pair, with the columns `SKY_COLUMNS` and `PATCH_COLUMNS`, sorted by raw.
+    """
+    raws: list[IndexArray] = []
+    patches: list[IndexArray] = []
+    for start in range(0, len(science), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        overlap = polygons_overlap_circles(
+            selection.polygons,
+            science["ra_deg"][block],
+            science["dec_deg"][block],
+            selection.radius_deg,
+        )
+        rows, columns = np.nonzero(overlap.T)
+        raws.append(rows.astype(np.int64) + start)
+        patches.append(columns.astype(np.int64))
+    left = np.concatenate([*raws, np.empty(0, np.int64)])
+    right = np.concatenate([*patches, np.empty(0, np.int64)])
+    columns_of = {name: science[name][left] for name in SKY_COLUMNS}
+    columns_of |= {name: selection.patches[name][right] for name in PATCH_COLUMNS}
+    return Rows(columns_of, len(left))

@@ -1,0 +1,222 @@
+"""Collections: runs, tags, chains, calibrations; what a search goes through, and in which order."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import sqlalchemy as sa
+
+from lsstpipe.errors import ConflictError, RepositoryError
+from lsstpipe.registry.database import insert_new
+from lsstpipe.registry.tables import collection, collection_chain, collection_member
+
+Kind = Literal["RUN", "TAGGED", "CHAINED", "CALIBRATION"]
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A collection: its id in this database, name, kind, whether it is frozen."""
+
+    id: int
+    name: str
+    kind: Kind
+    is_frozen: bool = False
+
+
+def ensure(connection: sa.Connection, names: Iterable[str], kind: Kind) -> dict[str, Collection]:
+    """Make the collections of one kind that are not there, and give all by name.
+
+    Parameters
+    ----------
+    connection
+        Within a transaction that writes.
+    names
+        Their names.
+    kind
+        Their kind.
+
+    Raises
+    ------
+    ConflictError
+        If one is there as another kind.
+    """
+    wanted = sorted(set(names))
+    found = _select(connection, wanted)
+    missing = [name for name in wanted if name not in found]
+    if missing:
+        rows = [{"name": name, "kind": kind, "is_frozen": False} for name in missing]
+        connection.execute(insert_new(connection, collection), rows)
+        found = _select(connection, wanted)
+    for item in found.values():
+        if item.kind != kind:
+            raise ConflictError(f"Collection '{item.name}' is {item.kind}, not {kind}.")
+    return found
+
+
+def _select(connection: sa.Connection, names: Sequence[str]) -> dict[str, Collection]:
+    rows = connection.execute(sa.select(collection).where(collection.c.name.in_(names)))
+    return {row.name: Collection(row.id, row.name, row.kind, row.is_frozen) for row in rows}
+
+
+def flatten(connection: sa.Connection, names: Sequence[str]) -> list[Collection]:
+    """Resolve chains, in order, each collection once, by one statement.
+
+    Parameters
+    ----------
+    connection
+        Within a transaction.
+    names
+        What to search, in this order.
+
+    Raises
+    ------
+    RepositoryError
+        If one of them does not exist.
+    """
+    edges = sa.select(
+        collection.c.id,
+        sa.null().label("parent_id"),
+        sa.literal(0).label("position"),
+    ).where(collection.c.name.in_(names))
+    reach = edges.cte("reach", recursive=True)
+    reach = reach.union(
+        sa.select(
+            collection_chain.c.child_id, collection_chain.c.parent_id, collection_chain.c.position
+        ).join(reach, reach.c.id == collection_chain.c.parent_id)
+    )
+    rows = connection.execute(
+        sa.select(collection, reach.c.parent_id).join(reach, reach.c.id == collection.c.id)
+        .order_by(reach.c.position)
+    ).all()  # fmt: skip
+    known = {row.id: Collection(row.id, row.name, row.kind, row.is_frozen) for row in rows}
+    children: dict[int, list[int]] = {}
+    for row in rows:
+        if row.parent_id is not None and row.id not in children.setdefault(row.parent_id, []):
+            children[row.parent_id].append(row.id)
+    by_name = {item.name: item for item in known.values()}
+    if missing := [name for name in names if name not in by_name]:
+        raise RepositoryError(f"There is no collection '{missing[0]}'.")
+    return _walk([by_name[name] for name in names], known, children)
+
+
+def _walk(
+    start: Sequence[Collection], known: Mapping[int, Collection], children: dict[int, list[int]]
+) -> list[Collection]:
+    """Go through a tree depth first; chains themselves are left out of the result."""
+    result: dict[int, Collection] = {}
+    seen: set[int] = set()
+    stack = list(reversed(start))
+    while stack:
+        item = stack.pop()
+        if item.id in seen:
+            continue
+        seen.add(item.id)
+        if item.kind == "CHAINED":
+            stack += [known[child] for child in reversed(children.get(item.id, []))]
+        else:
+            result[item.id] = item
+    return list(result.values())
+
+
+def define_chain(connection: sa.Connection, name: str, children: Sequence[str]) -> None:
+    """Make a chain, or give it other children.
+
+    Parameters
+    ----------
+    connection
+        Within a transaction that writes.
+    name
+        Name of the chain.
+    children
+        Collections that exist, in the order of the search.
+
+    Raises
+    ------
+    ConflictError
+        If the chain would contain itself.
+    RepositoryError
+        If a child does not exist.
+    """
+    parent = ensure(connection, [name], "CHAINED")[name]
+    found = _select(connection, children)
+    if missing := [child for child in children if child not in found]:
+        raise RepositoryError(f"There is no collection '{missing[0]}'.")
+    connection.execute(sa.delete(collection_chain).where(collection_chain.c.parent_id == parent.id))
+    if children:
+        rows = [
+            {"parent_id": parent.id, "position": position, "child_id": found[child].id}
+            for position, child in enumerate(children)
+        ]
+        connection.execute(sa.insert(collection_chain), rows)
+    _refuse_cycle(connection, parent)
+
+
+def _refuse_cycle(connection: sa.Connection, parent: Collection) -> None:
+    below = sa.select(collection_chain.c.child_id).where(
+        collection_chain.c.parent_id == parent.id
+    ).cte("below", recursive=True)  # fmt: skip
+    below = below.union(
+        sa.select(collection_chain.c.child_id).join(
+            below, below.c.child_id == collection_chain.c.parent_id
+        )
+    )
+    cycle = sa.select(below.c.child_id).where(below.c.child_id == parent.id)
+    if connection.execute(cycle).first() is not None:
+        raise ConflictError(f"Chain '{parent.name}' would contain itself.")
+
+
+def tag(connection: sa.Connection, name: str, dataset_ids: Sequence[uuid.UUID]) -> None:
+    """Add datasets to a tagged collection, which is made if it is not there.
+
+    Parameters
+    ----------
+    connection
+        Within a transaction that writes.
+    name
+        Name of the collection.
+    dataset_ids
+        Datasets that exist.
+    """
+    target = ensure(connection, [name], "TAGGED")[name]
+    rows = [{"collection_id": target.id, "dataset_id": item} for item in dataset_ids]
+    if rows:
+        connection.execute(insert_new(connection, collection_member), rows)
+
+
+def freeze(connection: sa.Connection, run: str) -> None:
+    """Close a run for ever: nothing in it may change.
+
+    Parameters
+    ----------
+    connection
+        Within a transaction that writes.
+    run
+        Its name.
+
+    Raises
+    ------
+    RepositoryError
+        If there is no such run.
+    """
+    changed = connection.execute(
+        sa.update(collection)
+        .where(collection.c.name == run, collection.c.kind == "RUN")
+        .values(is_frozen=True)
+    )
+    if not changed.rowcount:
+        raise RepositoryError(f"There is no run '{run}'.")
+
+
+def list_all(connection: sa.Connection) -> list[Collection]:
+    """Give every collection, by name.
+
+    Parameters
+    ----------
+    connection
+        Within a transaction.
+    """
+    rows = connection.execute(sa.select(collection).order_by(collection.c.name))
+    return [Collection(row.id, row.name, row.kind, row.is_frozen) for row in rows]

@@ -1,0 +1,140 @@
+"""THE table of stages: their tasks in order, the chunk that one job runs, what is kept.
+
+A stage's name is its rule, rule file, configuration section, log folder and test. A task's name is its
+module in `lsstpipe.tasks` and its part of that section.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Literal
+
+from lsstpipe.tasks.base import Port, read_ports
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One algorithmic step.
+
+    Attributes
+    ----------
+    name
+        Name of its module in `lsstpipe.tasks`.
+    dimensions
+        What tells one of its quanta from another.
+    observation_type
+        Kind of raw exposure that it takes, where it takes raws.
+    """
+
+    name: str
+    dimensions: tuple[str, ...]
+    observation_type: Literal["dark", "science", ""] = ""
+
+    @property
+    def module(self) -> ModuleType:
+        """The module with its ``Config``, ``Inputs``, ``Outputs`` and ``run``."""
+        return importlib.import_module(f"lsstpipe.tasks.{self.name}")
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        """Its input ports."""
+        return read_ports(self.module, "Inputs")
+
+    @property
+    def outputs(self) -> tuple[Port, ...]:
+        """Its output ports."""
+        return read_ports(self.module, "Outputs")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Tasks that run together, in order and in memory, on one chunk."""
+
+    name: str
+    chunk_dimensions: tuple[str, ...]
+    tasks: tuple[Task, ...]
+    retained: tuple[str, ...]
+    doc: str
+
+
+_DETECTOR = ("instrument", "visit", "detector")
+_TRACT = ("instrument", "skymap", "tract")
+_PATCH = ("skymap", "tract", "patch")
+
+STAGES: dict[str, Stage] = {
+    stage.name: stage
+    for stage in (
+        Stage("ingest", (), (), (), "Read the headers of the raws and register them."),
+        Stage(
+            "calibs",
+            ("instrument", "detector"),
+            (
+                Task("dark", ("instrument", "detector"), "dark"),
+                Task("defects", ("instrument", "detector")),
+                Task("flat", ("instrument", "detector", "physical_filter"), "science"),
+            ),
+            ("dark", "defects", "flat"),
+            "Make master dark, defects and super-sky flat of each detector.",
+        ),
+        Stage(
+            "visit",
+            ("instrument", "visit"),
+            (Task("isr", _DETECTOR, "science"), Task("calibrate", _DETECTOR)),
+            ("visit_image", "source", "visit_detector_summary"),
+            "Remove the camera's signature and calibrate each visit by itself.",
+        ),
+        Stage(
+            "visit_summary",
+            _TRACT,
+            (
+                Task("isolated_star", _TRACT),
+                Task("joint_astrometry", _TRACT),
+                Task("joint_photometry", _TRACT),
+                Task("visit_summary", _TRACT),
+            ),
+            ("isolated_star", "joint_astrometry", "joint_photometry", "visit_summary"),
+            "Calibrate all visits of a tract together.",
+        ),
+        Stage(
+            "coadd",
+            (*_PATCH, "band"),
+            (
+                Task("warp", ("instrument", *_PATCH, "visit")),
+                Task("assemble", (*_PATCH, "band")),
+            ),
+            ("deep_coadd", "deep_coadd_n_image"),
+            "Resample the visits to each patch and average them without their artefacts.",
+        ),
+        Stage(
+            "object",
+            _PATCH,
+            (Task("object", _PATCH),),
+            ("object",),
+            "Detect, deblend and measure objects on the coadds.",
+        ),
+        Stage(
+            "forced",
+            ("instrument", "visit"),
+            (Task("forced", (*_DETECTOR, "skymap", "tract")),),
+            ("forced_source",),
+            "Measure every object at its position on every visit.",
+        ),
+        Stage(
+            "tables",
+            ("instrument", "skymap", "tract"),
+            (Task("tables", _TRACT),),
+            ("source_table", "object_table", "forced_source_table", "visit_table"),
+            "Gather the catalogues of a tract into tables.",
+        ),
+        Stage(
+            "report",
+            (),
+            (Task("metrics", ()),),
+            ("metrics", "lightcurve"),
+            "Measure the quality of the campaign and its target's light curve; draw its page.",
+        ),
+    )
+}
+"""Every stage by name, in flow order."""

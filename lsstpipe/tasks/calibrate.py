@@ -1,0 +1,313 @@
+"""calibrate: background, PSF, sources, WCS and zero point of one visit image by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from lsstpipe import datasets
+from lsstpipe.algorithms.aperture_correction import fit_aperture_correction
+from lsstpipe.algorithms.astrometry import (
+    AstrometrySolution,
+    DetectedStars,
+    ReferenceStars,
+    SolveConfig,
+    TanSipConfig,
+    solve_frame,
+)
+from lsstpipe.algorithms.background import BackgroundSettings, fit_background
+from lsstpipe.algorithms.blind_match import PointingGuess
+from lsstpipe.algorithms.cosmic_ray import CosmicRaySettings, find_cosmic_rays
+from lsstpipe.algorithms.depth import limiting_magnitude
+from lsstpipe.algorithms.detect import DetectionSettings, detect_sources
+from lsstpipe.algorithms.forced import estimate_sky_variance
+from lsstpipe.algorithms.interpolate import interpolate_pixels
+from lsstpipe.algorithms.measure_sources import measure_sources
+from lsstpipe.algorithms.photometry import ZeroPoint, ZeroPointConfig, fit_zero_point
+from lsstpipe.algorithms.planes import Planes
+from lsstpipe.algorithms.psf_model import PsfFit, PsfModelSettings
+from lsstpipe.algorithms.psf_search import PsfSearchSettings, find_psf
+from lsstpipe.algorithms.psf_stars import StarSettings
+from lsstpipe.data_model import DataId
+from lsstpipe.image.catalog import Catalog
+from lsstpipe.image.columns import SOURCE
+from lsstpipe.image.exposure import Exposure, ObservationInfo
+from lsstpipe.image.mask import MaskPlane
+from lsstpipe.image.photocalib import AB_NJY, magnitude
+from lsstpipe.instruments import get_camera
+from lsstpipe.tasks.base import Json, TaskConfig, get_info, plain
+
+FloatArray = npt.NDArray[np.float64]
+
+FWHM_PER_SIGMA = 2.3548
+_SATURATED_ERR_PIX = 0.3
+
+
+class Config(TaskConfig):
+    """How to calibrate a visit image."""
+
+    background_mesh_pix: PositiveInt = 64
+    """Side of the meshes between which the background is interpolated, in pixels."""
+
+    first_psf_fwhm_pix: PositiveFloat = 3.0
+    """Full width at half maximum of the Gaussian that the first detection takes for the PSF."""
+
+    first_detection_n_sigma: PositiveFloat = 20.0
+    """Significance of the sources that the PSF is learned from."""
+
+    psf_order: NonNegativeInt = 2
+    """Degree of the polynomial by which the PSF varies over the detector."""
+
+    psf_min_signal_to_noise: PositiveFloat = 50.0
+    """Least signal-to-noise ratio of a star that the PSF is learned from."""
+
+    psf_reserve_every: int = Field(default=5, ge=2)
+    """One PSF star of this many, in order of brightness, is kept out of the fit to test it."""
+
+    min_psf_stars: PositiveInt = 6
+    """Fewest stars that a PSF is believed of."""
+
+    cosmic_ray_n_sigma: PositiveFloat = 6.0
+    """Excess over the neighbours from which a pixel may be a cosmic ray, in standard deviations."""
+
+    detection_n_sigma: PositiveFloat = 5.0
+    """Significance of a source in the matched filter."""
+
+    pointing_radius_arcmin: PositiveFloat = 10.0
+    """How far the true centre may be from the pointing that the header or the campaign gives."""
+
+    astrometry_max_order: PositiveInt = 3
+    """Highest degree of the distortion polynomial; the stars decide how much of it they support."""
+
+    astrometry_match_radius_pix: PositiveFloat = 2.5
+    """Largest distance between a source and the catalogue star that it is."""
+
+    astrometry_max_rms_pix: PositiveFloat = 1.0
+    """Residuals from which a solution is not believed."""
+
+    aperture_correction_order: NonNegativeInt = 1
+    """Degree of the ratio of aperture to PSF flux over the detector."""
+
+    min_zero_point_stars: PositiveInt = 3
+    """Fewest catalogue stars that a zero point is believed of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """An image without the camera's signature, and the catalogue."""
+
+    post_isr_image: Annotated[Exposure, datasets.post_isr_image]
+    reference_catalog: Annotated[Catalog, datasets.reference_catalog]
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What the task makes."""
+
+    visit_image: Annotated[Exposure, datasets.visit_image]
+    visit_image_background: Annotated[Exposure, datasets.visit_image_background]
+    source: Annotated[Catalog, datasets.source]
+    visit_detector_summary: Annotated[Json, datasets.visit_detector_summary]
+
+
+def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
+    """Calibrate one visit image.
+
+    Background, PSF, cosmic rays and sources depend on each other: the background is fitted with
+    sources masked, the PSF is learned twice, before and after the cosmic rays are gone.
+    """
+    exposure, info = inputs.post_isr_image, get_info(inputs.post_isr_image)
+    background = fit_background(
+        exposure.image, exposure.mask, BackgroundSettings(mesh_size=config.background_mesh_pix)
+    )
+    planes = Planes(exposure.image - background.image, exposure.variance, exposure.mask.copy())
+    fit = _learn_psf(planes, config)
+    stamp = _central_stamp(fit, planes)
+    rays = find_cosmic_rays(planes, stamp, CosmicRaySettings(n_sigma=config.cosmic_ray_n_sigma))
+    planes = _repair(_with_plane(planes, MaskPlane.CR, rays), fit)
+    fit = _learn_psf(planes, config)
+    planes = _with_plane(planes, MaskPlane.EDGE, _rim(planes, fit.psf.size // 2))
+    detection = detect_sources(
+        planes,
+        _central_stamp(fit, planes),
+        DetectionSettings(n_sigma=config.detection_n_sigma),
+    )
+    planes = _with_plane(planes, MaskPlane.DETECTED, detection.detected)
+    columns = measure_sources(
+        planes,
+        fit.psf,
+        y=detection.y,
+        x=detection.x,
+        sky_variance=estimate_sky_variance(planes),
+    )
+    stars = match_plane(_positions(columns), np.stack([fit.y, fit.x], axis=1), 1.0)
+    correction = _correct_apertures(columns, stars.first, planes, config)
+    factor = correction.factor(y=columns["y"], x=columns["x"])
+    columns["psfFlux"], columns["psfFluxErr"] = (
+        columns["psfFlux"] * factor,
+        columns["psfFluxErr"] * factor,
+    )
+    solution = _solve(columns, inputs.reference_catalog, info, planes, config)
+    reference_mag = _reference_magnitudes(len(detection.y), solution, inputs.reference_catalog)
+    zero_point = _fit_zero_point(columns, reference_mag, config)
+    scale = float(10 ** (0.4 * (AB_NJY - zero_point.zero_point_mag)))
+    used = {
+        "calib_psf_candidate": stars.first,
+        "calib_psf_used": stars.first[fit.is_used[stars.second]],
+        "calib_psf_reserved": stars.first[fit.is_reserved[stars.second]],
+        "calib_astrometry_used": solution.detection[solution.fit.used],
+        "calib_photometry_used": np.flatnonzero(zero_point.used),
+    }
+    measured = Measured(
+        planes=planes,
+        background=background,
+        psf_fit=fit,
+        correction=correction,
+        sources=columns,
+        solution=solution,
+        reference=inputs.reference_catalog,
+        zero_point=zero_point,
+    )
+    calibrated = make_visit_image(exposure, measured, scale)
+    return Outputs(
+        visit_image=calibrated,
+        visit_image_background=replace(
+            calibrated,
+            image=(background.image * np.float32(scale)),
+            variance=np.zeros_like(background.image),
+            psf=None,
+            aperture_correction=None,
+        ),
+        source=make_source_catalog(
+            columns | {"snr": detection.significance, "factor": factor, "sky": sky},
+            used,
+            calibrated,
+            scale,
+        ),
+        visit_detector_summary=summarise(measured, exposure),
+    )
+
+
+def _learn_psf(planes: Planes, config: Config) -> PsfFit:
+    """Find the stars and fit the PSF to them."""
+    return find_psf(
+        planes,
+        PsfSearchSettings(
+            first_fwhm=config.first_psf_fwhm_pix,
+            n_sigma=config.first_detection_n_sigma,
+            stars=StarSettings(
+                min_snr=config.psf_min_signal_to_noise, reserve_every=config.psf_reserve_every
+            ),
+            model=PsfModelSettings(max_order=config.psf_order, min_stars=config.min_psf_stars),
+        ),
+    )
+
+
+def _central_stamp(fit: PsfFit, planes: Planes) -> FloatArray:
+    """Draw the PSF on the pixel in the middle of the image."""
+    ny, nx = planes.image.shape
+    return fit.psf.stamp(y=float(ny // 2), x=float(nx // 2))
+
+
+def _with_plane(planes: Planes, plane: MaskPlane, where: npt.NDArray[np.bool_]) -> Planes:
+    """Set a mask plane on some pixels."""
+    return replace(planes, mask=planes.mask | np.where(where, np.int32(plane), np.int32(0)))
+
+
+def _repair(planes: Planes, fit: PsfFit) -> Planes:
+    """Interpolate over defects, saturated pixels and cosmic rays, and flag what was replaced."""
+    ny, nx = planes.image.shape
+    filled = interpolate_pixels(
+        planes.image,
+        planes.mask,
+        planes=MaskPlane.BAD | MaskPlane.SAT | MaskPlane.CR,
+        psf_sigma=fit.psf.sigma(y=ny / 2, x=nx / 2),
+    )
+    return _with_plane(replace(planes, image=filled.image), MaskPlane.INTRP, filled.replaced)
+
+
+def _rim(planes: Planes, width: int) -> npt.NDArray[np.bool_]:
+    """Find the pixels where the detection kernel does not fit."""
+    rim = np.ones(planes.image.shape, dtype=bool)
+    rim[width:-width, width:-width] = False
+    return rim
+
+
+def _positions(columns: Columns) -> FloatArray:
+    """Stack the positions of the sources, far away where there is none."""
+    position = np.stack([columns["y"], columns["x"]], axis=1).astype(np.float64)
+    return np.where(np.isfinite(position), position, -1e6)
+
+
+def _correct_apertures(
+    columns: Columns, stars: npt.NDArray[np.int64], planes: Planes, config: Config
+) -> ApertureCorrection:
+    """Fit the ratio of the largest aperture to the PSF flux over the stars."""
+    good = np.zeros(len(columns["x"]), dtype=bool)
+    good[stars] = True
+    good &= ~columns["psfFlux_flag"].astype(bool)
+    name = config.calibration_aperture
+    good &= ~columns[f"{name}Flux_flag"].astype(bool)
+    ny, nx = planes.image.shape
+    return fit_aperture_correction(
+        columns, good, name=name, order=config.aperture_correction_order, box=(0, 0, ny, nx)
+    )
+
+
+def _solve(
+    columns: Columns, reference: Catalog, info: ObservationInfo, planes: Planes, config: Config
+) -> AstrometrySolution:
+    """Put the image on the sky."""
+    camera = get_camera(info.instrument)
+    flux = columns["psfFlux"].astype(np.float64)
+    placed = np.flatnonzero(np.isfinite(flux) & (flux > 0) & np.isfinite(_positions(columns)).all(axis=1))
+    error = np.hypot(columns["xErr"][placed], columns["yErr"][placed]) / np.sqrt(2)
+    saturated = columns["pixelFlags_saturated"][placed].astype(bool) | ~np.isfinite(error)
+    solution = solve_frame(
+        DetectedStars(
+            y=columns["y"][placed],
+            x=columns["x"][placed],
+            flux=flux[placed],
+            err_pix=np.where(saturated, _SATURATED_ERR_PIX, error),
+        ),
+        ReferenceStars(reference["ra"], reference["dec"], magnitude(reference["flux"])),
+        PointingGuess(
+            ra_deg=info.ra_deg,
+            dec_deg=info.dec_deg,
+            radius_arcmin=config.pointing_radius_arcmin,
+            pixel_scale_arcsec=camera.pixel_scale_arcsec,
+            scale_tolerance=camera.scale_tolerance,
+        ),
+        shape=planes.image.shape,
+        config=SolveConfig(
+            match_radius_pix=config.astrometry_match_radius_pix,
+            max_rms_pix=config.astrometry_max_rms_pix,
+            fit=TanSipConfig(max_order=config.astrometry_max_order),
+        ),
+    )
+    return replace(solution, detection=placed[solution.detection])
+
+
+def _reference_magnitudes(
+    n: int, solution: AstrometrySolution, reference: Catalog
+) -> FloatArray:
+    """Give each source the magnitude of its catalogue star; NaN where it has none."""
+    result = np.full(n, np.nan)
+    result[solution.detection] = magnitude(reference["flux"][solution.reference])
+    return result
+
+
+def _fit_zero_point(columns: Columns, reference_mag: FloatArray, config: Config) -> ZeroPoint:
+    """Compare the sources with the catalogue."""
+    bad = columns["pixelFlags_saturated"].astype(bool) | columns["psfFlux_flag"].astype(bool)
+    bad |= columns["pixelFlags_edge"].astype(bool)
+    return fit_zero_point(
+        columns["psfFlux"].astype(np.float64),
+        columns["psfFluxErr"].astype(np.float64),
+        np.where(bad, np.nan, reference_mag),
+        config=ZeroPointConfig(min_stars=config.min_zero_point_stars),
+    )

@@ -1,0 +1,113 @@
+"""forced: measure every object at its coadd position on one visit image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from pydantic import NonNegativeFloat
+
+from lsstpipe import datasets
+from lsstpipe.algorithms.aperture import measure_apertures
+from lsstpipe.algorithms.forced import ForcedSettings, estimate_sky_variance, measure_psf_flux
+from lsstpipe.algorithms.measure_sources import flag_pixels
+from lsstpipe.algorithms.planes import Planes
+from lsstpipe.data_model import DataId
+from lsstpipe.errors import NoWorkFound
+from lsstpipe.geometry.wcs import SkyWcs
+from lsstpipe.image.catalog import Catalog, concatenate
+from lsstpipe.image.columns import FORCED_SOURCE, OBJECT
+from lsstpipe.image.exposure import Exposure
+from lsstpipe.image.photocalib import photo_calib_from_json
+from lsstpipe.tasks.base import Json, TaskConfig, get_info
+
+
+class Config(TaskConfig):
+    """How to measure at given positions."""
+
+    margin_pix: NonNegativeFloat = 0.0
+    """Objects nearer than this to the edge of the image are not measured, in pixels."""
+
+    max_masked: float = 0.3
+    """Share of the PSF on unusable pixels from which a flux is flagged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """A visit image, its final calibration, and the objects of the tract."""
+
+    visit_image: Annotated[Exposure, datasets.visit_image]
+    visit_summary: Annotated[Json, datasets.visit_summary]
+    object: Annotated[Mapping[DataId, Catalog], datasets.object_]
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What the task makes."""
+
+    forced_source: Annotated[Catalog, datasets.forced_source]
+
+
+def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
+    """Measure the primary objects of one tract on one detector of one visit.
+
+    The errors are those of sky, read-out and the source's own photons; the weights of the fit are
+    those of the sky alone, so that no flux is biased by its own noise.
+    """
+    number = data_id.integer("detector")
+    found = [d for d in inputs.visit_summary["detectors"] if d["detector"] == number]
+    if not found:
+        raise NoWorkFound("The joint fits left this detector out.")
+    summary = found[0]
+    objects = concatenate(OBJECT, inputs.object.values())
+    objects = objects.select(objects["detect_isPrimary"].astype(bool))
+    wcs = SkyWcs.from_json_dict(summary["wcs"])
+    y, x = wcs.sky_to_pixel(objects["coord_ra"], objects["coord_dec"])
+    exposure = inputs.visit_image
+    box, margin = exposure.box, config.margin_pix
+    inside = (y > box.y0 - 0.5 + margin) & (y < box.y0 + box.ny - 0.5 - margin)
+    inside &= (x > box.x0 - 0.5 + margin) & (x < box.x0 + box.nx - 0.5 - margin)
+    objects, y, x = objects.select(inside), y[inside], x[inside]
+    if len(objects) == 0 or exposure.psf is None or exposure.aperture_correction is None:
+        raise NoWorkFound("No object lies on this detector.")
+    planes = Planes(exposure.image, exposure.variance, exposure.mask, box.y0, box.x0)
+    psf = measure_psf_flux(
+        planes,
+        exposure.psf,
+        y=y,
+        x=x,
+        sky_variance=estimate_sky_variance(planes),
+        settings=ForcedSettings(max_masked=config.max_masked),
+    )
+    aperture = measure_apertures(planes, y=y, x=x, radii=(6.0,))
+    scale = photo_calib_from_json(summary["photo_calib"]).factor(y=y, x=x)
+    psf_scale = scale * exposure.aperture_correction.factor(y=y, x=x)
+    info = get_info(exposure)
+    n = len(objects)
+    return Outputs(
+        Catalog(
+            FORCED_SOURCE,
+            {
+                "objectId": objects["objectId"],
+                "visit": np.full(n, data_id.integer("visit")),
+                "detector": np.full(n, number),
+                "band": np.full(n, info.band),
+                "midpointMjdTai": np.full(n, info.mid_mjd),
+                "coord_ra": objects["coord_ra"],
+                "coord_dec": objects["coord_dec"],
+                "x": x,
+                "y": y,
+                "psfFlux": psf.flux * psf_scale,
+                "psfFluxErr": psf.error * psf_scale,
+                "psfFlux_flag": psf.flag,
+                "ap06Flux": aperture.flux[:, 0] * scale,
+                "ap06FluxErr": aperture.error[:, 0] * scale,
+                "ap06Flux_flag": aperture.flag[:, 0] | aperture.has_masked[:, 0],
+                **flag_pixels(planes, y=y, x=x, at_edge=psf.edge),
+                "invalidPsfFlag": ~np.isfinite(psf.flux),
+                "detect_isPrimary": objects["detect_isPrimary"],
+            },
+        )
+    )

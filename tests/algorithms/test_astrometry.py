@@ -1,0 +1,207 @@
+"""The solution of one frame."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lsstpipe.algorithms.astrometry import (
+    DetectedStars,
+    MatchedStars,
+    ReferenceStars,
+    SolveConfig,
+    TanSipConfig,
+    fit_tan_sip,
+    fit_to_map,
+    solve_frame,
+)
+from lsstpipe.algorithms.blind_match import PointingGuess
+from lsstpipe.errors import AlgorithmError
+from lsstpipe.geometry.polynomial import Polynomial
+from lsstpipe.geometry.sphere import angular_separation_deg
+from lsstpipe.geometry.wcs import SkyWcs
+
+SHAPE = (736, 1092)
+CONFIG = TanSipConfig()
+
+
+def true_map(distortion_pix: float, *, ra: float = 285.97, order: int = 3) -> SkyWcs:
+    rng = np.random.default_rng(12)
+    linear = SkyWcs((300.0, 500.0), (ra, 36.7), ((6.6e-4, -2e-5), (2.1e-5, 6.59e-4)))
+    tables: list[Polynomial] = []
+    for _ in range(2):
+        table = np.zeros((order + 1, order + 1))
+        for p in range(order + 1):
+            q = order - p
+            table[p, q] = rng.choice([-1, 1]) * distortion_pix / 500.0**order
+        tables.append(tuple(tuple(row) for row in table.tolist()))
+    return SkyWcs.with_distortion(linear, *tables, shape=SHAPE)
+
+
+def stars_of(
+    wcs: SkyWcs, n: int, *, err_pix: float = 0.05, seed: int = 1, noise: float = 1.0
+) -> MatchedStars:
+    rng = np.random.default_rng(seed)
+    y, x = rng.uniform(0, SHAPE[0], n), rng.uniform(0, SHAPE[1], n)
+    ra, dec = wcs.pixel_to_sky(y=y, x=x)
+    y, x = y + noise * rng.normal(0, err_pix, n), x + noise * rng.normal(0, err_pix, n)
+    return MatchedStars(y, x, np.full(n, err_pix), ra, dec)
+
+
+def miss_pix(wcs: SkyWcs, truth: SkyWcs) -> float:
+    y, x = (g.ravel() for g in np.meshgrid(np.arange(0, 736, 35.0), np.arange(0, 1092, 35.0)))
+    found_y, found_x = wcs.sky_to_pixel(*truth.pixel_to_sky(y=y, x=x))
+    return float(np.hypot(found_y - y, found_x - x).max())
+
+
+@pytest.mark.parametrize("ra", [285.97, 0.001, 359.99])
+def test_a_fit_to_exact_stars_is_the_map_that_made_them(ra: float) -> None:
+    truth = true_map(3.0, ra=ra)
+    fit = fit_tan_sip(stars_of(truth, 200, noise=0.0), shape=SHAPE, config=CONFIG)
+    assert fit.order == 3
+    # Another reference pixel makes a SIP of the same order differ in higher terms.
+    assert miss_pix(fit.wcs, truth) < 1e-3
+    assert fit.wcs.crpix == ((SHAPE[0] - 1) / 2, (SHAPE[1] - 1) / 2)
+    assert fit.n_used == 200
+
+
+def test_the_residuals_are_measured_minus_predicted() -> None:
+    stars = stars_of(true_map(0.0), 100)
+    fit = fit_tan_sip(stars, shape=SHAPE, config=CONFIG)
+    y, x = fit.wcs.sky_to_pixel(stars.ra_deg, stars.dec_deg)
+    np.testing.assert_allclose(fit.residual_y, stars.y - y, atol=1e-12)
+    np.testing.assert_allclose(fit.residual_x, stars.x - x, atol=1e-12)
+
+
+def test_the_rms_is_the_centroid_error_whatever_the_count_of_stars() -> None:
+    for n in (6, 12, 400):
+        squares = []
+        for seed in range(60 if n < 100 else 5):
+            stars = stars_of(true_map(0.0), n, err_pix=0.1, seed=seed)
+            config = replace(CONFIG, clip_sigma=np.inf, max_order=1)
+            fit = fit_tan_sip(stars, shape=SHAPE, config=config)
+            squares += [fit.rms_y_pix**2, fit.rms_x_pix**2]
+        assert np.sqrt(np.mean(squares)) == pytest.approx(0.1, rel=0.1)
+    arcsec = 0.1 * fit.wcs.pixel_scale_arcsec
+    assert fit.rms_arcsec == pytest.approx((arcsec, arcsec), rel=0.15)
+
+
+def test_few_or_undistorted_stars_get_no_distortion() -> None:
+    for seed in range(20):
+        few = fit_tan_sip(stars_of(true_map(5.0), 12, seed=seed), shape=SHAPE, config=CONFIG)
+        assert few.order == 1
+    plain = [
+        fit_tan_sip(stars_of(true_map(0.0), 40, seed=seed), shape=SHAPE, config=CONFIG).order
+        for seed in range(40)
+    ]
+    assert np.mean(np.array(plain) == 1) >= 0.9
+
+
+def test_a_distortion_that_the_stars_show_is_fitted() -> None:
+    truth = true_map(2.0)
+    fit = fit_tan_sip(stars_of(truth, 60), shape=SHAPE, config=CONFIG)
+    assert fit.order == 3
+    assert miss_pix(fit.wcs, truth) < 0.3
+
+
+def test_outliers_do_not_move_the_map() -> None:
+    truth = true_map(0.0)
+    stars = stars_of(truth, 60)
+    wrong = np.arange(0, 60, 6)
+    stars.x[wrong] += 1.5
+    fit = fit_tan_sip(stars, shape=SHAPE, config=CONFIG)
+    assert not fit.used[wrong].any()
+    assert fit.n_used >= 48
+    assert miss_pix(fit.wcs, truth) < 0.12
+
+
+def test_precise_stars_weigh_more() -> None:
+    truth = true_map(0.0)
+    stars = stars_of(truth, 40, err_pix=0.05)
+    faint = np.arange(40) % 2 == 0
+    rng = np.random.default_rng(3)
+    stars.y[faint] += rng.normal(0, 0.8, 20)
+    stars.x[faint] += rng.normal(0, 0.8, 20)
+    config = replace(CONFIG, clip_sigma=np.inf, max_order=1)
+    equal = fit_tan_sip(stars, shape=SHAPE, config=config)
+    err = np.where(faint, 0.8, 0.05)
+    weighted = fit_tan_sip(replace(stars, err_pix=err), shape=SHAPE, config=config)
+    assert miss_pix(weighted.wcs, truth) < 0.5 * miss_pix(equal.wcs, truth)
+
+
+def test_stars_without_a_position_are_left_out() -> None:
+    stars = stars_of(true_map(0.0), 30)
+    stars.ra_deg[3] = np.nan
+    stars.y[7] = np.nan
+    fit = fit_tan_sip(stars, shape=SHAPE, config=CONFIG)
+    assert not fit.used[[3, 7]].any()
+    assert fit.n_used >= 26
+
+
+def test_three_stars_are_too_few() -> None:
+    with pytest.raises(AlgorithmError, match="at least 4"):
+        fit_tan_sip(stars_of(true_map(0.0), 3), shape=SHAPE, config=CONFIG)
+
+
+def test_a_map_is_copied_from_a_grid() -> None:
+    truth = true_map(1.0)
+    y, x = (g.ravel() for g in np.meshgrid(np.linspace(0, 735, 12), np.linspace(0, 1091, 12)))
+    copy = fit_to_map(truth.pixel_to_sky(y=y, x=x), y=y, x=x, order=4, shape=SHAPE)
+    assert miss_pix(copy, truth) < 1e-4
+
+
+def frame(seed: int) -> tuple[DetectedStars, ReferenceStars, SkyWcs]:
+    """A frame of 40 catalogue stars, of which the catalogue lacks some, and 200 faint ones."""
+    rng = np.random.default_rng(seed)
+    truth = true_map(0.0)
+    y, x = rng.uniform(-600, 1400, 220), rng.uniform(-700, 1800, 220)
+    ra, dec = truth.pixel_to_sky(y=y, x=x)
+    mag = rng.uniform(8.0, 12.0, 220)
+    inside = (y > 0) & (y < SHAPE[0]) & (x > 0) & (x < SHAPE[1]) & (rng.random(220) > 0.2)
+    faint_y, faint_x = rng.uniform(0, SHAPE[0], 200), rng.uniform(0, SHAPE[1], 200)
+    mags = np.concatenate([mag[inside], rng.uniform(11.5, 15.0, 200)])
+    err = np.full(len(mags), 0.05)
+    stars = DetectedStars(
+        np.concatenate([y[inside], faint_y]) + rng.normal(0, 0.05, len(mags)),
+        np.concatenate([x[inside], faint_x]) + rng.normal(0, 0.05, len(mags)),
+        10.0 ** (-0.4 * mags),
+        err,
+    )
+    return stars, ReferenceStars(ra, dec, mag), truth
+
+
+GUESS = PointingGuess(286.1, 36.75, 13.0, 2.374 * 1.015, 0.02)
+
+
+def test_a_frame_is_solved_from_a_rough_guess() -> None:
+    for seed in range(5):
+        stars, reference, truth = frame(seed)
+        solution = solve_frame(stars, reference, GUESS, shape=SHAPE, config=SolveConfig())
+        assert miss_pix(solution.fit.wcs, truth) < 0.2
+        matched = angular_separation_deg(
+            *truth.pixel_to_sky(y=stars.y[solution.detection], x=stars.x[solution.detection]),
+            reference.ra_deg[solution.reference],
+            reference.dec_deg[solution.reference],
+        )
+        assert np.median(matched) * 3600 < 0.3
+        assert matched.max() * 3600 < 3.2 * 2.374
+        assert len(solution.detection) == len(solution.fit.used)
+        assert max(solution.fit.rms_y_pix, solution.fit.rms_x_pix) < 0.1
+
+
+def test_every_catalogue_star_in_the_frame_is_matched() -> None:
+    stars, reference, truth = frame(11)
+    solution = solve_frame(stars, reference, GUESS, shape=SHAPE, config=SolveConfig())
+    y, x = truth.sky_to_pixel(reference.ra_deg, reference.dec_deg)
+    distance = np.hypot(stars.y[:, None] - y, stars.x[:, None] - x).min(axis=0)
+    detected = np.flatnonzero(distance < 0.3)
+    assert set(detected) <= set(solution.reference.tolist())
+
+
+def test_a_solution_that_misses_is_refused() -> None:
+    stars, reference, _ = frame(2)
+    config = SolveConfig(max_rms_pix=0.001)
+    with pytest.raises(AlgorithmError, match=r"allowed are 0\.001"):
+        solve_frame(stars, reference, GUESS, shape=SHAPE, config=config)

@@ -1,0 +1,55 @@
+"""combine_darks on simulated darks with a known truth."""
+
+import numpy as np
+import pytest
+
+from lsstpipe.algorithms.dark import combine_darks
+from lsstpipe.errors import AlgorithmError
+
+
+def _darks(n: int = 8, *, noise: float = 9.0) -> tuple[np.ndarray, np.ndarray]:
+    """Make darks of a known mean with a drifting bias; return them and the truth."""
+    rng = np.random.default_rng(3)
+    truth = rng.uniform(100, 120, (80, 90))
+    truth[10, 10] = 5000.0
+    drift = np.linspace(10, 0, n)
+    noise_map = np.sqrt(noise**2 + np.clip(truth - 110, 0, None))
+    darks = truth + drift[:, None, None] + rng.normal(0, 1, (n, 80, 90)) * noise_map
+    return darks.astype(np.float32), truth
+
+
+def test_the_mean_is_the_truth_within_its_variance() -> None:
+    darks, truth = _darks()
+    master = combine_darks(darks, read_noise=9.0, n_sigma=4)
+    difference = master.image - truth
+    pull = (difference - np.median(difference)) / np.sqrt(master.variance)
+    assert abs(np.std(pull) - 1) < 0.05
+    assert abs(master.read_noise - 9.0) < 0.5
+
+
+def test_the_drift_of_the_bias_is_measured() -> None:
+    darks, _ = _darks()
+    master = combine_darks(darks, read_noise=9.0, n_sigma=4)
+    np.testing.assert_allclose(master.level - master.level[-1], np.linspace(10, 0, 8), atol=0.6)
+
+
+def test_a_cosmic_ray_leaves_no_trace() -> None:
+    darks, truth = _darks()
+    darks[4, 40, 20:30] += 3000
+    master = combine_darks(darks, read_noise=9.0, n_sigma=4)
+    offset = np.median(master.image - truth)
+    assert np.all(np.abs(master.image[40, 20:30] - truth[40, 20:30] - offset) < 15)
+    assert np.all(master.excess[40, 20:30] < 5)
+
+
+def test_a_pixel_that_blinks_stands_out() -> None:
+    darks, _ = _darks()
+    darks[::2, 50, 50] += 400
+    master = combine_darks(darks, read_noise=9.0, n_sigma=4)
+    assert master.excess[50, 50] > 5
+    assert np.mean(master.excess > 5) < 1e-3
+
+
+def test_two_darks_are_refused() -> None:
+    with pytest.raises(AlgorithmError, match="at least 3 darks, got 2"):
+        combine_darks(_darks(2)[0], read_noise=9.0, n_sigma=4)

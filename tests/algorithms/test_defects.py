@@ -1,0 +1,22 @@
+"""Defects planted in darks and flats are found, and nothing else."""
+
+import numpy as np
+
+from lsstpipe.algorithms.defects import find_bad_response, find_hot_pixels
+
+
+def test_hot_pixels_are_those_above_the_median_by_more_than_is_allowed() -> None:
+    dark = np.random.default_rng(1).normal(115, 3, (50, 60)).astype(np.float32)
+    dark[5, 7], dark[20, 30], dark[40, 50] = 266, 264, 4000
+    found = find_hot_pixels(dark, max_current=150)
+    assert set(zip(*np.nonzero(found), strict=True)) == {(5, 7), (40, 50)}
+
+
+def test_bad_response_is_relative_to_the_neighbourhood() -> None:
+    y, x = np.mgrid[:80, :80]
+    flat = (1 - 0.3 * ((y - 40) ** 2 + (x - 40) ** 2) / 3200).astype(np.float32)
+    flat[10, 10] *= 0.5
+    flat[60:62, 30] *= 0.8
+    flat[70, 70] *= 1.3
+    found = find_bad_response(flat, size=9, low=0.9, high=1.1)
+    assert set(zip(*np.nonzero(found), strict=True)) == {(10, 10), (60, 30), (61, 30), (70, 70)}

@@ -1,0 +1,226 @@
+"""A registry on disk: versions, damage, many writers, and writers that are killed."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from lsstpipe import datasets
+from lsstpipe.data_model import DataId, make_ref
+from lsstpipe.errors import ConflictError, RepositoryError, TemporaryError
+from lsstpipe.registry import database as database_module
+from lsstpipe.registry.database import Database
+from lsstpipe.registry.dataset_types import register
+from lsstpipe.registry.migrations import SCHEMA_VERSION, migrate, read_version
+from lsstpipe.registry.records import DatasetRecord
+from lsstpipe.registry.registry import Registry
+from lsstpipe.registry.tables import METADATA, dataset_type, schema_version
+
+
+def make_url(folder: Path) -> str:
+    return f"sqlite:///{folder / 'registry.sqlite3'}"
+
+
+def set_version(url: str, version: int) -> None:
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(sa.update(schema_version).values(version=version))
+    engine.dispose()
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_registry_of_a_newer_schema_is_refused_and_untouched(tmp_path: Path) -> None:
+    url = make_url(tmp_path)
+    Registry.create(url).close()
+    set_version(url, SCHEMA_VERSION + 1)
+    before = content(tmp_path)
+    with pytest.raises(
+        RepositoryError, match=rf"schema version {SCHEMA_VERSION + 1}; .* up to {SCHEMA_VERSION},"
+    ):
+        Registry.open(url)
+    with pytest.raises(RepositoryError, match="schema version"):
+        Registry.create(url, exist_ok=True)
+    assert content(tmp_path) == before
+
+
+def test_a_schema_goes_forward_step_by_step_or_not_at_all(tmp_path: Path) -> None:
+    url = make_url(tmp_path)
+    Registry.create(url).close()
+    database = Database(url)
+    done: list[int] = []
+
+    def fail(connection: sa.Connection) -> None:
+        connection.execute(sa.insert(dataset_type), {"id": 99, "name": "x", "dimensions": ""})
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), database.write() as connection:
+        migrate(connection, 1, 3, {1: lambda _: done.append(1), 2: fail})
+    with database.read() as connection:
+        assert read_version(connection) == SCHEMA_VERSION
+        assert (
+            connection.execute(sa.select(dataset_type).where(dataset_type.c.id == 99)).all() == []
+        )
+    with database.write() as connection:
+        migrate(connection, 1, 3, {1: lambda _: done.append(1), 2: lambda _: done.append(2)})
+        assert read_version(connection) == 3
+    assert done == [1, 1, 2]
+    database.close()
+
+
+def test_an_absent_registry_is_not_made_by_opening_it(tmp_path: Path) -> None:
+    with pytest.raises(RepositoryError, match=r"no repository at .*lsstpipe init"):
+        Registry.open(make_url(tmp_path / "absent"))
+    assert not (tmp_path / "absent").exists()
+
+
+def test_a_registry_is_made_once(tmp_path: Path) -> None:
+    url = make_url(tmp_path / "a" / "b")
+    Registry.create(url).close()
+    with pytest.raises(RepositoryError, match="is a registry already"):
+        Registry.create(url)
+    Registry.create(url, exist_ok=True).close()
+
+
+def test_a_file_that_is_no_registry_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "registry.sqlite3").write_bytes(b"SIMPLE  =                    T" * 100)
+    with pytest.raises(RepositoryError, match="not a registry"):
+        Registry.open(make_url(tmp_path))
+    (tmp_path / "registry.sqlite3").write_bytes(b"")
+    with pytest.raises(RepositoryError, match="no lsstpipe registry"):
+        Registry.open(make_url(tmp_path))
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RepositoryError, match=r"registry\.sqlite3 cannot be made: Not a directory"):
+        Registry.create(make_url(tmp_path / "file" / "below"))
+
+
+def test_a_registry_that_is_busy_for_too_long_may_be_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "_LOCK_WAIT_S", 0.05)
+    with Registry.create(make_url(tmp_path)) as registry:
+        other = sqlite3.connect(tmp_path / "registry.sqlite3", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(TemporaryError, match="not free: database is locked"):
+            registry.load([summary(1)])
+        other.close()
+        registry.load([summary(1)])
+
+
+def test_a_full_database_says_so(tmp_path: Path) -> None:
+    url = make_url(tmp_path)
+    Registry.create(url).close()
+
+    def fill(connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute("PRAGMA max_page_count = 1")  # what there is stays
+
+    sa.event.listen(sa.Engine, "connect", fill)
+    try:
+        with Registry.open(url) as registry:
+            with pytest.raises(RepositoryError, match="cannot be written: .* disk is full"):
+                registry.load([summary(visit) for visit in range(1000)])
+            assert registry.query_datasets() == []
+    finally:
+        sa.event.remove(sa.Engine, "connect", fill)
+
+
+def test_a_dataset_type_of_other_dimensions_is_refused() -> None:
+    database = Database("sqlite://")
+    with database.write() as connection:
+        METADATA.create_all(connection)
+        connection.execute(
+            sa.insert(dataset_type), {"id": 1, "name": "source", "dimensions": "visit"}
+        )
+        with pytest.raises(ConflictError, match="source has the dimensions 'instrument,visit,det"):
+            register(connection, ["source"])
+
+
+def summary(visit: int, run: str = "run") -> DatasetRecord:
+    ref = make_ref(
+        datasets.visit_detector_summary, DataId(instrument="st10", visit=visit, detector=0), run
+    )
+    return DatasetRecord(
+        ref.id, ref.dataset_type.name, ref.data_id, run, ref.path, 1, f"blake2b:{visit}"
+    )
+
+
+# Processes of their own import what they need and nothing of pytest: they start in half the time.
+PREAMBLE = f"""
+import sys, time
+import sqlalchemy as sa
+from lsstpipe import datasets
+from lsstpipe.data_model import DataId, make_ref
+from lsstpipe.registry.records import DatasetRecord
+from lsstpipe.registry.registry import Registry
+{inspect.getsource(summary)}
+url = sys.argv[1]
+"""
+
+WRITER = """
+first = int(sys.argv[2])
+with Registry.open(url) as registry:
+    for visit in range(first, first + 40):
+        registry.load([summary(visit), summary(visit + 1)])
+"""
+
+KILLED = """
+@sa.event.listens_for(sa.Engine, "connect")
+def keep_few_pages_in_memory(connection, _record):
+    connection.execute("PRAGMA cache_size = 10")
+
+@sa.event.listens_for(sa.Engine, "after_cursor_execute")
+def stop_in_the_middle(_connection, _cursor, statement, parameters, *_):
+    if statement.startswith("INSERT INTO dataset ") and len(parameters) > 1000:
+        print("in the middle", flush=True)
+        time.sleep(60)
+
+with Registry.open(url) as registry:
+    registry.load([summary(visit) for visit in range(10)])
+    registry.load([summary(visit) for visit in range(5, 3000)])
+"""
+
+
+def test_writers_side_by_side_lose_nothing(tmp_path: Path) -> None:
+    url = make_url(tmp_path)
+    Registry.create(url).close()
+    firsts = (0, 20, 40)  # each writer's visits overlap the next one's
+    writers = [
+        subprocess.Popen([sys.executable, "-c", PREAMBLE + WRITER, url, str(first)])
+        for first in firsts
+    ]
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
+    with Registry.open(url) as registry:
+        assert registry.query_datasets() == [summary(visit) for visit in range(81)]
+
+
+def test_a_writer_killed_in_its_transaction_leaves_nothing_of_it(tmp_path: Path) -> None:
+    url = make_url(tmp_path)
+    Registry.create(url).close()
+    writer = subprocess.Popen(
+        [sys.executable, "-c", PREAMBLE + KILLED, url],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == "in the middle\n"
+    assert (tmp_path / "registry.sqlite3-wal").stat().st_size > 100_000
+    os.kill(writer.pid, signal.SIGKILL)
+    writer.wait()
+    writer.stdout.close()
+    with Registry.open(url) as registry:
+        assert registry.query_datasets() == [summary(visit) for visit in range(10)]
+        registry.load([summary(visit) for visit in range(5, 20)])
+        assert registry.query_datasets() == [summary(visit) for visit in range(20)]

@@ -1,0 +1,79 @@
+"""Data IDs, dataset ids and paths."""
+
+import uuid
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lsstpipe import datasets
+from lsstpipe.data_model import DIMENSIONS, DataId, make_id, make_ref
+from lsstpipe.errors import DataIdError, UserError
+
+VALUES = {
+    name: st.integers(0, 2**62) if kind is int else st.text(min_size=1)
+    for name, kind in DIMENSIONS.items()
+}
+DATA_IDS = st.fixed_dictionaries({}, optional=VALUES).map(DataId)
+
+
+@given(DATA_IDS)
+def test_a_data_id_is_its_values_in_the_order_of_the_dimensions(data_id: DataId) -> None:
+    assert DataId(dict(reversed(list(data_id.items())))) == data_id
+    assert list(data_id) == [name for name in DIMENSIONS if name in data_id]
+    assert hash(DataId(dict(data_id))) == hash(data_id)
+    assert eval(repr(data_id)) == data_id
+
+
+@given(DATA_IDS, DATA_IDS)
+def test_data_ids_differ_as_their_values_do(one: DataId, other: DataId) -> None:
+    assert (one == other) == (dict(one) == dict(other))
+
+
+def test_a_wrong_dimension_or_type_is_refused() -> None:
+    with pytest.raises(DataIdError, match="'ccd' is not a dimension; allowed are instrument,"):
+        DataId({"ccd": 3})
+    with pytest.raises(DataIdError, match="visit must be int, got str '24'"):
+        DataId(visit="24")
+    with pytest.raises(DataIdError, match="detector must be int, got bool True"):
+        DataId(detector=True)
+
+
+def test_an_id_is_always_the_same_and_no_other_dataset_has_it() -> None:
+    data_id = DataId(instrument="st10", visit=24, detector=0)
+    ref = make_ref(datasets.visit_image, data_id, "demo")
+    assert ref.id == make_ref(datasets.visit_image, DataId(data_id, band="clear"), "demo").id
+    others = [
+        make_ref(datasets.source, data_id, "demo"),
+        make_ref(datasets.visit_image, DataId(data_id, visit=25), "demo"),
+        make_ref(datasets.visit_image, data_id, "demo2"),
+    ]
+    assert len({ref.id, *(other.id for other in others)}) == 4
+    # The value itself is part of the format: a repository outlives the process that wrote it.
+    assert ref.id == uuid.UUID("89e495e7-1f99-59e3-b8c9-e57cffe26ea8")
+
+
+def test_ids_of_one_run_lie_together() -> None:
+    ids = [(make_id(run, "t", str(n)), run) for n in range(50) for run in ("a", "b", "c")]
+    order = [run for _, run in sorted(ids)]
+    assert sum(one != other for one, other in zip(order, order[1:], strict=False)) == 2
+
+
+def test_a_missing_dimension_names_the_type_and_what_it_needs() -> None:
+    with pytest.raises(DataIdError, match=r"visit_image needs instrument, visit, detector; got"):
+        make_ref(datasets.visit_image, DataId(visit=24), "demo")
+
+
+def test_the_path_tells_what_the_dataset_is() -> None:
+    ref = make_ref(datasets.deep_coadd, DataId(skymap="s", tract=0, patch=3, band="r"), "run/1")
+    assert ref.path == "run/1/deep_coadd/deep_coadd_r_s_0_3.fits"
+    assert str(ref) == "deep_coadd@{band=r,skymap=s,tract=0,patch=3} in run/1"
+
+
+def test_every_dataset_type_is_found_by_its_name_and_documented() -> None:
+    for name, dataset_type in datasets.DATASET_TYPES.items():
+        assert datasets.find_dataset_type(name) is dataset_type
+        assert dataset_type.doc.endswith(".")
+        assert set(dataset_type.dimensions) <= set(DIMENSIONS)
+    with pytest.raises(UserError, match="no dataset type 'calexp'; there are raw,"):
+        datasets.find_dataset_type("calexp")
