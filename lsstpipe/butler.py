@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
+import sqlalchemy as sa
+
 from lsstpipe import io
 from lsstpipe.data_model import DataId, DataIdValue, DatasetRef, DatasetType, make_ref
 from lsstpipe.datasets import find_dataset_type
@@ -25,7 +27,7 @@ from lsstpipe.registry.registry import Registry
 REGISTRY_FILE = "registry.sqlite3"
 
 
-def registry_url(root: str | Path) -> str:
+def registry_url(root: str | Path) -> sa.URL:
     """Give the URL of the registry of a local repository.
 
     Parameters
@@ -33,7 +35,7 @@ def registry_url(root: str | Path) -> str:
     root
         Folder of the repository.
     """
-    return f"sqlite:///{Path(root).absolute() / REGISTRY_FILE}"
+    return sa.URL.create("sqlite", database=str(Path(root).absolute() / REGISTRY_FILE))
 
 
 class ProductStore:
@@ -223,9 +225,9 @@ class Butler:
         """
         if self.run is None:
             raise RepositoryError("This butler only reads: it was opened without a run.")
-        record = self.store.write(
-            make_ref(_as_type(kind), DataId(data_id, **more), self.run), value
-        )
+        ref = make_ref(_as_type(kind), DataId(data_id, **more), self.run)
+        self.registry.require_open(self.run)  # before the file of a published dataset is replaced
+        record = self.store.write(ref, value)
         self.registry.load([record])
         return record
 

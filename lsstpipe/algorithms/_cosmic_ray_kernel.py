@@ -21,8 +21,7 @@ def pair_test(
     usable: BoolArray,
     ratios: FloatArray,
     limits: FloatArray,
-    y: int,
-    x: int,
+    pixel: tuple[int, int],
 ) -> tuple[bool, float]:
     """Test one pixel against its four pairs of opposite neighbours.
 
@@ -39,14 +38,15 @@ def pair_test(
     limits
         ``(n_sigma, slack)``: excess over a pair, and how many deviations the values may be moved in
         favour of a star.
-    y, x
-        The pixel, not at the edge.
+    pixel
+        Row and column of the pixel, not at the edge.
 
     Returns
     -------
     is_hit, replacement
         Whether it is sharper than the PSF, and the smallest mean of a pair.
     """
+    y, x = pixel
     value, error = work[y, x], sigma[y, x]
     replacement = value
     above = False
@@ -85,7 +85,7 @@ def first_pass(
     for y in range(1, work.shape[0] - 1):
         for x in range(1, work.shape[1] - 1):
             if usable[y, x] and work[y, x] > limits[0] * sigma[y, x]:
-                hit, replacement = pair_test(work, sigma, usable, ratios, limits, y, x)
+                hit, replacement = pair_test(work, sigma, usable, ratios, limits, (y, x))
                 if hit:
                     found[y, x] = True
                     work[y, x] = replacement
@@ -118,7 +118,7 @@ def growth_pass(
         for y in range(max(1, ys[k] - 1), min(work.shape[0] - 1, ys[k] + 2)):
             for x in range(max(1, xs[k] - 1), min(work.shape[1] - 1, xs[k] + 2)):
                 if usable[y, x] and not found[y, x] and work[y, x] > limits[0] * sigma[y, x]:
-                    hit, replacement = pair_test(work, sigma, usable, ratios, limits, y, x)
+                    hit, replacement = pair_test(work, sigma, usable, ratios, limits, (y, x))
                     if hit:
                         found[y, x] = True
                         work[y, x] = replacement

@@ -63,20 +63,24 @@ def project(
     """
     n, size, _ = stamps.shape
     sums = np.zeros((n, 4))
+    # One sum a column: independent sums let the compiler use vector instructions.
+    columns = np.empty((4, size))
     for p in range(n):
         top, bottom, left, right = window(corners[p], size, image.shape)
-        data = norm = noise = used = 0.0
+        width = right - left
+        columns[:] = 0.0
         for j in range(top, bottom):
-            for i in range(left, right):
-                psf = stamps[p, j - corners[p, 0], i - corners[p, 1]]
-                w = weight[j, i]
-                if w > 0.0:
-                    pw = psf * w
-                    data += pw * image[j, i]
-                    norm += pw * psf
-                    noise += pw * pw * variance[j, i]
-                    used += psf
-        sums[p, 0], sums[p, 1], sums[p, 2], sums[p, 3] = data, norm, noise, used
+            psf = stamps[p, j - corners[p, 0], left - corners[p, 1] : right - corners[p, 1]]
+            w, data, noise = weight[j, left:right], image[j, left:right], variance[j, left:right]
+            for i in range(width):
+                pw = psf[i] * w[i]
+                columns[0, i] += pw * data[i]
+                columns[1, i] += pw * psf[i]
+                columns[2, i] += pw * pw * noise[i]
+                columns[3, i] += psf[i] if w[i] > 0.0 else 0.0
+        for k in range(4):
+            for i in range(width):
+                sums[p, k] += columns[k, i]
     return sums
 
 
@@ -104,19 +108,24 @@ def overlap(
     """
     size = stamps.shape[1]
     sums = np.zeros((len(pairs), 2))
+    columns = np.empty((2, size))
     for k in range(len(pairs)):
         a, b = pairs[k]
         top_a, bottom_a, left_a, right_a = window(corners[a], size, weight.shape)
         top_b, bottom_b, left_b, right_b = window(corners[b], size, weight.shape)
+        left, right = max(left_a, left_b), min(right_a, right_b)
+        columns[:] = 0.0
         for j in range(max(top_a, top_b), min(bottom_a, bottom_b)):
-            for i in range(max(left_a, left_b), min(right_a, right_b)):
-                w = weight[j, i]
-                both = (
-                    stamps[a, j - corners[a, 0], i - corners[a, 1]]
-                    * stamps[b, j - corners[b, 0], i - corners[b, 1]]
-                )
-                sums[k, 0] += both * w
-                sums[k, 1] += both * w * w * variance[j, i]
+            one = stamps[a, j - corners[a, 0], left - corners[a, 1] : right - corners[a, 1]]
+            two = stamps[b, j - corners[b, 0], left - corners[b, 1] : right - corners[b, 1]]
+            w, noise = weight[j, left:right], variance[j, left:right]
+            for i in range(right - left):
+                both = one[i] * two[i] * w[i]
+                columns[0, i] += both
+                columns[1, i] += both * w[i] * noise[i]
+        for i in range(right - left):
+            sums[k, 0] += columns[0, i]
+            sums[k, 1] += columns[1, i]
     return sums
 
 
@@ -242,9 +251,7 @@ def blend_errors(
 
 
 @njit(cache=True)
-def subtract(
-    image: FloatImage, stamps: FloatImage, corners: IntArray, flux: FloatArray
-) -> None:
+def subtract(image: FloatImage, stamps: FloatImage, corners: IntArray, flux: FloatArray) -> None:
     """Take sources off an image in place.
 
     Parameters
@@ -259,14 +266,17 @@ def subtract(
     size = stamps.shape[1]
     for p in range(len(flux)):
         top, bottom, left, right = window(corners[p], size, image.shape)
+        height = np.float32(flux[p])
         for j in range(top, bottom):
-            for i in range(left, right):
-                image[j, i] -= flux[p] * stamps[p, j - corners[p, 0], i - corners[p, 1]]
+            psf = stamps[p, j - corners[p, 0], left - corners[p, 1] : right - corners[p, 1]]
+            row = image[j, left:right]
+            for i in range(right - left):
+                row[i] -= height * psf[i]
 
 
 @njit(cache=True)
 def chi_squared(
-    residual: FloatImage, weight: FloatImage, variance: FloatImage, size: int, corners: IntArray
+    residual: FloatImage, precision: FloatImage, size: int, corners: IntArray
 ) -> FloatArray:
     """Compare what is left after the fit with its variance.
 
@@ -274,10 +284,12 @@ def chi_squared(
     ----------
     residual
         Image without the sources.
-    weight, variance, corners
-        As for `project`.
+    precision
+        Inverse variance of each pixel, 0 for pixels that do not count.
     size
         Side of a stamp.
+    corners
+        As for `project`.
 
     Returns
     -------
@@ -285,14 +297,43 @@ def chi_squared(
         Sum of squared deviations and number of pixels, shape ``(n, 2)``.
     """
     sums = np.zeros((len(corners), 2))
+    columns = np.empty((2, size))
     for p in range(len(corners)):
         top, bottom, left, right = window(corners[p], size, residual.shape)
+        width = right - left
+        columns[:] = 0.0
         for j in range(top, bottom):
-            for i in range(left, right):
-                if weight[j, i] > 0.0:
-                    sums[p, 0] += residual[j, i] ** 2 / variance[j, i]
-                    sums[p, 1] += 1.0
+            left_over, precise = residual[j, left:right], precision[j, left:right]
+            for i in range(width):
+                columns[0, i] += left_over[i] * left_over[i] * precise[i]
+                columns[1, i] += 1.0 if precise[i] > 0.0 else 0.0
+        for k in range(2):
+            for i in range(width):
+                sums[p, k] += columns[k, i]
     return sums
+
+
+@njit(cache=True)
+def add_pixel(
+    value: FloatArray, pixel: float, weight: float, variance: float, sums: FloatArray
+) -> None:
+    """Add a pixel to the normal equations of one source.
+
+    Parameters
+    ----------
+    value
+        PSF and its derivatives at the pixel, shape ``(3,)``.
+    pixel, weight, variance
+        Value of the pixel, its weight in the fit and its variance.
+    sums
+        Right-hand side, matrix and noise matrix, shape ``(7, 3)``.
+    """
+    for a in range(3):
+        v = value[a] * weight
+        sums[0, a] += v * pixel
+        for b in range(3):
+            sums[1 + a, b] += v * value[b]
+            sums[4 + a, b] += v * weight * variance * value[b]
 
 
 @njit(cache=True)
@@ -323,31 +364,24 @@ def refine(
     n, _, size, _ = stamps.shape
     result = np.full((n, 4), np.nan)
     value = np.empty(3)
+    sums = np.empty((7, 3))
     for p in range(n):
         top, bottom, left, right = window(corners[p], size, residual.shape)
-        matrix = np.zeros((3, 3))
-        noise = np.zeros((3, 3))
-        data = np.zeros(3)
+        sums[:] = 0.0
         for j in range(top, bottom):
             for i in range(left, right):
-                w = weight[j, i]
-                if w > 0.0:
+                if weight[j, i] > 0.0:
                     for a in range(3):
                         value[a] = stamps[p, a, j - corners[p, 0], i - corners[p, 1]]
                     pixel = residual[j, i] + flux[p] * value[0]
-                    for a in range(3):
-                        data[a] += value[a] * w * pixel
-                        for b in range(3):
-                            matrix[a, b] += value[a] * w * value[b]
-                            noise[a, b] += value[a] * w * w * variance[j, i] * value[b]
-        determinant = np.linalg.det(matrix)
-        if not (determinant > 1e-12 * matrix[0, 0] * matrix[1, 1] * matrix[2, 2]):
-            continue
-        inverse = np.linalg.inv(matrix)
-        solution = np.dot(inverse, data)
-        if solution[0] > 0.0:
+                    add_pixel(value, pixel, weight[j, i], variance[j, i], sums)
+        matrix, noise = sums[1:4], sums[4:7]
+        if np.linalg.det(matrix) > 1e-12 * matrix[0, 0] * matrix[1, 1] * matrix[2, 2]:
+            inverse = np.linalg.inv(matrix)
+            solution = np.dot(inverse, sums[0])
             covariance = np.dot(inverse, np.dot(noise, inverse))
-            for a in range(2):
-                result[p, a] = solution[1 + a] / solution[0]
-                result[p, 2 + a] = covariance[1 + a, 1 + a] / solution[0] ** 2
+            if solution[0] > 0.0:
+                result[p, :2] = solution[1:] / solution[0]
+                result[p, 2] = covariance[1, 1] / solution[0] ** 2
+                result[p, 3] = covariance[2, 2] / solution[0] ** 2
     return result

@@ -12,6 +12,46 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 @njit(cache=True)
+def predict(
+    values: FloatArray, where: IntArray, pixel: IntArray, covariance: FloatArray, nugget: float
+) -> float:
+    """Predict a pixel from known ones by ordinary kriging.
+
+    Parameters
+    ----------
+    values, where
+        Known pixels: values, shape ``(n,)``, and rows and columns, shape ``(n, 2)``.
+    pixel
+        Row and column of the pixel to predict.
+    covariance
+        Covariance of two pixels at a distance, shape ``(k, k)`` in rows and columns between them.
+    nugget
+        Noise variance of a pixel relative to ``covariance[0, 0]``.
+
+    Returns
+    -------
+    float
+        The best linear unbiased guess.
+    """
+    n = len(values)
+    # The last row and column make the weights add up to 1: the level of the sky is kept.
+    matrix = np.ones((n + 1, n + 1))
+    target = np.ones(n + 1)
+    for a in range(n):
+        target[a] = covariance[abs(where[a, 0] - pixel[0]), abs(where[a, 1] - pixel[1])]
+        for b in range(n):
+            dy, dx = abs(where[a, 0] - where[b, 0]), abs(where[a, 1] - where[b, 1])
+            matrix[a, b] = covariance[dy, dx]
+        matrix[a, a] += nugget
+    matrix[n, n] = 0.0
+    weights = np.linalg.solve(matrix, target)
+    total = 0.0
+    for a in range(n):
+        total += weights[a] * values[a]
+    return total
+
+
+@njit(cache=True)
 def fill_pass(
     image: FloatArray,
     known: BoolArray,
@@ -19,7 +59,7 @@ def fill_pass(
     covariance: FloatArray,
     limits: tuple[int, int, float],
 ) -> BoolArray:
-    """Predict pixels from known ones near them by ordinary kriging.
+    """Predict pixels from known ones near them.
 
     Parameters
     ----------
@@ -30,10 +70,10 @@ def fill_pass(
     pixels
         Pixels to predict, shape ``(n, 2)``.
     covariance
-        Covariance of two pixels at a distance, shape ``(k, k)`` in rows and columns between them.
+        As for `predict`.
     limits
         ``(radius, n_least, nugget)``: reach in pixels, least number of known pixels, and the noise
-        variance of a pixel relative to ``covariance[0, 0]``.
+        as for `predict`.
 
     Returns
     -------
@@ -42,36 +82,22 @@ def fill_pass(
     """
     radius, n_least, nugget = limits
     ny, nx = image.shape
-    n_most = (2 * radius + 1) ** 2
-    ys, xs = np.empty(n_most, np.int64), np.empty(n_most, np.int64)
+    where = np.empty(((2 * radius + 1) ** 2, 2), np.int64)
+    values = np.empty(len(where))
     done = np.zeros(len(pixels), np.bool_)
-    values = np.empty(len(pixels))
+    guesses = np.empty(len(pixels))
     for p in range(len(pixels)):
         y, x = pixels[p]
         n = 0
         for j in range(max(0, y - radius), min(ny, y + radius + 1)):
             for i in range(max(0, x - radius), min(nx, x + radius + 1)):
                 if known[j, i]:
-                    ys[n], xs[n] = j, i
+                    where[n, 0], where[n, 1], values[n] = j, i, image[j, i]
                     n += 1
-        if n < n_least:
-            continue
-        # The last row and column make the weights add up to 1: the level of the sky is kept.
-        matrix = np.ones((n + 1, n + 1))
-        target = np.ones(n + 1)
-        for a in range(n):
-            target[a] = covariance[abs(ys[a] - y), abs(xs[a] - x)]
-            for b in range(n):
-                matrix[a, b] = covariance[abs(ys[a] - ys[b]), abs(xs[a] - xs[b])]
-            matrix[a, a] += nugget
-        matrix[n, n] = 0.0
-        weights = np.linalg.solve(matrix, target)
-        total = 0.0
-        for a in range(n):
-            total += weights[a] * image[ys[a], xs[a]]
-        values[p] = total
-        done[p] = True
+        if n >= n_least:
+            guesses[p] = predict(values[:n], where[:n], pixels[p], covariance, nugget)
+            done[p] = True
     for p in range(len(pixels)):
         if done[p]:
-            image[pixels[p, 0], pixels[p, 1]] = values[p]
+            image[pixels[p, 0], pixels[p, 1]] = guesses[p]
     return done

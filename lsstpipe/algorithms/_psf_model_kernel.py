@@ -116,9 +116,7 @@ def gradient(
 
 
 @njit(cache=True)
-def solve_stars(
-    stamps: FloatArray, data: FloatArray, weight: FloatArray
-) -> FloatArray:
+def solve_stars(stamps: FloatArray, data: FloatArray, weight: FloatArray) -> FloatArray:
     """Fit flux and shift of isolated stars.
 
     Parameters

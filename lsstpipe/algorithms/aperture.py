@@ -98,7 +98,9 @@ def measure_annulus_background(
     ny, nx = usable.shape
     reach = int(np.ceil(outer))
     result = np.zeros(len(y))
-    for k, (row, column) in enumerate(zip(np.asarray(y) - planes.y0, np.asarray(x) - planes.x0, strict=True)):
+    for k, (row, column) in enumerate(
+        zip(np.asarray(y) - planes.y0, np.asarray(x) - planes.x0, strict=True)
+    ):
         if not (np.isfinite(row) and np.isfinite(column)):
             continue
         top, left = max(0, int(row) - reach), max(0, int(column) - reach)

@@ -50,7 +50,7 @@ def fit_aperture_correction(
     Parameters
     ----------
     ratio, ratio_error
-        Aperture flux over PSF flux of bright isolated stars, and its standard error, shape ``(n,)``.
+        Aperture flux over PSF flux of bright isolated stars, and its standard error, ``(n,)``.
     y, x
         Their absolute positions, shape ``(n,)``.
     box
@@ -86,13 +86,13 @@ def fit_aperture_correction(
     # A floor on the errors keeps a few very bright stars from deciding alone.
     error = np.hypot(ratio_error, 0.002)
     center = float(np.median(ratio[kept]))
-    solution = np.zeros(len(terms))
+    solution: FloatArray = np.zeros(len(terms))
     for iteration in range(chosen.n_iterations + 1):
         deviation = np.abs(ratio - (design @ solution if iteration else center))
         width = np.maximum(1.4826 * float(np.median(deviation[kept])), error)
         kept = kept & (deviation <= chosen.n_sigma * width)
         weighted = design[kept] / error[kept, None]
-        solution = np.linalg.lstsq(weighted, ratio[kept] / error[kept], rcond=None)[0]
+        solution = np.asarray(np.linalg.lstsq(weighted, ratio[kept] / error[kept], rcond=None)[0])
     table = np.zeros((order + 1, order + 1))
     for (i, j), coefficient in zip(terms, solution, strict=True):
         table[i, j] = coefficient

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy.interpolate import RectBivariateSpline
 from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filter, median_filter
 
+from lsstpipe.algorithms.planes import Planes
 from lsstpipe.errors import AlgorithmError
 from lsstpipe.image.mask import INVALID, MaskArray, MaskPlane, has
 
@@ -38,7 +39,7 @@ class BackgroundSettings:
     """
 
     mesh_size: int = 64
-    n_iterations: int = 3
+    n_iterations: int = 2
     source_threshold: float = 2.5
     source_sigma: float = 1.5
     source_growth: int = 6
@@ -54,7 +55,7 @@ class Background:
     image
         The surface on every pixel, shape ``(ny, nx)``, in the unit of the image.
     mesh_level, mesh_rms
-        Clipped mean and standard deviation of each mesh before smoothing, shape
+        Clipped mean and standard deviation about the surface of each mesh, shape
         ``(n_mesh_y, n_mesh_x)``; NaN where too few pixels were usable.
     level, rms
         Their medians.
@@ -100,39 +101,40 @@ def fit_background(
     chosen = settings or BackgroundSettings()
     usable = np.isfinite(image) & ~has(mask, chosen.exclude)
     edges = tuple(_mesh_edges(n, chosen.mesh_size) for n in image.shape)
+    filled = np.where(usable, image, 0.0).astype(np.float32)
+    surface = np.zeros(image.shape, dtype=np.float32)
+    level = np.zeros((len(edges[0]) - 1, len(edges[1]) - 1))
     good = usable
-    for iteration in range(chosen.n_iterations + 1):
-        level, rms = _mesh_statistics(image, good, edges)
-        surface = _surface(level, edges)
-        if iteration < chosen.n_iterations:
-            sources = _find_sources(image - surface, usable, float(np.nanmedian(rms)), chosen)
-            good = usable & ~sources
-    return Background(
-        surface, level, rms, float(np.nanmedian(level)), float(np.nanmedian(rms))
-    )
+    for _ in range(chosen.n_iterations + 1):
+        # Fitting what is left takes the slope of the sky within a mesh out of its statistics.
+        correction, rms = _mesh_statistics(filled - surface, good, edges)
+        surface += _surface(correction, edges)
+        level += correction
+        sources = _find_sources(filled - surface, usable, float(np.nanmedian(rms)), chosen)
+        good = usable & ~sources
+    return Background(surface, level, rms, float(np.nanmedian(level)), float(np.nanmedian(rms)))
 
 
-def mesh_surface(
-    image: FloatImage, good: BoolArray, mesh_size: int
-) -> FloatImage:
-    """Fit a surface to some pixels of an image in one pass.
+def estimate_sky_variance(planes: Planes, mesh_size: int = 64) -> FloatImage:
+    """Estimate the variance without that of the sources.
 
     Parameters
     ----------
-    image
-        Pixel values, shape ``(ny, nx)``.
-    good
-        Pixels to use, shape ``(ny, nx)``.
+    planes
+        Variance and mask with plane DETECTED set on the sources.
     mesh_size
-        Side of a mesh in pixels.
+        Side of the meshes between which the sky's variance is interpolated.
 
     Returns
     -------
     numpy.ndarray
-        The surface, shape ``(ny, nx)``.
+        Variance of sky and read noise, shape ``(ny, nx)``.
     """
-    edges = tuple(_mesh_edges(n, mesh_size) for n in image.shape)
-    return _surface(_mesh_statistics(image, good, edges)[0], edges)
+    sky = planes.usable(INVALID | MaskPlane.DETECTED | MaskPlane.DETECTED_NEGATIVE)
+    edges = tuple(_mesh_edges(n, mesh_size) for n in sky.shape)
+    smooth = _surface(_mesh_statistics(planes.variance, sky, edges)[0], edges)
+    floor = 0.1 * float(np.median(planes.variance[sky]))
+    return np.maximum(smooth, np.float32(floor))
 
 
 def _mesh_edges(n_pixels: int, mesh_size: int) -> npt.NDArray[np.int64]:

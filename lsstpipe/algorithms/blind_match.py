@@ -25,13 +25,15 @@ ComplexArray = npt.NDArray[np.complex128]
 
 _TRIES = ((25, 1.0), (50, 1.0), (50, 2.0), (100, 2.0))
 """How many bright detections vote, and how many catalogue stars a unit of area for each of them."""
-_MAX_REFERENCE_VOTERS = 250
+_MAX_REFERENCE_VOTERS = 150
 _CELL_PIX = 6.0
 _MIN_PAIR_FRACTION = 0.1
 _N_CELLS = 20
 _EVIDENCE = ((2, 1.0), (2, 2.0), (6, 1.0), (6, 2.0), (6, 4.0))
 """How many bright detections for each catalogue star, and how close pairs count, pixels."""
 _MIN_TESTED = 50
+_MAX_VERIFIED = 100
+"""How many of the brightest catalogue stars in the frame a candidate is judged by."""
 _AFFINE_RADII_PIX = (12.0, 6.0, 4.0, 4.0)
 _MIN_AFFINE_STARS = 5
 
@@ -70,9 +72,7 @@ class BlindMatch:
 
 @dataclass(frozen=True)
 class _Candidate:
-    wcs: SkyWcs
-    detection: IntArray
-    reference: IntArray
+    affine: FloatArray
     log10_odds: float
     n_expected: float
 
@@ -127,7 +127,8 @@ def match_blind(
             f"{60 * frame.search_radius_deg:.0f} arcmin of ({guess.ra_deg:.4f}, "
             f"{guess.dec_deg:.4f}); at least {_MIN_AFFINE_STARS} are needed."
         )
-    stars = _Stars(np.stack([x, y], axis=1), bright, plane, order)
+    n_verified = int(np.ceil(_MAX_VERIFIED * frame.search_area_pix / frame.area_pix))
+    stars = _Stars(np.stack([x, y], axis=1), bright, plane, order[:n_verified])
     best: _Candidate | None = None
     for n_voters, density in _TRIES:
         for candidate in _candidates(stars, frame, n_voters, density):
@@ -142,7 +143,10 @@ def match_blind(
             f"chance: the best has log10 odds {best.log10_odds if best else 0.0:.1f}, needed are "
             f"{min_log10_odds:g}."
         )
-    return BlindMatch(best.wcs, best.detection, best.reference, best.log10_odds, best.n_expected)
+    pairs = match_plane(stars.pixels, _to_pixels(plane, best.affine), _AFFINE_RADII_PIX[-1])
+    return BlindMatch(
+        _to_wcs(best.affine, frame), pairs.first, pairs.second, best.log10_odds, best.n_expected
+    )
 
 
 @dataclass(frozen=True)
@@ -176,6 +180,10 @@ class _Frame:
         return self.guess.radius_arcmin / 60.0 + self.half_diagonal_pix * self.scale_deg * stretch
 
     @property
+    def search_area_pix(self) -> float:
+        return float(np.pi * (self.search_radius_deg / self.scale_deg) ** 2)
+
+    @property
     def log10_trials(self) -> float:
         """Logarithm of the number of distinguishable similarities."""
         offsets = np.pi * (self.guess.radius_arcmin / 60.0 / self.scale_deg / _CELL_PIX) ** 2
@@ -197,9 +205,8 @@ class _Stars:
 
 def _candidates(stars: _Stars, frame: _Frame, n_voters: int, density: float) -> list[_Candidate]:
     """Return the verified similarities of the fullest cells of the vote."""
-    search_area_pix = np.pi * (frame.search_radius_deg / frame.scale_deg) ** 2
     n_voters = min(n_voters, len(stars.bright))
-    n_reference = int(np.ceil(density * n_voters * search_area_pix / frame.area_pix))
+    n_reference = int(np.ceil(density * n_voters * frame.search_area_pix / frame.area_pix))
     n_reference = min(n_reference, len(stars.reference_order), _MAX_REFERENCE_VOTERS)
     detected = stars.pixels[stars.bright[:n_voters]] - np.array(frame.centre_pix[::-1])
     reference = stars.plane[stars.reference_order[:n_reference]] / frame.scale_deg
@@ -295,10 +302,7 @@ def _verify(stars: _Stars, frame: _Frame, affine: FloatArray) -> _Candidate | No
         here = _log10_odds(n_pairs, n_inside, chance) - frame.log10_trials
         if here > odds:
             odds, n_expected = here, chance * n_inside
-    everything = match_plane(stars.pixels, _to_pixels(stars.plane, affine), _AFFINE_RADII_PIX[-1])
-    return _Candidate(
-        _to_wcs(affine, frame), everything.first, everything.second, float(odds), float(n_expected)
-    )
+    return _Candidate(affine, float(odds), float(n_expected))
 
 
 def _log10_odds(n_pairs: int, n_inside: int, chance: float) -> float:

@@ -64,6 +64,7 @@ def combine_darks(
     level = np.array([np.nanmedian(dark) for dark in darks])
     typical = float(np.median(level))
     shifted = darks - (level - typical)[:, None, None].astype(np.float32)
+    shifted[:, ~np.isfinite(shifted).any(axis=0)] = np.float32(typical)
     first = np.nanmedian(shifted, axis=0)
     sigma = np.sqrt(read_noise**2 + np.clip(first - typical, 0, None))
     result = clipped_mean(shifted, sigma, n_sigma=n_sigma)

@@ -101,7 +101,7 @@ def detect_sources(
     """
     chosen = settings or DetectionSettings()
     filtered, variance = matched_filter(planes, psf_stamp, chosen.exclude)
-    significance = filtered / np.sqrt(variance)
+    significance = (filtered / np.sqrt(variance)).astype(np.float32)
     profile = _filtered_profile(psf_stamp)
     limits = (chosen.n_sigma, chosen.wing_tolerance)
     positive = _find_peaks(significance, filtered, variance, (profile, limits))
@@ -163,7 +163,9 @@ def matched_filter(
 
 def _convolve(image: npt.NDArray[np.floating], kernel: FloatArray) -> FloatArray:
     """Convolve with zeros beyond the edge; the result has the shape of the image."""
-    shape = [next_fast_len(n + k - 1, real=True) for n, k in zip(image.shape, kernel.shape, strict=True)]
+    shape = [
+        next_fast_len(n + k - 1, real=True) for n, k in zip(image.shape, kernel.shape, strict=True)
+    ]
     product = rfft2(image.astype(np.float64), shape) * rfft2(kernel, shape)
     full = irfft2(product, shape)
     top, left = (k // 2 for k in kernel.shape)
@@ -206,7 +208,9 @@ def _refine(significance: FloatImage, peaks: IntArray) -> tuple[FloatArray, Floa
         before, after = padded[y - dy, x - dx], padded[y + dy, x + dx]
         curvature = before - 2.0 * padded[y, x] + after
         safe = np.where(np.abs(curvature) > 0, curvature, -1.0)
-        shift.append(np.clip(np.where(curvature != 0, 0.5 * (before - after) / safe, 0.0), -0.5, 0.5))
+        shift.append(
+            np.clip(np.where(curvature != 0, 0.5 * (before - after) / safe, 0.0), -0.5, 0.5)
+        )
     return np.clip(peaks[:, 0] + shift[0], 0, ny - 1), np.clip(peaks[:, 1] + shift[1], 0, nx - 1)
 
 

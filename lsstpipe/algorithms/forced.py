@@ -18,7 +18,6 @@ from lsstpipe.algorithms._forced_kernel import (
     subtract,
 )
 from lsstpipe.algorithms.aperture import measure_annulus_background
-from lsstpipe.algorithms.background import mesh_surface
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.image.mask import INVALID, MaskPlane, has
 from lsstpipe.image.psf import Psf, nearest_pixel
@@ -127,27 +126,7 @@ class _Pixels:
     image: FloatImage
     weight: FloatImage
     variance: FloatImage
-
-
-def estimate_sky_variance(planes: Planes, mesh_size: int = 64) -> FloatImage:
-    """Estimate the variance without that of the sources.
-
-    Parameters
-    ----------
-    planes
-        Variance and mask with plane DETECTED set on the sources.
-    mesh_size
-        Side of the meshes between which the sky's variance is interpolated.
-
-    Returns
-    -------
-    numpy.ndarray
-        Variance of sky and read noise, shape ``(ny, nx)``.
-    """
-    sky = planes.usable(INVALID | MaskPlane.DETECTED | MaskPlane.DETECTED_NEGATIVE)
-    smooth = mesh_surface(planes.variance, sky, mesh_size)
-    floor = 0.1 * float(np.median(planes.variance[sky]))
-    return np.maximum(smooth, np.float32(floor))
+    precision: FloatImage
 
 
 def measure_psf_flux(
@@ -283,7 +262,10 @@ class _Solution:
 
 def _on_image(planes: Planes, y: FloatArray, x: FloatArray) -> BoolArray:
     """Find the positions whose pixel is on the image."""
-    row, column = nearest_pixel(np.nan_to_num(y, nan=-1e9)), nearest_pixel(np.nan_to_num(x, nan=-1e9))
+    row, column = (
+        nearest_pixel(np.nan_to_num(y, nan=-1e9)),
+        nearest_pixel(np.nan_to_num(x, nan=-1e9)),
+    )
     ny, nx = planes.image.shape
     inside: BoolArray = (row >= planes.y0) & (row < planes.y0 + ny)
     return inside & (column >= planes.x0) & (column < planes.x0 + nx)
@@ -292,11 +274,14 @@ def _on_image(planes: Planes, y: FloatArray, x: FloatArray) -> BoolArray:
 def _pixels(planes: Planes, sky_variance: FloatImage, settings: ForcedSettings) -> _Pixels:
     """Prepare image, weights and variance for the kernels."""
     usable = planes.usable(settings.exclude) & (sky_variance > 0)
-    weight = np.zeros(usable.shape, dtype=np.float32)
-    np.divide(1.0, sky_variance, out=weight, where=usable)
-    variance = planes.variance if settings.source_noise else sky_variance
-    image = np.where(usable, planes.image, 0.0).astype(np.float32)
-    return _Pixels(image, weight, np.where(usable, variance, 1.0).astype(np.float32))
+    source = planes.variance if settings.source_noise else sky_variance
+    variance = np.where(usable, source, np.float32(1.0))
+    return _Pixels(
+        image=np.where(usable, planes.image, np.float32(0.0)),
+        weight=usable / np.where(usable, sky_variance, np.float32(1.0)),
+        variance=variance,
+        precision=usable / variance,
+    )
 
 
 def _draw(psf: Psf, y: FloatArray, x: FloatArray) -> FloatImage:
@@ -322,7 +307,9 @@ def _solve(
     sums = project(pixels.image, pixels.weight, pixels.variance, stamps, corners)
     if background.any():
         flat = np.ones(pixels.image.shape, dtype=np.float32)
-        sums[:, 0] -= background * project(flat, pixels.weight, pixels.variance, stamps, corners)[:, 0]
+        sums[:, 0] -= (
+            background * project(flat, pixels.weight, pixels.variance, stamps, corners)[:, 0]
+        )
     empty = ~(sums[:, 1] > 0)
     sums[empty, 1] = 1.0
     pairs = _overlapping_pairs(corners, size)
@@ -333,7 +320,7 @@ def _solve(
     errors = blend_errors(sums, pairs, off, _strongest(sums, pairs, off[:, 0]), _RIDGE)
     residual = pixels.image.copy()
     subtract(residual, stamps, corners, flux)
-    chi2 = chi_squared(residual, pixels.weight, pixels.variance, size, corners)
+    chi2 = chi_squared(residual, pixels.precision, size, corners)
     flux[empty] = np.nan
     # A list of neighbours that had to be cut short may give too little.
     variance = np.maximum(errors[:, 0], sums[:, 2] / sums[:, 1] ** 2)
@@ -385,7 +372,7 @@ def _collect(
     cut = (centers < half).any(axis=1) | (centers + half >= planes.image.shape).any(axis=1)
     share = 1.0 - np.clip(solved.sums[:, 3], 0.0, 1.0)
     masked_center = has(planes.mask, settings.exclude)[centers[:, 0], centers[:, 1]]
-    error = np.sqrt(np.where(np.isfinite(solved.flux), solved.variance, np.nan))
+    error = np.where(np.isfinite(solved.flux), np.sqrt(solved.variance), np.nan).astype(np.float64)
     bad = ~np.isfinite(solved.flux) | (share > settings.max_masked) | (solved.blend_factor > 100.0)
     return PsfFluxes(
         flux=spread(solved.flux, np.nan),

@@ -83,9 +83,7 @@ def interpolate_pixels(
         pixels = np.argwhere(rim)
         if len(pixels) == 0:
             break
-        done = fill_pass(
-            work, known, pixels, np.outer(line, line), (_RADIUS, _N_LEAST, _NUGGET)
-        )
+        done = fill_pass(work, known, pixels, np.outer(line, line), (_RADIUS, _N_LEAST, _NUGGET))
         if not done.any():
             break
         known[tuple(pixels[done].T)] = True

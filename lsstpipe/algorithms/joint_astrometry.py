@@ -201,12 +201,13 @@ def _check(observations: AstrometricObservations, precise: BoolArray, reserved: 
             "No star has two good centroids: the visits cannot be put on each other."
         )
     known = np.isfinite(observations.reference_ra_deg + observations.reference_dec_deg)
+    known &= observations.reference_err_arcsec > 0
     seen = np.bincount(observations.star[precise], minlength=observations.n_stars) > 0
     n_anchors = int(np.sum(known & seen & ~reserved))
     if n_anchors < _MIN_ANCHORS:
         raise AlgorithmError(
-            f"{n_anchors} stars of the joint astrometric fit have catalogue positions; at least "
-            f"{_MIN_ANCHORS} are needed."
+            f"{n_anchors} stars of the joint astrometric fit have catalogue positions with errors; "
+            f"at least {_MIN_ANCHORS} are needed."
         )
 
 

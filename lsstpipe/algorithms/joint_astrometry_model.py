@@ -76,6 +76,8 @@ class JointAstrometryConfig:
     """Expected size of the visits' corrections of higher degree, pixels."""
     detector_prior_pix: float = 0.2
     """Expected size of the detectors' corrections, pixels."""
+    map_prior_pix: float = 0.3
+    """Expected error of the first maps of single detectors relative to their visit's, pixels."""
     err_floor_pix: float = 0.02
     """Error added in quadrature to that of each centroid, pixels."""
     reference_err_floor_arcsec: float = 0.0
@@ -94,7 +96,11 @@ class JointAstrometryConfig:
 
 @dataclass(frozen=True)
 class Corrections:
-    """The parameters: one polynomial a visit over the plane, one a detector over its pixels."""
+    """The parameters: one polynomial a visit over the plane, one a detector over its pixels.
+
+    With several detectors each first map also gets a linear correction over its pixels, because
+    first maps that were solved one by one do not fit together.
+    """
 
     observations: AstrometricObservations
     config: JointAstrometryConfig
@@ -161,16 +167,23 @@ class Corrections:
         return (2 if len(self.detectors) == 1 else 0, self.config.detector_order)
 
     @property
+    def map_degrees(self) -> tuple[int, int]:
+        """Lowest and highest degree of the correction of one map."""
+        return (0, -1 if len(self.detectors) == 1 else 1)
+
+    @property
     def prior_weight(self) -> FloatArray:
         """Inverse variance of each parameter."""
         n_higher = n_monomials(2, self.config.visit_order)
         visit_sizes = [self.config.visit_prior_pix] * n_monomials(0, 1)
         visit_sizes += [self.config.visit_distortion_prior_pix] * n_higher
         n_detector = 2 * len(self.detectors) * n_monomials(*self.detector_degrees)
+        n_map = 2 * len(self.observations.wcs) * n_monomials(*self.map_degrees)
         return np.concatenate(
             [
                 np.tile(np.array(visit_sizes) ** -2.0, 2 * len(self.visits)),
                 np.full(n_detector, self.config.detector_prior_pix**-2),
+                np.full(n_map, self.config.map_prior_pix**-2),
             ]
         )
 
@@ -205,19 +218,24 @@ class Corrections:
         by_visit = monomials(u, v, 0, self.config.visit_order)
         height, width = self.observations.shape
         half = max(height, width) / 2.0
-        by_detector = monomials(
-            (x - (width - 1) / 2.0) / half, (y - (height - 1) / 2.0) / half, *self.detector_degrees
-        )
+        on_pixels = (x - (width - 1) / 2.0) / half, (y - (height - 1) / 2.0) / half
+        by_detector = monomials(*on_pixels, *self.detector_degrees)
+        by_map = monomials(*on_pixels, *self.map_degrees)
         zeros = np.zeros_like(by_visit)
-        on_xi = [by_visit, zeros, *(jacobian[:, 0, k, None] * by_detector for k in (0, 1))]
-        on_eta = [zeros, by_visit, *(jacobian[:, 1, k, None] * by_detector for k in (0, 1))]
-        block = np.concatenate([np.concatenate(on_xi, axis=1), np.concatenate(on_eta, axis=1)])
-        n_visit, n_detector = 2 * by_visit.shape[1], 2 * by_detector.shape[1]
-        first_detector = n_visit * len(self.visits)
+        along_pixels = [
+            [jacobian[:, axis, k, None] * basis for basis in (by_detector, by_map) for k in (0, 1)]
+            for axis in (0, 1)
+        ]
+        on_xi = np.concatenate([by_visit, zeros, *along_pixels[0]], axis=1)
+        on_eta = np.concatenate([zeros, by_visit, *along_pixels[1]], axis=1)
+        block = np.concatenate([on_xi, on_eta])
+        widths = [2 * basis.shape[1] for basis in (by_visit, by_detector, by_map)]
+        numbers = [visit, detector, sorted(self.observations.wcs).index(key)]
+        starts = np.cumsum([0, widths[0] * len(self.visits), widths[1] * len(self.detectors)])
         columns = np.concatenate(
             [
-                visit * n_visit + np.arange(n_visit),
-                first_detector + detector * n_detector + np.arange(n_detector),
+                start + number * width + np.arange(width)
+                for start, number, width in zip(starts, numbers, widths, strict=True)
             ]
         )
         rows = np.repeat(np.arange(2 * n), len(columns))

@@ -183,7 +183,9 @@ def fit_joint_photometry(
         )
     variance = np.where(good, err_mag, 1.0) ** 2 + config.err_floor_mag**2
     model = _model(observations, -2.5 * np.log10(flux), config)
-    solution, used = _solve_clipped(model, variance, (good, precise), ~reserved, config)
+    solution, used = _solve_clipped(
+        model, variance, (good, precise, ~reserved), observations.n_visits, config.clip_sigma
+    )
     anchor = fit_zero_point_mag(
         solution.star_value,
         1.0 / np.sqrt(np.maximum(solution.star_weight, 1e-12)),
@@ -257,19 +259,19 @@ def _model(
 def _solve_clipped(
     model: StarModel,
     variance: FloatArray,
-    good: tuple[BoolArray, BoolArray],
-    fitted: BoolArray,
-    config: JointPhotometryConfig,
+    masks: tuple[BoolArray, BoolArray, BoolArray],
+    n_visits: int,
+    clip_sigma: float,
 ) -> tuple[StarSolution, BoolArray]:
     """Solve and leave outliers out until none is left; then give every star its mean."""
-    usable, precise = good
+    usable, precise, fitted = masks
     used = precise
     for _ in range(_MAX_CLIPS):
         solution = solve_star_model(
             model, weight=np.where(used, 1.0 / variance, 0.0), fitted=fitted
         )
         size = solution.residual / np.sqrt(variance)
-        kept = without_worst(size, model.star, used, config.clip_sigma)
+        kept = without_worst(size, model.star, used, clip_sigma)
         if np.array_equal(kept, used):
             break
         used = kept
@@ -277,7 +279,8 @@ def _solve_clipped(
     faint = np.bincount(model.star, weights=used, minlength=len(fitted)) == 0
     used = used | (usable & faint[model.star])
     weight = np.where(used, 1.0 / variance, 0.0)
-    return solve_star_model(model, weight=weight, fitted=fitted & ~faint), used
+    fitted = fitted & ~faint
+    return solve_star_model(model, weight=weight, fitted=fitted, n_covariance=n_visits), used
 
 
 def _result(
@@ -291,7 +294,7 @@ def _result(
     n_visits, shape = observations.n_visits, observations.shape
     n_camera = config.camera_order * (config.camera_order + 3) // 2
     zero_point, camera, visits = np.split(solution.parameters, [n_visits, n_visits + n_camera])
-    covariance = solution.covariance[:n_visits, :n_visits]
+    covariance = solution.covariance
     # The common part of all zero points is the anchor's; what is left is relative to their mean.
     centring = np.eye(n_visits) - 1.0 / n_visits
     relative = np.diag(centring @ covariance @ centring)

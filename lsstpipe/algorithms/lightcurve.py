@@ -115,7 +115,8 @@ class LightCurve:
     mjd, visit
         Times and visits, shape ``(n,)``.
     flux, flux_err
-        Flux over that of the ensemble, median 1, with the standard errors of both, shape ``(n,)``.
+        Flux over that of the ensemble, median 1, and its standard error: noise of both and the
+        jitter of the ensemble, shape ``(n,)``.
     """
 
     mjd: FloatArray
@@ -292,7 +293,8 @@ def make_lightcurve(matrix: FluxMatrix, star: int, ensemble: Ensemble) -> LightC
     own = matrix.flux[star, visits]
     curve = own / reference
     level = float(np.median(curve))
-    relative_err = np.hypot(matrix.flux_err[star, visits] / own, reference_err / reference)
+    noise = np.hypot(matrix.flux_err[star, visits] / own, reference_err / reference)
+    relative_err = np.hypot(noise, ensemble.jitter)
     return LightCurve(
         matrix.mjd[visits],
         matrix.visit[visits],

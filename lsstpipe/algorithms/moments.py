@@ -108,7 +108,9 @@ def psf_moments(psf: Psf, *, y: FloatArray, x: FloatArray) -> Moments:
     Moments
         One value a position.
     """
-    pixel_y, pixel_x = (nearest_pixel(np.asarray(c, dtype=np.float64)).astype(np.float64) for c in (y, x))
+    pixel_y, pixel_x = (
+        nearest_pixel(np.asarray(c, dtype=np.float64)).astype(np.float64) for c in (y, x)
+    )
     values = np.array([stamp_moments(s) for s in psf.stamps(y=pixel_y, x=pixel_x)]).reshape(-1, 3)
     flag = np.isnan(values).any(axis=1)
     flux = np.where(flag, np.nan, 1.0)

@@ -197,12 +197,12 @@ def _affordable_order(n_stars: int, settings: PsfModelSettings) -> int:
     return order
 
 
-def _cut_out(
-    planes: Planes, position: FloatArray, sky_variance: FloatImage, half: int
-) -> _Stars:
+def _cut_out(planes: Planes, position: FloatArray, sky_variance: FloatImage, half: int) -> _Stars:
     """Copy the pixels around each star; pixels off the image or unusable get no weight."""
     pixel = nearest_pixel(position)
-    image = np.pad(np.where(planes.usable(INVALID), planes.image, np.nan), half, constant_values=np.nan)
+    image = np.pad(
+        np.where(planes.usable(INVALID), planes.image, np.nan), half, constant_values=np.nan
+    )
     noise = np.pad(sky_variance, half, mode="edge")
     size = 2 * half + 1
     data, variance = np.empty((2, len(pixel), size, size))
@@ -221,9 +221,7 @@ def _cut_out(
     )
 
 
-def _moffat(
-    fwhm: float, slope: float, size: int, box: tuple[int, int, int, int]
-) -> PolynomialPsf:
+def _moffat(fwhm: float, slope: float, size: int, box: tuple[int, int, int, int]) -> PolynomialPsf:
     """Make a round Moffat PSF of exponent ``1 / slope``."""
     oversampling = 2 if fwhm < _OVERSAMPLED_FWHM else 1
     n_knots = oversampling * (size - 1) + 1
@@ -251,7 +249,9 @@ def _first_guess(stars: _Stars, fwhm: float, box: tuple[int, int, int, int]) -> 
         solution = solve_stars(drawn, few.data, few.weight)
         usable = np.isfinite(solution).all(axis=1)
         flux = solution[usable, 0, None, None]
-        model = flux * (drawn[usable, 0] + np.einsum("na,nayx->nyx", solution[usable, 1:], drawn[usable, 1:]))
+        model = flux * (
+            drawn[usable, 0] + np.einsum("na,nayx->nyx", solution[usable, 1:], drawn[usable, 1:])
+        )
         # Scaled by the flux, so that every star counts; the median keeps out what is no star.
         squared = few.weight[usable] * ((few.data[usable] - model) / np.sqrt(flux)) ** 2
         return float(np.median(squared.sum(axis=(1, 2))))
@@ -282,9 +282,7 @@ def _draw_at(psf: PolynomialPsf, stars: _Stars) -> FloatArray:
     return psf.gradients(y=inside[:, 0], x=inside[:, 1])
 
 
-def _renew(
-    psf: PolynomialPsf, stars: _Stars, settings: PsfModelSettings, iteration: int
-) -> _Stars:
+def _renew(psf: PolynomialPsf, stars: _Stars, settings: PsfModelSettings, iteration: int) -> _Stars:
     """Renew fluxes, positions, weights and rejections with the current model."""
     drawn = _draw_at(psf, stars)
     solution = solve_stars(drawn, stars.data, stars.weight)
@@ -311,9 +309,7 @@ def _renew(
     return replace(stars, position=position, flux=flux, weight=weight, is_good=is_good)
 
 
-def _solve(
-    psf: PolynomialPsf, stars: _Stars, fitted: BoolArray, freedom: float
-) -> PolynomialPsf:
+def _solve(psf: PolynomialPsf, stars: _Stars, fitted: BoolArray, freedom: float) -> PolynomialPsf:
     """Solve for the coefficients by conjugate gradients on the deviation from the current ones.
 
     The prior lets the mean PSF deviate by ``freedom`` of its value, and its change over the image
@@ -330,7 +326,9 @@ def _solve(
     blank = np.zeros_like(data)
 
     def curvature(step: FloatArray) -> FloatArray:
-        product: FloatArray = -gradient(prior * step, basis, inside, psf.oversampling, (blank, weight))
+        product: FloatArray = -gradient(
+            prior * step, basis, inside, psf.oversampling, (blank, weight)
+        )
         return prior * product + step
 
     solution = np.zeros_like(psf.coefficients)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from lsstpipe.algorithms.aperture import measure_apertures
 from lsstpipe.algorithms.centroid import measure_centroids
 from lsstpipe.algorithms.detect import DetectionSettings, detect_sources
-from lsstpipe.algorithms.forced import estimate_sky_variance
+from lsstpipe.algorithms.background import estimate_sky_variance
 from lsstpipe.algorithms.moments import measure_moments
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.algorithms.psf_model import PsfFit, PsfModelSettings, fit_psf_model

@@ -153,9 +153,7 @@ def _densest(sizes: FloatArray) -> float:
     return float(np.median(values))
 
 
-def _clean(
-    planes: Planes, candidates: StarCandidates, index: IntArray, radius: float
-) -> BoolArray:
+def _clean(planes: Planes, candidates: StarCandidates, index: IntArray, radius: float) -> BoolArray:
     """Find the sources without an invalid pixel or an edge in their core."""
     bad = has(planes.mask, INVALID | MaskPlane.SUSPECT | MaskPlane.EDGE)
     reach = int(np.ceil(radius))

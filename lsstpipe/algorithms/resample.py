@@ -27,7 +27,7 @@ _N_PHASES = 2048
 _FIRST_STEP = 32
 _MAP_TOLERANCE_PIX = 1e-4
 _WEIGHT_FLOOR = 0.02
-_N_PROBES = 4
+_N_PROBES = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,19 +215,21 @@ def covariance_factor(
     offset = np.arange(-half, half + 1.0)
     profile = np.exp(-0.5 * (offset / sigma_pix) ** 2)
     psf = profile[:, None] * profile[None, :]
-    fraction = (np.arange(_N_PROBES) + 0.5) / _N_PROBES
-    ratios = []
-    for y in np.floor(target.y0 + fraction * target.ny):
-        for x in np.floor(target.x0 + fraction * target.nx):
-            rows, columns = np.meshgrid(y + offset, x + offset, indexing="ij")
-            source_y, source_x = to_source(rows, columns)
-            if np.all(np.isfinite(source_y) & np.isfinite(source_x)):
-                ratios.append(_variance_ratio(source_y, source_x, psf, order))
-    return float(np.mean(ratios)) if ratios else 1.0
+    true_sum, plane_sum = 0.0, 0.0
+    # A regular grid of probes could meet the same sub-pixel phase everywhere; this sequence cannot
+    # (Roberts 2018: generalised golden ratio in two dimensions).
+    fraction = np.outer(np.arange(1, _N_PROBES + 1), [0.7548776662466927, 0.5698402909980532]) % 1.0
+    for y, x in np.floor(np.array([target.y0, target.x0]) + fraction * target.shape):
+        rows, columns = np.meshgrid(y + offset, x + offset, indexing="ij")
+        source_y, source_x = to_source(rows, columns)
+        if np.all(np.isfinite(source_y) & np.isfinite(source_x)):
+            true, plane = _two_variances(source_y, source_x, psf, order)
+            true_sum, plane_sum = true_sum + true, plane_sum + plane
+    return true_sum / plane_sum if plane_sum > 0.0 else 1.0
 
 
-def _variance_ratio(y: FloatArray, x: FloatArray, psf: FloatArray, order: int) -> float:
-    """Divide the variance of a PSF sum by what independent target pixels would give."""
+def _two_variances(y: FloatArray, x: FloatArray, psf: FloatArray, order: int) -> tuple[float, float]:
+    """Return the variance of a PSF sum, and what independent target pixels would give."""
     floor_y, floor_x = np.floor(y), np.floor(x)
     wy = lanczos_weights(order, (y - floor_y).ravel())
     wx = lanczos_weights(order, (x - floor_x).ravel())
@@ -237,4 +239,4 @@ def _variance_ratio(y: FloatArray, x: FloatArray, psf: FloatArray, order: int) -
     columns = (floor_x - floor_x.min()).astype(np.int64).ravel()[:, None] + taps + order
     on_source = np.zeros((rows.max() + 1, columns.max() + 1))
     np.add.at(on_source, (rows[:, :, None], columns[:, None, :]), weights)
-    return float(np.sum(on_source**2) / np.sum(weights**2))
+    return float(np.sum(on_source**2)), float(np.sum(weights**2))

@@ -47,7 +47,7 @@ class StarSolution:
     parameters: FloatArray
     """Calibration parameters."""
     covariance: FloatArray
-    """Their covariance, shape ``(n_parameters, n_parameters)``."""
+    """Covariance of the first of them, as many as asked for."""
     star_value: FloatArray
     """Weighted mean of each star; NaN where no weight remains."""
     star_weight: FloatArray
@@ -56,7 +56,9 @@ class StarSolution:
     """Corrected value minus the star's value, of every observation."""
 
 
-def solve_star_model(model: StarModel, *, weight: FloatArray, fitted: BoolArray) -> StarSolution:
+def solve_star_model(
+    model: StarModel, *, weight: FloatArray, fitted: BoolArray, n_covariance: int = 0
+) -> StarSolution:
     """Solve for the parameters and the stars.
 
     Parameters
@@ -67,6 +69,8 @@ def solve_star_model(model: StarModel, *, weight: FloatArray, fitted: BoolArray)
         Inverse variance of each observation; 0 leaves it out of everything.
     fitted
         Which stars shape the parameters, shape ``(n_stars,)``; the others are only evaluated.
+    n_covariance
+        For how many parameters, counted from the first, the covariance is wanted.
 
     Returns
     -------
@@ -89,7 +93,10 @@ def solve_star_model(model: StarModel, *, weight: FloatArray, fitted: BoolArray)
     right = coupling @ (inverse * known) - weighted.T @ model.value
     factors = splu(normal.tocsc())
     parameters = np.asarray(factors.solve(right), dtype=np.float64)
-    covariance = np.asarray(factors.solve(np.eye(len(right))), dtype=np.float64)
+    covariance = np.empty((0, 0))
+    if n_covariance > 0:
+        columns = factors.solve(np.eye(len(right), n_covariance))
+        covariance = np.asarray(columns[:n_covariance], dtype=np.float64)
     return _evaluate(model, parameters, covariance, weight)
 
 

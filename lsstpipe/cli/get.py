@@ -65,7 +65,7 @@ def command(
             if isinstance(catalog, Catalog):
                 Console().print(_preview(catalog))
         else:
-            click.get_binary_stream("stdout").write(content)
+            click.echo(content, nl=False)
 
 
 def _parse_data_id(pairs: tuple[str, ...]) -> DataId:
@@ -116,7 +116,9 @@ def _preview(catalog: Catalog) -> Table:
         values = catalog.columns[column.name]
         order = np.argsort(values, kind="stable")  # NaN is last
         ends = [values[0], values[order[0]], values[order[-1]]] if len(catalog) else []
-        figures = [f"{value:.9g}" if isinstance(value, np.floating) else str(value) for value in ends]
+        figures = [
+            f"{value:.9g}" if isinstance(value, np.floating) else str(value) for value in ends
+        ]
         figures += [""] * (3 - len(ends))
         table.add_row(column.name, column.unit, *figures, column.doc)
     return table

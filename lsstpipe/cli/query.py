@@ -83,9 +83,7 @@ def _draw_datasets(records: list[DatasetRecord]) -> Table:
         table.add_column(name, justify="right" if name == "bytes" else "left", no_wrap=True)
     for record in records:
         values = [str(record.data_id.get(name, "")) for name in names]
-        table.add_row(
-            record.dataset_type, *values, record.run, f"{record.size:,}", str(record.id)
-        )
+        table.add_row(record.dataset_type, *values, record.run, f"{record.size:,}", str(record.id))
     return table
 
 

@@ -43,11 +43,11 @@ def command(  # noqa: PLR0913  (the options of a command)
     Example:
       lsstpipe run visit --plan runs/demo/plan --jobs 2
       lsstpipe run coadd --plan runs/demo/plan --chunk tres1_0_0_clear
-    """
+    """  # noqa: D301
     from lsstpipe.errors import UserError
     from lsstpipe.plan.read import open_plan
 
-    plan = open_plan(folder)
+    plan = open_plan(folder, only=stage)
     if stage not in plan.chunks:
         raise UserError(f"The plan has no stage '{stage}'; it has {', '.join(plan.chunks)}.")
     if manifest is not None and chunk is None:

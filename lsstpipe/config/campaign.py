@@ -177,21 +177,34 @@ class Campaign(_Section):
         return self.model_dump(mode="json")
 
 
-@lru_cache
-def _campaign_model(names: tuple[str, ...], stages: _ById) -> type[Campaign]:
+def campaign_model(stages: Stages = STAGES, only: str | None = None) -> type[Campaign]:
+    """Build the model of a campaign over a table of stages.
+
+    Parameters
+    ----------
+    stages
+        The stages by name.
+    only
+        The one stage whose tasks are wanted, empty for none: the modules of the others need not be
+        imported then, and their sections hold the policy alone.
+    """
+    return _campaign_model(_ById(stages), only)
+
+
+@lru_cache(maxsize=8)
+def _campaign_model(stages: _ById, only: str | None) -> type[Campaign]:
+    """Build the model; once for each table."""
     sections: dict[str, Any] = {}
-    for name in names:
-        stage = stages.value[name]
-        parts: dict[str, Any] = {
-            task.name: (
-                task.module.Config,
-                Field(default_factory=task.module.Config, description=f"Task {task.name}."),
-            )
-            for task in stage.tasks
-        }
-        section = create_model(
-            f"{name.title().replace('_', '')}Stage", __base__=StageConfig, __doc__=stage.doc, **parts
-        )
+    for name, stage in stages.value.items():
+        if not stage.tasks:
+            continue
+        parts: dict[str, Any] = {}
+        for task in stage.tasks if only in (None, name) else ():
+            settings = task.module.Config
+            what = Field(default_factory=settings, description=f"Task {task.name}.")
+            parts[task.name] = (settings, what)
+        title = f"{name.title().replace('_', '')}Stage"
+        section = create_model(title, __base__=StageConfig, __doc__=stage.doc, **parts)
         sections[name] = (section, Field(default_factory=section, description=stage.doc))
     return create_model("Campaign", __base__=Campaign, __doc__=Campaign.__doc__, **sections)
 
@@ -207,17 +220,6 @@ class _ById:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _ById) and other.value is self.value
-
-
-def campaign_model(stages: Stages = STAGES) -> type[Campaign]:
-    """Build the model of a campaign over a table of stages.
-
-    Parameters
-    ----------
-    stages
-        The stages by name.
-    """
-    return _campaign_model(tuple(s.name for s in stages.values() if s.tasks), _ById(stages))
 
 
 def digest(value: object) -> str:

@@ -109,7 +109,9 @@ def load_campaign(source: str | Path, stages: Stages = STAGES) -> Campaign:
     return parse_campaign(value, stages)
 
 
-def parse_campaign(value: object, stages: Stages = STAGES) -> Campaign:
+def parse_campaign(
+    value: object, stages: Stages = STAGES, only: str | None = None
+) -> Campaign:
     """Check the settings of a campaign.
 
     Parameters
@@ -118,13 +120,15 @@ def parse_campaign(value: object, stages: Stages = STAGES) -> Campaign:
         Settings by name, as YAML gives them.
     stages
         The table of stages.
+    only
+        The one stage whose tasks are wanted, as for `campaign_model`.
 
     Raises
     ------
     ConfigError
         If a setting is unknown, missing, of the wrong type or out of range.
     """
-    model = campaign_model(stages)
+    model = campaign_model(stages, only)
     if not isinstance(value, Mapping):
         raise ConfigError(
             f"A campaign is settings by name, got {_show(value)}; allowed are "

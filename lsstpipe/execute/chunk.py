@@ -10,7 +10,7 @@ import logging
 import platform
 import traceback
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,7 +87,12 @@ def run_chunk(
     """
     with bind(stage=stage, chunk=name), open_journal(manifest_path) as journal:
         chunk = read_chunk(plan, stage, name)
-        work = _open_workspace(plan, chunk, manifest_path, stages)
+        folder = manifest_path.parent.parent
+        upstream = [
+            read_manifest(folder / other / f"{label}.json") for other, label in chunk.chunk.upstream
+        ]
+        check_flagged(plan, upstream, whole_only=True)
+        work = open_workspace(plan, chunk, upstream, stages)
         steps = plan_steps(chunk, work, _read_earlier(plan, chunk, manifest_path, journal))
         entries = []
         for step in steps:
@@ -111,16 +116,21 @@ def run_chunk(
     return manifest
 
 
-def _open_workspace(
-    plan: Plan, chunk: ChunkPlan, manifest_path: Path, stages: Stages
+def open_workspace(
+    plan: Plan, chunk: ChunkPlan, upstream: Sequence[Manifest], stages: Stages = STAGES
 ) -> Workspace:
-    """Find what there is for a chunk to work on."""
+    """Find what there is for a chunk to work on.
+
+    Parameters
+    ----------
+    plan, chunk
+        The chunk and its plan.
+    upstream
+        Manifests of the chunks before it.
+    stages
+        The table of stages.
+    """
     stage = stages[chunk.chunk.stage]
-    folder = manifest_path.parent.parent
-    upstream = [
-        read_manifest(folder / other / f"{name}.json") for other, name in chunk.chunk.upstream
-    ]
-    check_flagged(plan, upstream, whole_only=True)
     available = {
         key: DatasetRecord(
             key,

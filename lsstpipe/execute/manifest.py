@@ -13,7 +13,7 @@ import os
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -112,10 +112,6 @@ class QuantumEntry:
         checksums = {uuid.UUID(i["id"]): i["checksum"] for i in plain["inputs"] if i["checksum"]}
         return cls(record, plain["key"], checksums, files)
 
-    def with_chunk(self, chunk: str) -> QuantumEntry:
-        """Return the entry as one of another chunk."""
-        return replace(self, record=replace(self.record, chunk=chunk))
-
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
@@ -206,6 +202,26 @@ def partial_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.partial")
 
 
+def read_partial(path: Path, run: str, stage: str, chunk: str) -> list[QuantumEntry]:
+    """Read the quanta that ended of a job that runs or was stopped.
+
+    Parameters
+    ----------
+    path
+        Path of the manifest.
+    run, stage, chunk
+        What the lines are of.
+    """
+    return _read_lines(partial_path(path).read_bytes(), run, stage, chunk)
+
+
+def _read_lines(content: bytes, run: str, stage: str, chunk: str) -> list[QuantumEntry]:
+    """Read whole lines; of two of one quantum the last counts."""
+    whole = content[: content.rfind(b"\n") + 1].splitlines()
+    entries = [QuantumEntry.from_json(json.loads(line), run, stage, chunk) for line in whole]
+    return list({entry.record.id: entry for entry in entries}.values())
+
+
 class Journal:
     """The lines of a running job: who holds it is alone with the chunk.
 
@@ -230,12 +246,8 @@ class Journal:
             What the lines are of.
         """
         content = self._path.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        os.ftruncate(self._descriptor, len(whole))
-        return [
-            QuantumEntry.from_json(json.loads(line), run, stage, chunk)
-            for line in whole.splitlines()
-        ]
+        os.ftruncate(self._descriptor, content.rfind(b"\n") + 1)
+        return _read_lines(content, run, stage, chunk)
 
     def append(self, entry: QuantumEntry) -> None:
         """Write the line of a quantum through to the disk.

@@ -56,5 +56,5 @@ def run_stage(
 
 def _run_one(folder: Path, stage: str, name: str) -> Manifest:
     """Run a chunk of a plan on disk."""
-    plan = open_plan(folder)
+    plan = open_plan(folder, only=stage)
     return run_chunk(plan, stage, name, manifest_path(plan.campaign.repo, stage, name))

@@ -196,6 +196,43 @@ def draw(
 
 
 @njit(cache=True)
+def weighted_sums(
+    stamp: FloatArray, good: npt.NDArray[np.bool_], weight: FloatArray, sums: FloatArray
+) -> None:
+    """Sum a source under an elliptical Gaussian weight of height 1.
+
+    Parameters
+    ----------
+    stamp
+        Pixel values without background, shape ``(h, w)``.
+    good
+        Pixels to use, shape ``(h, w)``.
+    weight
+        Centre and moments ``(y, x, Myy, Mxx, Mxy)`` of the weight.
+    sums
+        Result: squared weight, flux, y, x, yy, xx, xy relative to the centre, shape ``(7,)``.
+    """
+    y, x, myy, mxx, mxy = weight[0], weight[1], weight[2], weight[3], weight[4]
+    determinant = myy * mxx - mxy * mxy
+    sums[:] = 0.0
+    for j in range(stamp.shape[0]):
+        dy = j - y
+        for i in range(stamp.shape[1]):
+            dx = i - x
+            q = (mxx * dy * dy - 2.0 * mxy * dy * dx + myy * dx * dx) / determinant
+            if good[j, i] and q < 32.0:
+                w = np.exp(-0.5 * q)
+                v = w * stamp[j, i]
+                sums[0] += w * w
+                sums[1] += v
+                sums[2] += v * dy
+                sums[3] += v * dx
+                sums[4] += v * dy * dy
+                sums[5] += v * dx * dx
+                sums[6] += v * dy * dx
+
+
+@njit(cache=True)
 def adaptive_moments(
     stamp: FloatArray, good: npt.NDArray[np.bool_], start: FloatArray, tolerance: float
 ) -> FloatArray:
@@ -219,51 +256,31 @@ def adaptive_moments(
     numpy.ndarray
         ``(y, x, Myy, Mxx, Mxy, flux, converged)``; ``flux`` is that of the matched Gaussian.
     """
-    y, x = start[0], start[1]
-    myy, mxx, mxy = start[2], start[3], 0.0
-    size2 = float(min(stamp.shape[0], stamp.shape[1])) ** 2 / 4.0
-    result = np.zeros(7)
+    largest = 0.25 * float(min(stamp.shape[0], stamp.shape[1])) ** 2
+    weight = np.zeros(7)
+    weight[:4] = start
+    sums = np.empty(7)
+    old = np.empty(5)
     for _ in range(100):
-        determinant = myy * mxx - mxy * mxy
-        if not (determinant > 0.01 and myy > 0.05 and mxx > 0.05 and myy + mxx < size2):
+        old[:] = weight[:5]
+        determinant = old[2] * old[3] - old[4] * old[4]
+        size = old[2] + old[3]
+        if not (determinant > 0.01 and old[2] > 0.05 and old[3] > 0.05 and size < largest):
             break
-        s0 = sy = sx = syy = sxx = sxy = ww = 0.0
-        for j in range(stamp.shape[0]):
-            dy = j - y
-            for i in range(stamp.shape[1]):
-                if good[j, i]:
-                    dx = i - x
-                    q = (mxx * dy * dy - 2.0 * mxy * dy * dx + myy * dx * dx) / determinant
-                    if q < 32.0:
-                        w = np.exp(-0.5 * q)
-                        v = w * stamp[j, i]
-                        ww += w * w
-                        s0 += v
-                        sy += v * dy
-                        sx += v * dx
-                        syy += v * dy * dy
-                        sxx += v * dx * dx
-                        sxy += v * dy * dx
-        if not s0 > 0.0:
+        weighted_sums(stamp, good, weight, sums)
+        if not sums[1] > 0.0:
             break
-        dy0, dx0 = sy / s0, sx / s0
-        new_yy = 2.0 * (syy / s0 - dy0 * dy0)
-        new_xx = 2.0 * (sxx / s0 - dx0 * dx0)
-        new_xy = 2.0 * (sxy / s0 - dy0 * dx0)
-        change = abs(new_yy - myy) + abs(new_xx - mxx) + 2.0 * abs(new_xy - mxy)
-        change += 2.0 * (abs(dy0) + abs(dx0))
-        scale = myy + mxx
-        y += 2.0 * dy0
-        x += 2.0 * dx0
-        myy, mxx, mxy = new_yy, new_xx, new_xy
-        if not (abs(y - start[0]) < 5.0 and abs(x - start[1]) < 5.0):
+        dy, dx = sums[2] / sums[1], sums[3] / sums[1]
+        # Under a weight of its own shape a Gaussian shows half its offset and half its moments.
+        weight[0] += 2.0 * dy
+        weight[1] += 2.0 * dx
+        weight[2] = 2.0 * (sums[4] / sums[1] - dy * dy)
+        weight[3] = 2.0 * (sums[5] / sums[1] - dx * dx)
+        weight[4] = 2.0 * (sums[6] / sums[1] - dy * dx)
+        if not (abs(weight[0] - start[0]) < 5.0 and abs(weight[1] - start[1]) < 5.0):
             break
-        if change < tolerance * scale:
-            result[6] = 1.0
-            result[5] = s0 / ww
+        if np.abs(weight[:5] - old).sum() < tolerance * size:
+            weight[5] = 2.0 * np.pi * np.sqrt(determinant) * sums[1] / sums[0]
+            weight[6] = 1.0
             break
-    result[0], result[1] = y, x
-    result[2], result[3], result[4] = myy, mxx, mxy
-    if result[6] == 1.0:
-        result[5] *= 2.0 * np.pi * np.sqrt(myy * mxx - mxy * mxy)
-    return result
+    return weight

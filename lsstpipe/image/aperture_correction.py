@@ -17,7 +17,8 @@ class ApertureCorrection:
     Attributes
     ----------
     coefficients
-        Entry ``[i][j]`` multiplies ``T_i(v) * T_j(u)``; only total degrees up to the order are used.
+        Entry ``[i][j]`` multiplies ``T_i(v) * T_j(u)``; only total degrees up to the
+        order are used.
     box
         ``(y0, x0, ny, nx)``: pixels over which v and u run from -1 to 1. Outside, the value at the
         nearest point of the box holds.

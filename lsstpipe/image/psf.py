@@ -222,7 +222,7 @@ class PolynomialPsf:
         arrays
             Arrays by name.
         """
-        order, oversampling, size, y0, x0, ny, nx = (int(v) for v in arrays["polynomial"])  # type: ignore[call-overload]
+        order, oversampling, size, y0, x0, ny, nx = (int(v) for v in arrays["polynomial"])
         coefficients = np.ascontiguousarray(arrays["coefficients"], dtype=np.float64)
         return cls(coefficients, order, oversampling, (y0, x0, ny, nx), size)
 
@@ -271,7 +271,7 @@ class CellPsf:
     @property
     def size(self) -> int:
         """Side of a stamp in pixels, odd."""
-        return self.images.shape[3]
+        return int(self.images.shape[3])
 
     def stamp(self, *, y: float, x: float) -> FloatArray:
         """Draw the PSF at one position.
@@ -328,7 +328,7 @@ class CellPsf:
         arrays
             Arrays by name.
         """
-        y0, x0, cell_size = (int(v) for v in arrays["cells"])  # type: ignore[call-overload]
+        y0, x0, cell_size = (int(v) for v in arrays["cells"])
         return cls(np.ascontiguousarray(arrays["images"], dtype=np.float64), y0, x0, cell_size)
 
     def _draw(self, positions: FloatArray, n_planes: int) -> FloatArray:

@@ -5,15 +5,16 @@ HDU       content
 ========  ========================================================================================
 primary   no pixels; cards for people: INSTRUME, OBJECT, FILTER, EXPTIME, MJD-AVG
 IMAGE     float32 pixels; BUNIT, sky coordinates (TAN or TAN-SIP), LTV1/LTV2 of the box
-MASK      int32 bits, PLIO-compressed; ``HIERARCH MP_<PLANE>`` gives the bit of each plane
+MASK      int32 bits, RICE-compressed; ``HIERARCH MP_<PLANE>`` gives the bit of each plane
 VARIANCE  float32 pixels
 JSON      everything else, exactly, as UTF-8 text in bytes (`lsstpipe.io.json`)
 PSF_...   arrays of the PSF, where there is one
 ========  ========================================================================================
 
 Image and variance are not compressed: lossless GZIP_2 saves a third of a real frame at 30 to 200
-times the time, and its bytes differ from one write to the next. PLIO makes a mask 80 times smaller
-in the time of a few plain copies.
+times the time, and its bytes differ from one write to the next. RICE makes a mask 20 times smaller
+in the time of a few plain copies (PLIO, made for masks, overruns its buffer on ragged ones:
+cfitsio issue 136, and astropy has the same code).
 
 Planes go by their names: a reader with other bits moves them to its own, and drops planes that it
 has no name for, since nothing in it could ask for them.
@@ -166,7 +167,7 @@ def _mask_hdu(mask: MaskArray) -> fits.CompImageHDU | fits.ImageHDU:
         return fits.ImageHDU(mask, header=header, name="MASK")
     tile = (min(_TILE_ROWS, mask.shape[0]), mask.shape[1])
     return fits.CompImageHDU(
-        mask, header=header, name="MASK", compression_type="PLIO_1", tile_shape=tile
+        mask, header=header, name="MASK", compression_type="RICE_1", tile_shape=tile
     )
 
 

@@ -46,8 +46,9 @@ def astrometry_metrics(frames: Sequence[Json], n_expected: int) -> list[Metric]:
         ),
         Metric(
             "AST-0c", "reference stars in frame that were matched",
-            matched / in_frame if in_frame else math.nan, "", low=1.0, n=in_frame,
-            error=math.sqrt(matched * (in_frame - matched) / in_frame**3) if in_frame else math.nan,
+            100.0 * matched / in_frame if in_frame else math.nan, "%", low=100.0, n=in_frame,
+            error=100.0 * math.sqrt(matched * (in_frame - matched) / in_frame**3)
+            if 0 < matched <= in_frame else math.nan,
         ),
     ]  # fmt: skip
 

@@ -9,7 +9,7 @@ COLUMNS = {
     "mjd_tai": "middle of the exposure, TAI MJD, days",
     "hours": "time since the first point, hours",
     "flux": "flux relative to the comparison stars, 1 in the mean out of transit",
-    "flux_err": "its standard error, noise of target and comparison stars",
+    "flux_err": "its standard error: noise, and the jitter that constant stars show",
     "model": "fitted transit on its baseline",
     "baseline": "the baseline alone",
     "is_out": "1 where the point is out of transit",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,9 @@ class Plan:
         return chunks[name]
 
 
-def open_plan(folder: str | Path, stages: Stages = STAGES) -> Plan:
+def open_plan(
+    folder: str | Path, stages: Stages = STAGES, only: str | None = None
+) -> Plan:
     """Open a plan.
 
     Parameters
@@ -86,6 +89,8 @@ def open_plan(folder: str | Path, stages: Stages = STAGES) -> Plan:
         Where it is.
     stages
         The table of stages.
+    only
+        The one stage whose tasks are wanted, empty for none: a job imports no others.
 
     Raises
     ------
@@ -104,7 +109,50 @@ def open_plan(folder: str | Path, stages: Stages = STAGES) -> Plan:
             f"The plan in {folder} has version {summary['schema_version']}, this lsstpipe reads "
             f"version {SCHEMA_VERSION}; make it anew with `lsstpipe plan`."
         )
-    return Plan(folder, summary["digest"], parse_campaign(campaign, stages), chunks)
+    settings = parse_campaign(_reduce(campaign, stages, only), stages, only)
+    return Plan(folder, summary["digest"], settings, chunks)
+
+
+def _reduce(campaign: dict[str, Any], stages: Stages, only: str | None) -> dict[str, Any]:
+    """Leave out the settings of the tasks of other stages."""
+    if only is None:
+        return campaign
+    return {
+        name: {k: v for k, v in value.items() if k == "max_flagged"}
+        if name in stages and name != only
+        else value
+        for name, value in campaign.items()
+    }
+
+
+class PlanIndex:
+    """All quanta and datasets of a plan, read once: for commands that look at every chunk.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for row in pq.read_table(plan.folder / "plan.parquet").to_pylist():
+            self._rows.setdefault((row["stage"], row["chunk"]), []).append(row)
+        rows = pq.read_table(plan.folder / "datasets.parquet").to_pylist()
+        self._datasets = {row["id"]: row for row in rows}
+
+    def chunk(self, stage: str, name: str) -> ChunkPlan:
+        """Give the quanta of a chunk and the datasets that they name.
+
+        Parameters
+        ----------
+        stage, name
+            The chunk.
+        """
+        quanta = _quanta(self._rows.get((stage, name), []))
+        datasets = _datasets(self._datasets[key] for key in _named(quanta))
+        return ChunkPlan(self._plan.find_chunk(stage, name), quanta, datasets)
 
 
 def read_chunk(plan: Plan, stage: str, name: str) -> ChunkPlan:
@@ -118,10 +166,20 @@ def read_chunk(plan: Plan, stage: str, name: str) -> ChunkPlan:
         The chunk.
     """
     chunk = plan.find_chunk(stage, name)
-    rows = pq.read_table(
-        plan.folder / "plan.parquet", filters=[("stage", "=", stage), ("chunk", "=", name)]
-    ).to_pylist()
-    quanta = tuple(
+    own = [("stage", "=", stage), ("chunk", "=", name)]
+    quanta = _quanta(pq.read_table(plan.folder / "plan.parquet", filters=own).to_pylist())
+    ids = pa.array(_named(quanta), pa.binary(16))
+    table = pq.read_table(plan.folder / "datasets.parquet")
+    named = table.filter(pc.is_in(table["id"], value_set=ids))
+    return ChunkPlan(chunk, quanta, _datasets(named.to_pylist()))
+
+
+def _named(quanta: Iterable[PlannedQuantum]) -> list[bytes]:
+    return sorted({key.bytes for q in quanta for key in (*q.inputs, *q.outputs)})
+
+
+def _quanta(rows: Iterable[dict[str, Any]]) -> tuple[PlannedQuantum, ...]:
+    return tuple(
         PlannedQuantum(
             uuid.UUID(bytes=row["quantum_id"]),
             row["task"],
@@ -131,14 +189,9 @@ def read_chunk(plan: Plan, stage: str, name: str) -> ChunkPlan:
         )
         for row in rows
     )
-    wanted = {i.bytes for q in quanta for i in (*q.inputs, *q.outputs)}
-    return ChunkPlan(chunk, quanta, _read_datasets(plan, wanted))
 
 
-def _read_datasets(plan: Plan, wanted: set[bytes]) -> dict[uuid.UUID, PlannedDataset]:
-    ids = pa.array(sorted(wanted), pa.binary(16))
-    table = pq.read_table(plan.folder / "datasets.parquet")
-    rows = table.filter(pc.is_in(table["id"], value_set=ids)).to_pylist()
+def _datasets(rows: Iterable[dict[str, Any]]) -> dict[uuid.UUID, PlannedDataset]:
     found = {}
     for row in rows:
         key = uuid.UUID(bytes=row["id"])

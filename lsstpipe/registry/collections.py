@@ -210,6 +210,26 @@ def freeze(connection: sa.Connection, run: str) -> None:
         raise RepositoryError(f"There is no run '{run}'.")
 
 
+def require_open(connection: sa.Connection, run: str) -> None:
+    """Refuse a run that is frozen.
+
+    Parameters
+    ----------
+    connection
+        Within a transaction.
+    run
+        Its name; a run that is not there yet is open.
+
+    Raises
+    ------
+    ConflictError
+        If it is frozen.
+    """
+    found = _select(connection, [run])
+    if run in found and found[run].is_frozen:
+        raise ConflictError(f"Run '{run}' is frozen, so nothing can be written into it.")
+
+
 def list_all(connection: sa.Connection) -> list[Collection]:
     """Give every collection, by name.
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -33,7 +34,7 @@ class Database:
         An SQLAlchemy URL; ``sqlite://`` is a database in memory.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | sa.URL) -> None:
         self.url = sa.make_url(url)
         if self.url.get_backend_name() == "sqlite":
             self.engine = _sqlite_engine(self.url)
@@ -173,7 +174,8 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
         options: dict[str, Any] = {"connect_args": {"timeout": _LOCK_WAIT_S}}
         if path.is_file() and not os.access(path.parent, os.W_OK):
             # WAL needs files beside the database, which a read-only folder cannot have.
-            url = sa.make_url(f"sqlite:///file:{path}?immutable=1&mode=ro&uri=true")
+            query = {"immutable": "1", "mode": "ro", "uri": "true"}
+            url = sa.URL.create("sqlite", database=f"file:{quote(str(path))}", query=query)
     else:
         options = {"poolclass": sa.StaticPool, "connect_args": {"check_same_thread": False}}
     engine = sa.create_engine(url, **options)

@@ -55,7 +55,7 @@ class Registry:
         self._type_ids: dict[str, int] = {}
 
     @classmethod
-    def create(cls, url: str, *, exist_ok: bool = False) -> Registry:
+    def create(cls, url: str | sa.URL, *, exist_ok: bool = False) -> Registry:
         """Make the registry of a new repository.
 
         Parameters
@@ -85,7 +85,7 @@ class Registry:
         return registry
 
     @classmethod
-    def open(cls, url: str) -> Registry:
+    def open(cls, url: str | sa.URL) -> Registry:
         """Open the registry of a repository; one of an older schema is brought up to date.
 
         Parameters
@@ -138,7 +138,7 @@ class Registry:
             What exists and how it was made.
         """
         with self._database.write() as connection:
-            self._register(connection, {record.dataset_type for record in datasets})
+            self._register(connection, (record.dataset_type for record in datasets))
             loading.load(connection, self._type_ids, datasets, quanta)
             if len(datasets) + len(quanta) >= _ANALYZE_FROM:
                 connection.execute(sa.text("ANALYZE"))
@@ -170,7 +170,7 @@ class Registry:
             files.
         """
         with self._database.write() as connection:
-            self._register(connection, {record.dataset_type for record in records})
+            self._register(connection, (record.dataset_type for record in records))
             new = exposures.select_new(connection, records)
             loading.load(connection, self._type_ids, new, ())
             exposures.write_infos(connection, infos, records, regions or {})
@@ -230,6 +230,17 @@ class Registry:
         """
         with self._database.write() as connection:
             collections.freeze(connection, run)
+
+    def require_open(self, run: str) -> None:
+        """Refuse a run that is frozen, before anything is written for it.
+
+        Parameters
+        ----------
+        run
+            Its name; a run that is not there yet is open.
+        """
+        with self._database.read() as connection:
+            collections.require_open(connection, run)
 
     # Calibrations
 
@@ -386,7 +397,7 @@ class Registry:
 
     def _register(self, connection: sa.Connection, names: Iterable[str]) -> None:
         """Make sure that dataset types have ids and indexes."""
-        unknown = sorted(set(names) - self._type_ids.keys())
+        unknown = [name for name in dict.fromkeys(names) if name not in self._type_ids]
         if unknown:
             self._type_ids = dataset_types.register(connection, unknown)
 

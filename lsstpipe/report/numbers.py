@@ -6,6 +6,7 @@ import math
 
 from lsstpipe.report.page import Json
 
+_MOST_DECIMALS = 4
 _SIZES = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -28,7 +29,7 @@ def format_value(value: float | None, error: float | None, unit: str) -> str:
 
 def format_error(value: float | None, error: float | None) -> str:
     """Write the standard error to the digits of its value; empty where there is none."""
-    if value is None or error is None:
+    if value is None or error is None or error <= 0:
         return ""
     return f"± {error:.{_decimals(value, error)}f}"
 
@@ -36,10 +37,10 @@ def format_error(value: float | None, error: float | None) -> str:
 def _decimals(value: float, error: float | None) -> int:
     """Two digits of the error; three of the value where there is no error; none for counts."""
     if error is not None and error > 0:
-        return max(0, 1 - math.floor(math.log10(error)))
+        return min(_MOST_DECIMALS, max(0, 1 - math.floor(math.log10(error))))
     if float(value).is_integer():
         return 0
-    return max(0, 2 - math.floor(math.log10(abs(value))))
+    return min(_MOST_DECIMALS, max(0, 2 - math.floor(math.log10(abs(value)))))
 
 
 def _space(unit: str) -> str:

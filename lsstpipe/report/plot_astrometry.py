@@ -6,11 +6,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
-from lsstpipe.report.page import Json, column, floats
+from lsstpipe.report.page import FloatArray, Json, column, floats
 from lsstpipe.report.style import BLUE, FAINT, HALF, RED, Drawing, draw, mark_bound
 
 _BOUND_PIX, _JOINT_BOUND_PIX = 0.25, 0.1
 _MANY_POINTS = 800
+_N_BINS, _MIN_IN_BIN = 8, 8
 
 
 def draw_frame_rms(frames: tuple[Json, ...]) -> Drawing:
@@ -40,17 +41,23 @@ def draw_frame_rms(frames: tuple[Json, ...]) -> Drawing:
     alt = f"Rms residual of reference stars by frame and axis; the worst is {worst:.3f} pixel."
     caption = (
         f"Each frame solved by itself from a header without coordinates: {len(frames)} frames, "
-        f"{np.nanmin(n_matched):.0f} to {np.nanmax(n_matched):.0f} reference stars each. The worst "
-        f"axis of the worst frame leaves {worst:.3f} pixel; the bound is {_BOUND_PIX}."
+        f"{_range(n_matched)} reference stars each. The worst axis of "
+        f"the worst frame leaves {worst:.3f} pixel; the bound is {_BOUND_PIX}."
     )
     svg = draw("frame-rms", alt, (HALF, 300), paint)
     return Drawing("frame-rms", "Solution of each frame", svg, caption)
 
 
-def _hours(frames: tuple[Json, ...]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _range(counts: FloatArray) -> str:
+    """Write a range of counts: ``24 to 31``, or ``26`` where they are all the same."""
+    low, high = np.nanmin(counts), np.nanmax(counts)
+    return f"{low:.0f}" if low == high else f"{low:.0f} to {high:.0f}"
+
+
+def _hours(frames: tuple[Json, ...]) -> FloatArray:
     """Give the times of frames in hours since the first."""
     mjd = column(frames, "mid_mjd")
-    result: np.ndarray[tuple[int], np.dtype[np.float64]] = 24.0 * (mjd - np.nanmin(mjd))
+    result: FloatArray = 24.0 * (mjd - np.nanmin(mjd))
     return result
 
 
@@ -119,7 +126,15 @@ def draw_joint_residuals(fit: Json) -> Drawing:
             label="kept out",
         )  # fmt: skip
         axes.add_patch(
-            Circle((0, 0), _JOINT_BOUND_PIX, fill=False, color=RED, linestyle=(0, (5, 3)))
+            Circle(
+                (0, 0),
+                _JOINT_BOUND_PIX,
+                fill=False,
+                color=RED,
+                linewidth=1.6,
+                zorder=5,
+                linestyle=(0, (5, 3)),
+            )
         )
         axes.set_aspect("equal")
         axes.set_xlim(-reach, reach)
@@ -139,3 +154,52 @@ def draw_joint_residuals(fit: Json) -> Drawing:
     )
     svg = draw("joint-residuals", alt, (HALF, 400), paint)
     return Drawing("joint-residuals", "Joint fit", svg, caption)
+
+
+def draw_joint_by_magnitude(fit: Json) -> Drawing:
+    """Draw the scatter of the joint residuals against magnitude, by axis.
+
+    Parameters
+    ----------
+    fit
+        What the joint astrometry found.
+    """
+    residuals = fit["residuals"]
+    mag, dy, dx = (floats(residuals[name]) for name in ("mag", "dy_pix", "dx_pix"))
+    kept_out = np.asarray(residuals["is_reserved"], bool) & np.isfinite(mag)
+    centre, rms_y, rms_x = _rms_in_bins(mag[kept_out], dy[kept_out], dx[kept_out])
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        axes.plot(centre, rms_x, "o-", color=BLUE, label="x", linewidth=1.0)
+        axes.plot(centre, rms_y, "s-", color=RED, markerfacecolor="none", label="y", linewidth=1.0)
+        mark_bound(axes, _JOINT_BOUND_PIX, f"bound for bright stars {_JOINT_BOUND_PIX} pixel")
+        top = float(np.nanmax(np.concatenate([rms_y, rms_x, [2 * _JOINT_BOUND_PIX]])))
+        axes.set_ylim(0.0, 1.15 * top)
+        axes.legend(ncols=2, loc="upper left")
+        axes.set_xlabel("AB magnitude")
+        axes.set_ylabel("rms residual (pixel)")
+
+    bright = float(np.hypot(rms_y[0], rms_x[0]) / np.sqrt(2)) if len(centre) else np.nan
+    alt = f"Scatter of the joint residuals against magnitude; {bright:.3f} pixel at the bright end."
+    caption = (
+        "The same residuals by magnitude, stars kept out of the fit only: "
+        f"{bright:.3f} pixel an axis at the bright end; towards faint stars the noise of their "
+        "centroids takes over."
+    )
+    svg = draw("joint-magnitude", alt, (HALF, 400), paint)
+    return Drawing("joint-magnitude", "Joint fit by magnitude", svg, caption)
+
+
+def _rms_in_bins(
+    mag: FloatArray, dy: FloatArray, dx: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Take robust standard deviations in bins of magnitude of equal numbers."""
+    order = np.argsort(mag, kind="stable")
+    groups = [g for g in np.array_split(order, _N_BINS) if len(g) >= _MIN_IN_BIN]
+    rows = [
+        (np.median(mag[g]), *(1.4826 * np.median(np.abs(values[g])) for values in (dy, dx)))
+        for g in groups
+    ]
+    table = np.array(rows, dtype=np.float64).reshape(-1, 3)
+    return table[:, 0], table[:, 1], table[:, 2]

@@ -41,7 +41,7 @@ def draw_lightcurve(target: Json, curve: Mapping[str, FloatArray]) -> Drawing:
         f"that the code chose among {target['ensemble']['n_candidate']}. The fitted transit is "
         f"{100 * fit['depth']:.2f} ± {100 * fit['depth_err']:.2f} % deep; the "
         f"{target['n_out']} points out of transit scatter by {100 * fit['scatter_out']:.2f} % "
-        "about the model. Bars are standard errors from the noise of the pixels."
+        "about the model. Bars are standard errors: noise, and the jitter that constant stars show."
     )
     return Drawing(
         "lightcurve", "Light curve", draw("lightcurve", alt, (WIDE, 460), paint), caption,
@@ -70,10 +70,10 @@ def _paint_curve(axes: Axes, target: Json, curve: Mapping[str, FloatArray]) -> N
         curve["hours"], 100 * curve["flux"], 100 * curve["flux_err"], fmt="o", color=BLUE,
         elinewidth=1.0, markersize=5.5,
     )  # fmt: skip
-    low = 100 * float(np.min(curve["model"]))
     axes.annotate(
-        f"depth {100 * fit['depth']:.2f} ± {100 * fit['depth_err']:.2f} %", (middle, low),
-        xytext=(0, 34), textcoords="offset points", ha="center", color=RED, fontsize=12,
+        f"depth {100 * fit['depth']:.2f} \N{PLUS-MINUS SIGN} {100 * fit['depth_err']:.2f} %",
+        (middle, 100 * float(slope(middle)) * (1 - 0.3 * fit["depth"])),
+        ha="center", va="center", color=RED, fontsize=12,
     )  # fmt: skip
     axes.set_xlim(fine[0], fine[-1])
     axes.set_ylabel("relative flux (%)")
@@ -131,7 +131,7 @@ def draw_comparisons(target: Json) -> Drawing:
         "The comparison stars nearest to the target in brightness, each against all the others, on "
         "one scale. The same transit, fitted in depth alone, finds "
         f"{np.mean(depths):+.2f} % on average over all {len(depths)} of them with a spread of "
-        f"{np.std(depths):.2f} %: nothing, as it should."
+        f"{np.std(depths):.2f} %: constant stars should give nothing."
     )
     return Drawing(
         "comparisons", "Comparison stars", paint_columns(3), caption,
@@ -147,4 +147,5 @@ def _paint_star(axes: Axes, star: Json) -> None:
         24 * (mjd - mjd[0]), 100 * flux, 100 * np.asarray(star["flux_err"]), fmt="o", color=BLUE,
         elinewidth=0.8, markersize=3.5,
     )  # fmt: skip
-    axes.set_title(f"{star['flux_ratio']:.2g} \N{MULTIPLICATION SIGN} target, rms {100 * star['scatter']:.2f} %")
+    times = "\N{MULTIPLICATION SIGN} target"
+    axes.set_title(f"{star['flux_ratio']:.2g} {times}, rms {100 * star['scatter']:.2f} %")

@@ -9,12 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from lsstpipe.report.page import FloatArray, Json, StarSizes, column, floats
-from lsstpipe.report.style import BLUE, FAINT, HALF, RED, Drawing, draw
+from lsstpipe.report.style import BLUE, FAINT, HALF, NARROW, RED, WIDE, Drawing, draw
 
 _CELLS = (6, 8)
 _MIN_IN_CELL = 3
 _MANY_POINTS = 800
-_SHOWN = 12.0
 
 
 def draw_fwhm(frames: tuple[Json, ...]) -> Drawing:
@@ -127,6 +126,7 @@ def draw_size_by_magnitude(sizes: StarSizes) -> Drawing:
     mag, difference = sizes.magnitude[good], 100 * sizes.difference[good]
     reserved = sizes.is_reserved[good]
     bins = np.linspace(np.min(mag), np.max(mag), 8) if len(mag) else np.arange(8.0)
+    reach = max(3.0, 1.3 * float(np.percentile(np.abs(difference), 99))) if len(mag) else 3.0
     centre, middle, error = _running_median(mag[reserved], difference[reserved], bins)
 
     def paint(figure: Figure) -> None:
@@ -142,8 +142,8 @@ def draw_size_by_magnitude(sizes: StarSizes) -> Drawing:
             )  # fmt: skip
         axes.axhline(0.0, color=FAINT, linewidth=0.8)
         axes.errorbar(centre, middle, error, fmt="D", color=RED, label="median, kept out")
-        axes.set_ylim(-_SHOWN, _SHOWN)
-        axes.legend(loc="lower left", markerscale=1.2)
+        axes.set_ylim(-reach, reach)
+        axes.legend(loc="lower left", ncols=3, markerscale=1.5)
         axes.set_xlabel("AB magnitude")
         axes.set_ylabel("size over model, minus 1 (%)")
 
@@ -154,8 +154,11 @@ def draw_size_by_magnitude(sizes: StarSizes) -> Drawing:
         f"{overall:+.2f} %. A slope at the bright end would be a detector whose pixels repel "
         "charge or saturate."
     )
-    svg = draw("size-magnitude", alt, (HALF, 320), paint)
-    return Drawing("size-magnitude", "Size residuals by magnitude", svg, caption)
+    return Drawing(
+        "size-magnitude", "Size residuals by magnitude",
+        draw("size-magnitude", alt, (WIDE, 300), paint), caption,
+        narrow_svg=draw("size-magnitude-narrow", alt, (NARROW, 320), paint), is_wide=True,
+    )  # fmt: skip
 
 
 def _running_median(

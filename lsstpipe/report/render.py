@@ -18,6 +18,7 @@ from lsstpipe.report.numbers import (
 from lsstpipe.report.page import CoaddPicture, Json, Page, StageUse
 from lsstpipe.report.plot_astrometry import (
     draw_frame_rms,
+    draw_joint_by_magnitude,
     draw_joint_residuals,
     draw_residual_vectors,
 )
@@ -66,6 +67,7 @@ def render(page: Page) -> str:
         "groups": groups,
         "sections": _sections(groups, marks is not None),
         "marks": marks,
+        "target_facts": _target_facts(page.target),
         "stage_rows": _stage_rows(page.stages),
         "stage_total": _stage_row(_total(page.stages), 1.0),
     }
@@ -123,7 +125,8 @@ def _groups(page: Page) -> list[_Group]:
         groups.append(_Group("transit", f"Light curve of {page.target['name']}", intro, curves))
     if page.frames:
         astrometry = [draw_frame_rms(page.frames), draw_residual_vectors(page.frames)]
-        astrometry += [draw_joint_residuals(fit) for fit in page.joint_astrometry]
+        for fit in page.joint_astrometry:
+            astrometry += [draw_joint_residuals(fit), draw_joint_by_magnitude(fit)]
         intro = "Where stars fall against where the solution puts them."
         groups.append(_Group("astrometry", "Astrometry", intro, tuple(astrometry)))
         psf = [draw_fwhm(page.frames), draw_size_map(page.frames)]
@@ -176,7 +179,26 @@ def _coadd_texts(coadd: CoaddPicture, marks: PictureMarks) -> dict[str, str | di
             "were found on it. No seam should show between patches, and no trail of a hot pixel or "
             "cosmic ray."
         ),
-        "closeup_caption": "The target and its neighbours on the coadd, four times enlarged.",
+    }
+
+
+def _target_facts(target: Json | None) -> dict[str, str]:
+    """List what was found about the target."""
+    if target is None:
+        return {}
+    facts = {"position (ICRS)": f"{target['ra_deg']:.5f} {target['dec_deg']:+.5f} deg"}
+    if "fit" not in target:
+        return facts
+    fit, ensemble = target["fit"], target["ensemble"]
+    return facts | {
+        "object": str(target["object_id"]),
+        "middle of the transit": f"{fit['mid_mjd']:.4f} \N{PLUS-MINUS SIGN} {fit['mid_err_d']:.4f} "
+        "(MJD, TAI)",
+        "first to fourth contact": f"{fit['duration_h']:.2f} \N{PLUS-MINUS SIGN} "
+        f"{fit['duration_err_h']:.2f} h",
+        "radius of planet over star": f"{fit['radius_ratio']:.3f}",
+        "comparison stars": f"{ensemble['n']} of {ensemble['n_candidate']} candidates, "
+        f"{ensemble['n_variable']} left out as variable",
     }
 
 

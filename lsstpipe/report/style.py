@@ -25,7 +25,7 @@ _VARIABLES = {
     GREEN: "--green", RED: "--red", PURPLE: "--purple",
 }  # fmt: skip
 
-WIDE, HALF, NARROW = 960, 460, 400
+WIDE, HALF, NARROW = 1030, 490, 400
 """Widths of drawings in pixels of the page."""
 
 _PIXELS_PER_INCH = 72
@@ -116,13 +116,16 @@ def draw(key: str, alt: str, size: tuple[int, int], paint: Callable[[Figure], No
     """
     with mpl.rc_context({**_STYLE, "svg.hashsalt": key}):
         figure = Figure(
-            figsize=(size[0] / _PIXELS_PER_INCH, size[1] / _PIXELS_PER_INCH), layout="constrained"
+            figsize=(size[0] / _PIXELS_PER_INCH, size[1] / _PIXELS_PER_INCH),
+            dpi=_RASTER_DPI,
+            layout="constrained",
         )
         paint(figure)
         buffer = io.StringIO()
-        FigureCanvasSVG(figure)
-        figure.savefig(
-            buffer, format="svg", dpi=_RASTER_DPI, metadata={"Date": None, "Creator": None}
+        # Not savefig: it draws everything twice.
+        canvas = FigureCanvasSVG(figure)
+        canvas.print_svg(  # type: ignore[no-untyped-call]
+            buffer, metadata={"Date": None, "Creator": None}
         )
     return _adapt(buffer.getvalue(), key, alt, size)
 

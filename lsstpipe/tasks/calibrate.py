@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from lsstpipe import datasets
-from lsstpipe.algorithms.aperture_correction import fit_aperture_correction
+from lsstpipe.algorithms.aperture_correction import (
+    ApertureCorrectionSettings,
+    fit_aperture_correction,
+)
 from lsstpipe.algorithms.astrometry import (
     AstrometrySolution,
     DetectedStars,
@@ -19,31 +22,37 @@ from lsstpipe.algorithms.astrometry import (
     TanSipConfig,
     solve_frame,
 )
-from lsstpipe.algorithms.background import BackgroundSettings, fit_background
+from lsstpipe.algorithms.background import Background, BackgroundSettings, fit_background
 from lsstpipe.algorithms.blind_match import PointingGuess
 from lsstpipe.algorithms.cosmic_ray import CosmicRaySettings, find_cosmic_rays
-from lsstpipe.algorithms.depth import limiting_magnitude
 from lsstpipe.algorithms.detect import DetectionSettings, detect_sources
-from lsstpipe.algorithms.forced import estimate_sky_variance
+from lsstpipe.algorithms.background import estimate_sky_variance
 from lsstpipe.algorithms.interpolate import interpolate_pixels
-from lsstpipe.algorithms.measure_sources import measure_sources
+from lsstpipe.algorithms.match import match_plane
+from lsstpipe.algorithms.measure_sources import Columns, measure_sources
 from lsstpipe.algorithms.photometry import ZeroPoint, ZeroPointConfig, fit_zero_point
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.algorithms.psf_model import PsfFit, PsfModelSettings
 from lsstpipe.algorithms.psf_search import PsfSearchSettings, find_psf
 from lsstpipe.algorithms.psf_stars import StarSettings
 from lsstpipe.data_model import DataId
+from lsstpipe.image.aperture_correction import ApertureCorrection
 from lsstpipe.image.catalog import Catalog
-from lsstpipe.image.columns import SOURCE
 from lsstpipe.image.exposure import Exposure, ObservationInfo
 from lsstpipe.image.mask import MaskPlane
 from lsstpipe.image.photocalib import AB_NJY, magnitude
+from lsstpipe.image.psf import nearest_pixel
 from lsstpipe.instruments import get_camera
-from lsstpipe.tasks.base import Json, TaskConfig, get_info, plain
+from lsstpipe.tasks.base import Json, TaskConfig, get_info
+from lsstpipe.tasks.visit_products import (
+    Measured,
+    make_source_catalog,
+    make_visit_image,
+    summarise,
+)
 
 FloatArray = npt.NDArray[np.float64]
 
-FWHM_PER_SIGMA = 2.3548
 _SATURATED_ERR_PIX = 0.3
 
 
@@ -88,6 +97,9 @@ class Config(TaskConfig):
 
     astrometry_max_rms_pix: PositiveFloat = 1.0
     """Residuals from which a solution is not believed."""
+
+    calibration_aperture: Literal["ap06", "ap09", "ap12"] = "ap09"
+    """Aperture that PSF fluxes are put on the scale of."""
 
     aperture_correction_order: NonNegativeInt = 1
     """Degree of the ratio of aperture to PSF flux over the detector."""
@@ -146,11 +158,9 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     )
     stars = match_plane(_positions(columns), np.stack([fit.y, fit.x], axis=1), 1.0)
     correction = _correct_apertures(columns, stars.first, planes, config)
-    factor = correction.factor(y=columns["y"], x=columns["x"])
-    columns["psfFlux"], columns["psfFluxErr"] = (
-        columns["psfFlux"] * factor,
-        columns["psfFluxErr"] * factor,
-    )
+    factor = correction.factor(y=columns["y"].astype(np.float64), x=columns["x"].astype(np.float64))
+    for name in ("psfFlux", "psfFluxErr"):
+        columns[name] = columns[name].astype(np.float64) * factor
     solution = _solve(columns, inputs.reference_catalog, info, planes, config)
     reference_mag = _reference_magnitudes(len(detection.y), solution, inputs.reference_catalog)
     zero_point = _fit_zero_point(columns, reference_mag, config)
@@ -161,6 +171,11 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
         "calib_psf_reserved": stars.first[fit.is_reserved[stars.second]],
         "calib_astrometry_used": solution.detection[solution.fit.used],
         "calib_photometry_used": np.flatnonzero(zero_point.used),
+    }
+    columns |= {
+        "snr": detection.significance,
+        "factor": factor,
+        "sky": _sky_at(background, columns),
     }
     measured = Measured(
         planes=planes,
@@ -182,12 +197,7 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
             psf=None,
             aperture_correction=None,
         ),
-        source=make_source_catalog(
-            columns | {"snr": detection.significance, "factor": factor, "sky": sky},
-            used,
-            calibrated,
-            scale,
-        ),
+        source=make_source_catalog(columns, used, calibrated, scale),
         visit_detector_summary=summarise(measured, exposure),
     )
 
@@ -238,23 +248,35 @@ def _rim(planes: Planes, width: int) -> npt.NDArray[np.bool_]:
 
 
 def _positions(columns: Columns) -> FloatArray:
-    """Stack the positions of the sources, far away where there is none."""
+    """Stack the positions of the sources; far away where there is none."""
     position = np.stack([columns["y"], columns["x"]], axis=1).astype(np.float64)
     return np.where(np.isfinite(position), position, -1e6)
+
+
+def _sky_at(background: Background, columns: Columns) -> npt.NDArray[np.float32]:
+    """Read the background at the sources."""
+    ny, nx = background.image.shape
+    pixel = np.clip(nearest_pixel(_positions(columns)), 0, (ny - 1, nx - 1))
+    sky: npt.NDArray[np.float32] = background.image[pixel[:, 0], pixel[:, 1]]
+    return sky
 
 
 def _correct_apertures(
     columns: Columns, stars: npt.NDArray[np.int64], planes: Planes, config: Config
 ) -> ApertureCorrection:
     """Fit the ratio of the largest aperture to the PSF flux over the stars."""
-    good = np.zeros(len(columns["x"]), dtype=bool)
-    good[stars] = True
-    good &= ~columns["psfFlux_flag"].astype(bool)
     name = config.calibration_aperture
-    good &= ~columns[f"{name}Flux_flag"].astype(bool)
+    flux, error = (columns[f"{name}Flux{end}"][stars].astype(np.float64) for end in ("", "Err"))
+    psf_flux = columns["psfFlux"][stars].astype(np.float64)
+    bad = columns["psfFlux_flag"][stars].astype(bool) | columns[f"{name}Flux_flag"][stars].astype(bool)
     ny, nx = planes.image.shape
     return fit_aperture_correction(
-        columns, good, name=name, order=config.aperture_correction_order, box=(0, 0, ny, nx)
+        np.where(bad, np.nan, flux / psf_flux),
+        error / np.abs(psf_flux),
+        y=columns["y"][stars].astype(np.float64),
+        x=columns["x"][stars].astype(np.float64),
+        box=(0, 0, ny, nx),
+        settings=ApertureCorrectionSettings(max_order=config.aperture_correction_order),
     )
 
 

@@ -19,7 +19,7 @@ from lsstpipe.tasks.base import TaskConfig
 class Config(TaskConfig):
     """Which pixels are defects."""
 
-    max_current_electron: PositiveFloat = 150.0
+    max_current_electron: PositiveFloat = 250.0
     """Dark signal above the median in one exposure, in electrons, from which a pixel is bad."""
 
 

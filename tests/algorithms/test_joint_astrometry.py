@@ -57,16 +57,16 @@ class Survey:
         err_pix: float = 0.02,
         distortion_pix: float = 0.0,
         n_detectors: int = 1,
-        n_visits: int = 10,
+        n_stars: int = 260,
     ) -> None:
         rng = np.random.default_rng(seed)
         self.err_pix = err_pix
-        xi, eta = rng.uniform(-0.6, 0.6, (2, 260))
+        xi, eta = rng.uniform(-0.6, 0.6, (2, n_stars))
         self.ra, self.dec = gnomonic_deproject(xi, eta, centre_deg=CENTRE)
         self.truth: dict[tuple[int, int], SkyWcs] = {}
         self.first: dict[tuple[int, int], SkyWcs] = {}
         columns: list[tuple[Array, ...]] = []
-        for visit in range(n_visits):
+        for visit in range(10):
             shift, turn = rng.uniform(-0.05, 0.05, 2), float(rng.uniform(-3, 3))
             for detector in range(n_detectors):
                 offset = (float(shift[0]), float(shift[1] + 0.3 * (detector - 0.5)))
@@ -140,39 +140,40 @@ def test_exact_centroids_give_the_true_maps_and_stars() -> None:
 
 
 def test_the_static_distortion_is_found_without_any_in_the_first_maps() -> None:
-    survey = Survey(2, distortion_pix=1.5)
+    survey = Survey(2, distortion_pix=1.5, err_pix=0.005)
     plain = fit_joint_astrometry(survey.observations(), replace(CONFIG, detector_order=1))
     fit = fit_joint_astrometry(survey.observations(), CONFIG)
     assert survey.miss_pix(plain.wcs) > 0.5
-    assert survey.miss_pix(fit.wcs) < 0.08
+    assert survey.miss_pix(fit.wcs) < 0.05
     assert fit.max_map_error_pix < 5e-3
 
 
 def test_two_detectors_keep_their_own_distortions() -> None:
-    survey = Survey(3, distortion_pix=1.0, n_detectors=2)
+    survey = Survey(3, distortion_pix=1.0, n_detectors=2, err_pix=0.005)
     fit = fit_joint_astrometry(survey.observations(), CONFIG)
     assert survey.miss_pix(fit.wcs) < 0.15
     assert set(fit.wcs) == set(survey.truth)
 
 
 def test_stars_repeat_to_the_centroid_error_also_when_reserved() -> None:
-    survey = Survey(4, err_pix=0.02)
-    fit = fit_joint_astrometry(survey.observations(), CONFIG)
+    survey = Survey(4, err_pix=0.02, n_stars=1200)
+    fit = fit_joint_astrometry(survey.observations(), replace(CONFIG, visit_order=1))
     for found in (fit.bright_used, fit.bright_reserved):
-        assert found.rms_y_pix == pytest.approx(0.02, rel=0.12)
-        assert found.rms_x_pix == pytest.approx(0.02, rel=0.12)
+        assert found.rms_y_pix == pytest.approx(0.02, rel=0.06)
+        assert found.rms_x_pix == pytest.approx(0.02, rel=0.06)
         assert found.n_observations > 5 * found.n_stars
-    n_seen = len(np.unique(survey.star))
-    assert fit.bright_used.n_stars + fit.bright_reserved.n_stars == pytest.approx(n_seen, abs=12)
+    n_repeated = int(np.sum(np.bincount(survey.star) >= 3))
+    n_found = fit.bright_used.n_stars + fit.bright_reserved.n_stars
+    assert n_found == pytest.approx(n_repeated, abs=2)
 
 
 def test_star_errors_are_the_scatter_about_the_truth() -> None:
-    survey = Survey(5, err_pix=0.05)
-    survey.reference_ra[130:] = np.nan
-    fit = fit_joint_astrometry(survey.observations(), CONFIG)
+    survey = Survey(5, err_pix=0.05, n_stars=1200)
+    config = replace(CONFIG, visit_order=1, detector_order=1)
+    fit = fit_joint_astrometry(survey.observations(), config)
     free = np.flatnonzero(np.isnan(survey.reference_ra) & np.isfinite(fit.star_ra_deg))
     pull = (fit.star_dec_deg - survey.dec)[free] * 3600 / fit.star_err_arcsec[free]
-    assert 1.4826 * np.median(np.abs(pull - np.median(pull))) == pytest.approx(1.0, abs=0.3)
+    assert 1.4826 * np.median(np.abs(pull - np.median(pull))) == pytest.approx(1.0, abs=0.15)
 
 
 def test_residuals_are_measured_minus_predicted() -> None:
@@ -250,7 +251,7 @@ def test_a_survey_without_repeats_or_without_catalogue_is_refused() -> None:
     with pytest.raises(AlgorithmError, match="No star has two good centroids"):
         fit_joint_astrometry(once, CONFIG)
     survey.reference_ra[:] = np.nan
-    with pytest.raises(AlgorithmError, match="0 stars .* catalogue positions"):
+    with pytest.raises(AlgorithmError, match=r"0 stars .* catalogue positions"):
         fit_joint_astrometry(survey.observations(), CONFIG)
 
 

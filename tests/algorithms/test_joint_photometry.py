@@ -13,6 +13,7 @@ from lsstpipe.algorithms.joint_photometry import (
     PhotometricObservations,
     SmoothTerm,
     fit_joint_photometry,
+    smooth_basis,
 )
 from lsstpipe.algorithms.star_elimination import reserve_stars
 from lsstpipe.errors import AlgorithmError
@@ -42,13 +43,8 @@ class Survey:
         self.visit, self.star = (i.astype(np.int64) for i in np.nonzero(inside))
         self.y, self.x = position[inside].T
         self.err = np.full(len(self.y), err_mag)
-        per_visit = np.array(
-            [
-                float(SmoothTerm(self.tilts[v], 1, SHAPE).evaluate(y=y, x=x))
-                for v, y, x in zip(self.visit, self.y, self.x, strict=True)
-            ]
-        )
-        term = self.camera.evaluate(y=self.y, x=self.x) + per_visit
+        tilt = smooth_basis(y=self.y, x=self.x, order=1, shape=SHAPE) * self.tilts[self.visit]
+        term = self.camera.evaluate(y=self.y, x=self.x) + tilt.sum(axis=1)
         self.instrumental = self.mag[self.star] - self.zero_point[self.visit] - term
         if noise:
             self.instrumental += rng.normal(0, err_mag, len(self.y))

@@ -135,6 +135,13 @@ def test_a_frame_is_found_when_half_of_the_stars_are_not_common() -> None:
         assert sky.miss_pix(match.wcs) < 1.5
 
 
+def test_a_frame_is_found_in_a_dense_catalogue_with_the_brightest_stars_saturated() -> None:
+    for seed in range(2):
+        sky = Sky(300 + seed, n_catalogue=6000)
+        match = sky.match(sky.guess(8.0, 0.015), lost=0.04, n_faint=5000)
+        assert sky.miss_pix(match.wcs) < 0.5
+
+
 def test_pairs_join_the_right_stars() -> None:
     sky = Sky(7)
     match = sky.match(sky.guess(5.0, 0.01))
@@ -161,7 +168,7 @@ def test_the_order_of_the_stars_does_not_change_the_map() -> None:
 
 
 def test_noise_is_never_taken_for_a_match() -> None:
-    for seed in range(12):
+    for seed in range(6):
         rng = np.random.default_rng(seed)
         sky = Sky(seed)
         n = 40 if seed % 2 else 400

@@ -61,7 +61,7 @@ class _Sky:
     sigma_pix: FloatArray
 
 
-def simulate_campaign(seed: int = 1, n_star: int = 300, n_visit: int = 24) -> Campaign:
+def simulate_campaign(seed: int = 1, n_star: int = 420, n_visit: int = 24) -> Campaign:
     """Draw a campaign; the same arguments give the same one."""
     rng = np.random.default_rng(seed)
     wcs = SkyWcs(
@@ -87,7 +87,7 @@ def simulate_campaign(seed: int = 1, n_star: int = 300, n_visit: int = 24) -> Ca
 
 
 def _draw_sky(rng: np.random.Generator, wcs: SkyWcs, n_star: int, n_visit: int) -> _Sky:
-    mag = np.clip(9.0 + 7.5 * rng.power(2.6, n_star), 9.0, 16.4)
+    mag = np.clip(9.0 + 9.5 * rng.power(2.6, n_star), 9.0, 18.4)
     y, x = rng.uniform(20, 860, n_star), rng.uniform(20, 1220, n_star)
     mag[0] = 11.8
     mag[1:12] = 11.8 + np.linspace(-1.2, 0.8, 11)

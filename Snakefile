@@ -1,0 +1,39 @@
+# The workflow of a campaign. `snakemake --cores 2 --configfile config/campaigns/demo.yaml` runs all
+# of it, `snakemake --cores 2 visit` all up to the stage visit. Without a configfile it is the demo.
+#
+# One name per thing: the stage `visit` has the rule file visit.smk, the target `visit`, which asks for
+# the manifests of all of its chunks, and the rule `visit_chunk`, which makes one of them.
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+if not config:
+
+    configfile: "config/campaigns/demo.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/ingest.smk"
+include: "workflow/rules/plan.smk"
+include: "workflow/rules/calibs.smk"
+include: "workflow/rules/visit.smk"
+include: "workflow/rules/visit_summary.smk"
+include: "workflow/rules/coadd.smk"
+include: "workflow/rules/object.smk"
+include: "workflow/rules/forced.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/report.smk"
+include: "workflow/rules/collect.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.collect.output,
+
+
+onstart:
+    take_lock()

@@ -1,0 +1,209 @@
+"""PSF of a coadd, from the PSFs of its inputs and the way they were resampled.
+
+The PSF of a linear coadd is the weighted mean of the warped PSFs of the images that take part (Bosch
+et al. 2018, PASJ 70, S5, section 4.1); it is never fitted to the stars of the coadd.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from lsstpipe.algorithms._resample_kernel import warp_planes
+from lsstpipe.algorithms.combine import EXCLUDED, WarpStack
+from lsstpipe.algorithms.resample import PixelMap, lanczos_table
+from lsstpipe.errors import AlgorithmError
+from lsstpipe.geometry.box import Box
+from lsstpipe.image.mask import has
+from lsstpipe.image.psf import CellPsf, Psf, nearest_pixel
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class PsfInput:
+    """One image of a coadd.
+
+    Attributes
+    ----------
+    psf
+        PSF on the image's own pixels.
+    to_source
+        Map from pixels of the coadd to those of the image.
+    """
+
+    psf: Psf
+    to_source: PixelMap
+
+
+@dataclass(frozen=True, slots=True)
+class CellGrid:
+    """Square cells from the lower left corner of a box; the last ones may stick out of it.
+
+    Attributes
+    ----------
+    box
+        Pixels to cover.
+    cell_size
+        Side of a cell, pixels.
+    """
+
+    box: Box
+    cell_size: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of cells ``(n_cell_y, n_cell_x)``."""
+        return -(-self.box.ny // self.cell_size), -(-self.box.nx // self.cell_size)
+
+    def centres(self) -> tuple[FloatArray, FloatArray]:
+        """Return the pixel in the middle of the part of each cell that is in the box.
+
+        Returns
+        -------
+        y, x
+            Absolute whole numbers, shape `shape`.
+        """
+        axes = []
+        for first, length, n_cells in zip(
+            (self.box.y0, self.box.x0), self.box.shape, self.shape, strict=True
+        ):
+            low = np.arange(n_cells) * self.cell_size
+            high = np.minimum(low + self.cell_size, length)
+            axes.append(first + np.floor(0.5 * (low + high)))
+        y, x = np.meshgrid(*axes, indexing="ij")
+        return y, x
+
+
+def warped_stamps(
+    source: PsfInput, *, y: FloatArray, x: FloatArray, size: int, order: int = 3
+) -> FloatArray:
+    """Draw the PSF that an image has after it was warped.
+
+    A star in the middle of a target pixel is drawn where it falls on the source's pixels and warped
+    as the image is, with the map linear over the stamp.
+
+    Parameters
+    ----------
+    source
+        The image.
+    y, x
+        Whole target pixels, absolute, shape ``(n,)``.
+    size
+        Side of a stamp, odd.
+    order
+        Order of the Lanczos kernel.
+
+    Returns
+    -------
+    stamps
+        Centred, sum 1, shape ``(n, size, size)``; NaN where the map does not exist.
+    """
+    at = np.stack(source.to_source(y, x))
+    by_y = np.stack(source.to_source(y + 0.5, x)) - np.stack(source.to_source(y - 0.5, x))
+    by_x = np.stack(source.to_source(y, x + 0.5)) - np.stack(source.to_source(y, x - 0.5))
+    stamps = np.full((len(y), size, size), np.nan)
+    exists = np.flatnonzero(np.isfinite(at + by_y + by_x).all(axis=0))
+    if len(exists) == 0:
+        return stamps
+    drawn = source.psf.stamps(y=at[0, exists], x=at[1, exists])
+    table = lanczos_table(order)
+    half = size // 2
+    for i, stamp in zip(exists, drawn, strict=True):
+        # Zeros as far as the target stamp may reach, so that no pixel of it lies outside.
+        reach = int(np.ceil(half * (np.abs(by_y[:, i]) + np.abs(by_x[:, i])).max())) + order + 1
+        margin = max(reach - stamp.shape[0] // 2, 0)
+        padded = np.pad(stamp, margin).astype(np.float32)
+        middle = padded.shape[0] // 2 + at[:, i] - nearest_pixel(at[:, i])
+        corner = middle - half * (by_y[:, i] + by_x[:, i])
+        step_y, step_x = (size - 1) * by_y[:, i], (size - 1) * by_x[:, i]
+        nodes = np.ones((3, 2, 2))
+        nodes[:2, 0, 0], nodes[:2, 0, 1] = corner, corner + step_x
+        nodes[:2, 1, 0], nodes[:2, 1, 1] = corner + step_y, corner + step_y + step_x
+        out = np.zeros((size, size), dtype=np.float32)
+        empty = np.zeros(padded.shape, dtype=np.int32)
+        spare = np.zeros((size, size), dtype=np.int32), np.zeros((size, size), dtype=np.float32)
+        # The nodes are as far apart as the first and the last pixel: one cell covers the stamp.
+        warp_planes((padded, empty, padded), nodes, size - 1, table, 1.0, (out, *spare))
+        stamps[i] = out / out.sum(dtype=np.float64)
+    return stamps
+
+
+def cell_weights(stack: WarpStack, weights: FloatArray, grid: CellGrid) -> FloatArray:
+    """Weigh each warp in each cell by its weight and the share of the cell that it fills.
+
+    Parameters
+    ----------
+    stack
+        The warps.
+    weights
+        Weight of each warp, shape ``(n,)``.
+    grid
+        Cells over the box of the warps.
+
+    Returns
+    -------
+    weights
+        Shape ``(n, n_cell_y, n_cell_x)``.
+    """
+    good = np.isfinite(stack.image) & ~has(stack.mask, EXCLUDED)
+    size = grid.cell_size
+    sums = np.add.reduceat(good, np.arange(0, grid.box.ny, size), axis=1, dtype=np.float64)
+    sums = np.add.reduceat(sums, np.arange(0, grid.box.nx, size), axis=2)
+    return np.asarray(weights[:, None, None] * sums / size**2, dtype=np.float64)
+
+
+def coadd_psf(
+    inputs: Sequence[PsfInput],
+    weights: FloatArray,
+    grid: CellGrid,
+    *,
+    size: int,
+    order: int = 3,
+) -> CellPsf:
+    """Average the warped PSFs of the inputs in each cell.
+
+    Parameters
+    ----------
+    inputs
+        The images of the coadd.
+    weights
+        Weight of each in each cell, shape ``(n, n_cell_y, n_cell_x)``.
+    grid
+        The cells.
+    size
+        Side of a stamp, odd.
+    order
+        Order of the Lanczos kernel that made the warps.
+
+    Returns
+    -------
+    CellPsf
+        PSF of each cell; a cell without inputs has that of the nearest cell with some.
+
+    Raises
+    ------
+    AlgorithmError
+        If no cell has an input.
+    """
+    cell_y, cell_x = grid.centres()
+    total = np.zeros((*grid.shape, size, size))
+    weight_sum = np.zeros(grid.shape)
+    for source, weight in zip(inputs, weights, strict=True):
+        used = np.nonzero(weight > 0.0)
+        stamps = warped_stamps(source, y=cell_y[used], x=cell_x[used], size=size, order=order)
+        known = np.isfinite(stamps).all(axis=(1, 2))
+        used = used[0][known], used[1][known]
+        total[used] += weight[used][:, None, None] * stamps[known]
+        weight_sum[used] += weight[used]
+    filled = np.argwhere(weight_sum > 0.0)
+    if len(filled) == 0:
+        raise AlgorithmError("No cell of the coadd has an input, so it has no PSF.")
+    for cell in np.argwhere(weight_sum <= 0.0):
+        nearest = filled[np.argmin(((filled - cell) ** 2).sum(axis=1))]
+        total[tuple(cell)], weight_sum[tuple(cell)] = total[tuple(nearest)], weight_sum[tuple(nearest)]
+    images = total / weight_sum[:, :, None, None]
+    return CellPsf(images, grid.box.y0, grid.box.x0, grid.cell_size)

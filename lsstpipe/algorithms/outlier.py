@@ -1,0 +1,198 @@
+"""Artefacts that are in few warps only: cosmic rays, trails, ghosts, moving things, hot pixels.
+
+After Rubin's CompareWarpAssembleCoadd (AlSayyad, dmtn-080): warps are compared at equal PSF with a
+model of the static sky, what stands out is grouped, and a group is an artefact if it was seen in few
+of the epochs. A second comparison, of the warps as they are, finds what is sharper than the PSF: the
+matching kernel smooths a hot pixel to a third of its significance.
+
+Stars must not be clipped where images differ for other reasons than artefacts: errors of PSF models,
+of registration, and the ringing of the Lanczos kernel, which for a star of 2.3 pixels FWHM is some
+per cent of its peak. All of them grow with the local contrast of the sky, so a share of the brightest
+nearby pixel of the model is added to the noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from lsstpipe.algorithms._combine_kernel import robust_mean
+from lsstpipe.algorithms.combine import EXCLUDED, WarpStack
+from lsstpipe.image.mask import has
+
+FloatImage = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int32]
+
+_NORMAL_IQR = 1.3489795
+_SOURCE_SIGMA = 3.0
+_EIGHT = np.ones((3, 3), dtype=np.bool_)
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonLevels:
+    """What stands out in one of the two comparisons.
+
+    Attributes
+    ----------
+    n_sigma
+        Significance that one pixel of a group must reach, either sign.
+    n_sigma_low
+        Significance that all its pixels must reach.
+    min_pixels
+        Smallest group.
+    contrast
+        Share of the brightest model pixel within ``reach`` that is added to the noise in quadrature.
+    reach
+        Half width of that neighbourhood, pixels.
+    """
+
+    n_sigma: float
+    n_sigma_low: float
+    min_pixels: int
+    contrast: float
+    reach: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactLevels:
+    """Settings of `find_artifacts`.
+
+    Attributes
+    ----------
+    matched
+        For warps of equal PSF.
+    sharp
+        For warps as they are.
+    rare_fraction
+        Share of the pixels of an artefact that must have been seen in few epochs.
+    protect_sigma
+        Significance of the model from which stars are bright: what lies mostly on their cores is
+        not clipped.
+    n_sigma_model
+        Clipping limit of the static sky.
+    """
+
+    matched: ComparisonLevels = ComparisonLevels(7.5, 5.0, 4, 0.03, 1)
+    sharp: ComparisonLevels = ComparisonLevels(5.0, 2.5, 1, 0.3, 2)
+    rare_fraction: float = 0.5
+    protect_sigma: float = 300.0
+    n_sigma_model: float = 2.5
+
+
+def static_sky(stack: WarpStack, n_sigma: float) -> FloatImage:
+    """Average warps robustly.
+
+    Parameters
+    ----------
+    stack
+        Warps; bad pixels are left out.
+    n_sigma
+        Clipping limit.
+
+    Returns
+    -------
+    model
+        Shape ``(ny, nx)``; NaN where there is no good warp.
+    """
+    image = np.where(has(stack.mask, EXCLUDED), np.float32(np.nan), stack.image)
+    model = np.empty(image.shape[1:], dtype=np.float32)
+    robust_mean(image, stack.variance, n_sigma, model)
+    return model
+
+
+def max_epochs(n_epochs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return in how many epochs at most an artefact may be seen.
+
+    Parameters
+    ----------
+    n_epochs
+        Number of epochs of each pixel.
+
+    Returns
+    -------
+    n_max
+        0 for 2 epochs or less, where it cannot be told which is right; then ``min(0.4 n, 2 +
+        0.03 n)`` (dmtn-080).
+    """
+    limit = np.minimum(0.4 * n_epochs, 2.0 + 0.03 * n_epochs)
+    return np.where(n_epochs <= 2, 0, np.floor(limit)).astype(np.int64)
+
+
+def find_artifacts(
+    direct: WarpStack, matched: WarpStack, levels: ArtifactLevels = ArtifactLevels()
+) -> BoolArray:
+    """Find the pixels of each warp that show something the others do not.
+
+    Parameters
+    ----------
+    direct
+        Warps as they are.
+    matched
+        The same warps, convolved to one PSF.
+    levels
+        Settings.
+
+    Returns
+    -------
+    clipped
+        True for artefacts, shape ``(n, ny, nx)``. Their pixels are to be CLIPPED.
+    """
+    n_epochs = np.isfinite(direct.image).sum(axis=0)
+    n_max = max_epochs(n_epochs)
+    clipped = np.zeros(direct.image.shape, dtype=np.bool_)
+    for stack, comparison in ((matched, levels.matched), (direct, levels.sharp)):
+        model = static_sky(stack, levels.n_sigma_model)
+        model = np.where(np.isfinite(model), model, np.float32(0.0))
+        noise = np.nanmedian(np.sqrt(stack.variance), axis=(1, 2))
+        model_noise = float(np.nanmedian(noise)) / np.sqrt(max(len(noise), 1))
+        groups = [
+            _stand_out(image, variance, mask, model, comparison)
+            for image, variance, mask in zip(stack.image, stack.variance, stack.mask, strict=True)
+        ]
+        protected = ndimage.binary_dilation(model > levels.protect_sigma * model_noise, _EIGHT, 2)
+        n_seen = np.sum([labels > 0 for labels in groups], axis=0)
+        rare = (n_seen <= n_max) & ~protected
+        for epoch, labels in enumerate(groups):
+            kept = _keep_groups(labels, rare, levels.rare_fraction)
+            clipped[epoch] |= ndimage.binary_dilation(kept, _EIGHT)
+    return clipped & np.isfinite(direct.image)
+
+
+def _stand_out(
+    image: FloatImage,
+    variance: FloatImage,
+    mask: IntArray,
+    model: FloatImage,
+    levels: ComparisonLevels,
+) -> IntArray:
+    """Label the groups of pixels of one warp that differ from the model."""
+    usable = np.isfinite(image) & np.isfinite(variance) & ~has(mask, EXCLUDED)
+    difference = np.where(usable, image - model, 0.0)
+    sigma = np.sqrt(np.where(usable, variance, 1.0))
+    sky = usable & (model < _SOURCE_SIGMA * sigma)
+    if np.any(sky):
+        # The plane knows neither covariance nor the noise of the model: take the scale from the sky.
+        low, high = np.percentile(difference[sky] / sigma[sky], (25.0, 75.0))
+        difference = np.where(usable, difference - 0.5 * (low + high) * sigma, 0.0)
+        sigma = sigma * max((high - low) / _NORMAL_IQR, 1e-6)
+    nearby = ndimage.maximum_filter(model, size=2 * levels.reach + 1)
+    significance = np.abs(difference) / np.hypot(sigma, levels.contrast * nearby)
+    labels, n_groups = ndimage.label(significance > levels.n_sigma_low, _EIGHT)
+    size = np.bincount(labels.ravel(), minlength=n_groups + 1)
+    peak = ndimage.maximum(significance, labels, np.arange(n_groups + 1))
+    keep = (size >= levels.min_pixels) & (np.asarray(peak) > levels.n_sigma)
+    keep[0] = False
+    return np.where(keep[labels], labels, 0).astype(np.int32)
+
+
+def _keep_groups(labels: IntArray, rare: BoolArray, rare_fraction: float) -> BoolArray:
+    """Keep the groups most of whose pixels few epochs have seen."""
+    size = np.bincount(labels.ravel())
+    n_rare = np.bincount(labels[rare], minlength=len(size))
+    keep = n_rare > rare_fraction * size
+    keep[0] = False
+    return np.asarray(keep[labels])

@@ -1,0 +1,44 @@
+"""``lsstpipe report``: draw the page of a campaign and print its summary."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("report")
+@click.argument("repo", type=click.Path(path_type=Path))
+@click.option("--summary", is_flag=True, help="Print the summary only; draw nothing.")
+def command(repo: Path, summary: bool) -> None:
+    """Draw REPO/report.html, copy the light curve to REPO/lightcurve.csv, print the summary.
+
+    The page is one file that needs no network. REPO is the folder of the repository, whose stage
+    'report' must have run.
+
+    \b
+    Example:
+      lsstpipe report runs/demo
+      lsstpipe report --summary runs/demo
+    """  # noqa: D301
+    from rich.console import Console
+
+    from lsstpipe.datastore.atomic import write_atomically
+    from lsstpipe.report.manifests import read_records
+    from lsstpipe.report.products import load_lightcurve, load_metrics
+    from lsstpipe.report.summary import summarise
+
+    records = read_records(repo)
+    measured = load_metrics(repo, records)
+    page_path, curve_path = repo / "report.html", repo / "lightcurve.csv"
+    if not summary:
+        from lsstpipe.report.load import load_page
+        from lsstpipe.report.render import render
+
+        write_atomically(page_path, render(load_page(repo, records)).encode())
+        write_atomically(curve_path, load_lightcurve(repo, records).encode())
+    console = Console()
+    console.print(summarise(measured))
+    for path in (page_path, curve_path):
+        if path.exists():
+            console.print(f"[dim]{path}[/dim]", soft_wrap=True)

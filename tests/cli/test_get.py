@@ -1,0 +1,98 @@
+"""``lsstpipe get`` shows one dataset or copies it out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from lsstpipe.butler import Butler
+from lsstpipe.cli.get import command
+from lsstpipe.errors import UserError
+from lsstpipe.geometry.box import Box
+from lsstpipe.image.catalog import Catalog, Column, Schema
+from lsstpipe.image.exposure import Exposure
+
+SUMMARY = "visit_detector_summary"
+SCHEMA = Schema(
+    "source",
+    (
+        Column("sourceId", "i8", "", "Unique id."),
+        Column("psfFlux", "f8", "nJy", "Flux."),
+        Column("band", "U4", "", "Band."),
+    ),
+)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    Butler.create(tmp_path)
+    pixels = np.ones((2, 3), np.float32)
+    with Butler(tmp_path, run="run") as butler:
+        for visit in (1, 2):
+            where = {"instrument": "st10", "visit": visit, "detector": 0}
+            butler.put({"visit": visit}, SUMMARY, where)
+        columns = {"sourceId": [7, 8, 9], "psfFlux": [3.5, np.nan, -2.25], "band": ["r", "i", "g"]}
+        butler.put(Catalog(SCHEMA, columns), "source", where)
+        butler.put(
+            Exposure(pixels, pixels.astype(np.int32), pixels, Box(0, 0, 2, 3), "1"),
+            "visit_image",
+            where,
+        )
+    return tmp_path
+
+
+def invoke(*arguments: str | Path) -> Result:
+    words = [str(argument) for argument in arguments]
+    return CliRunner().invoke(command, words, catch_exceptions=False, env={"COLUMNS": "200"})
+
+
+def test_json_goes_to_standard_output(repository: Path) -> None:
+    result = invoke(SUMMARY, "--repo", repository, "visit=2", "detector=0")
+    assert json.loads(result.output) == {"visit": 2}
+
+
+def test_a_catalogue_is_shown_with_units_and_extremes(repository: Path) -> None:
+    text = invoke("source", "--repo", repository).output
+    assert "source: 3 rows" in text
+    flux = next(line for line in text.splitlines() if "psfFlux" in line)
+    cells = [cell.strip() for cell in flux.strip("│").split("│")]
+    assert cells == ["psfFlux", "nJy", "3.5", "-2.25", "nan", "Flux."]
+
+
+def test_an_image_is_named_by_its_path(repository: Path) -> None:
+    path = Path(invoke("visit_image", "--repo", repository, "visit=2").output.strip())
+    assert path.is_file()
+    assert path.parts[-3:-1] == ("run", "visit_image")
+
+
+def test_to_copies_the_bytes(repository: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out" / "image.fits"
+    source = Path(invoke("visit_image", "--repo", repository).output.strip())
+    assert invoke("visit_image", "--repo", repository, "--to", target).output == ""
+    assert target.read_bytes() == source.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            [SUMMARY],
+            r"2 datasets are visit_detector_summary of any data ID, such as .*--collection",
+        ),
+        ([SUMMARY, "visit=3"], "no visit_detector_summary of visit=3"),
+        ([SUMMARY, "visit=x"], "visit must be an integer, got 'x'"),
+        ([SUMMARY, "visit"], "'visit' is not of the form NAME=VALUE"),
+        ([SUMMARY, "colour=r"], "'colour' is not a dimension"),
+        ([SUMMARY, "tract=1"], "has no dimension 'tract'; it has instrument, visit, detector"),
+        (["sauce"], "no dataset type 'sauce'"),
+    ],
+)
+def test_a_wrong_request_is_told_what_is_wrong(
+    repository: Path, arguments: list[str], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        invoke(*arguments, "--repo", repository)

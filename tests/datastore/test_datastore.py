@@ -1,0 +1,147 @@
+"""Files are there as a whole or not at all, and are what they were when they were written."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+from lsstpipe.datastore import Datastore
+from lsstpipe.datastore.atomic import write_atomically
+from lsstpipe.datastore.datastore import Stored, compute_checksum
+from lsstpipe.errors import InputFileError, RepositoryError
+
+
+@pytest.fixture(params=["local", "remote"])
+def datastore(request: pytest.FixtureRequest, tmp_path: Path) -> Datastore:
+    return Datastore(tmp_path if request.param == "local" else f"memory://{uuid.uuid4()}")
+
+
+def test_what_is_written_is_read_and_measured(datastore: Datastore) -> None:
+    stored = datastore.write("run/type/a.json", b"abc")
+    assert stored == Stored("run/type/a.json", 3, compute_checksum(b"abc"))
+    assert datastore.read("run/type/a.json", stored.checksum) == b"abc"
+    assert datastore.describe("run/type/a.json") == stored
+    assert datastore.exists("run/type/a.json")
+    assert datastore.verify(stored)
+
+
+def test_writing_again_replaces(datastore: Datastore) -> None:
+    first = datastore.write("a", b"abc")
+    second = datastore.write("a", b"xyz")
+    assert datastore.read("a") == b"xyz"
+    assert datastore.verify(second)
+    assert not datastore.verify(first)
+
+
+def test_what_was_changed_is_noticed(datastore: Datastore) -> None:
+    stored = datastore.write("a", b"abc")
+    datastore.write("a", b"abd")
+    with pytest.raises(InputFileError, match="changed or damaged"):
+        datastore.read("a", stored.checksum)
+    datastore.write("a", b"ab")
+    assert not datastore.verify(stored)
+
+
+def test_what_is_removed_is_absent(datastore: Datastore) -> None:
+    stored = datastore.write("a", b"abc")
+    for _ in range(2):
+        datastore.remove("a")
+        assert not datastore.exists("a")
+        assert not datastore.verify(stored)
+        with pytest.raises(InputFileError, match="a is not there"):
+            datastore.read("a")
+
+
+def test_files_elsewhere_are_read_and_never_touched(datastore: Datastore, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere.fits"
+    elsewhere.write_bytes(b"raw")
+    for path in (str(elsewhere), f"file://{elsewhere}"):
+        assert datastore.read(path) == b"raw"
+        assert datastore.local_path(path) == elsewhere
+        with pytest.raises(RepositoryError, match="only read"):
+            datastore.write(path, b"other")
+        with pytest.raises(RepositoryError, match="only read"):
+            datastore.remove(path)
+    assert elsewhere.read_bytes() == b"raw"
+
+
+def test_a_checksum_is_that_of_any_blake2b() -> None:
+    # Of the first 20 bytes of output, as `b2sum --length 160` prints it.
+    assert compute_checksum(b"") == "blake2b:3345524abf6bbe1809449224b5972c41790b6cf2"
+
+
+def test_a_folder_in_the_place_of_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    with pytest.raises(InputFileError, match="a cannot be read: Is a directory"):
+        Datastore(tmp_path).read("a")
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    with pytest.raises(RepositoryError, match=r"b\.json cannot be written into the folder .*/run"):
+        Datastore(tmp_path).write("run/b.json", b"x")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is full")
+def test_a_full_folder_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_atomically(path, b"old")
+    temporary = tmp_path / f".a.json.{os.getpid()}.tmp"
+    temporary.symlink_to("/dev/full")
+    with pytest.raises(RepositoryError, match="No space left on device"):
+        write_atomically(path, b"new")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+    assert path.read_bytes() == b"old"
+
+
+WRITE_FOR_EVER = """
+import sys
+from lsstpipe.datastore import Datastore
+datastore = Datastore(sys.argv[1])
+print("ready", flush=True)
+while True:
+    for letter in b"ab":
+        datastore.write("run/a", bytes([letter]) * 3_000_000)
+"""
+
+
+def test_a_writer_that_is_killed_leaves_a_whole_file_and_what_sweep_removes(
+    tmp_path: Path,
+) -> None:
+    datastore = Datastore(tmp_path)
+    for wait_for in range(3):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITE_FOR_EVER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        )
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        # A temporary file is there at this instant, so the kill is in the middle of a write.
+        while not list(tmp_path.glob(f"run/.a.{writer.pid}.tmp")):
+            pass
+        assert not [path for path in datastore.sweep() if f".{writer.pid}." in path]
+        os.kill(writer.pid, signal.SIGKILL)
+        writer.wait()
+        writer.stdout.close()
+        if datastore.exists("run/a"):
+            content = datastore.read("run/a")
+            assert content in (b"a" * 3_000_000, b"b" * 3_000_000), wait_for
+    left = sorted(str(path) for path in tmp_path.glob("run/.a.*.tmp"))
+    assert datastore.sweep() == left
+    assert not list(tmp_path.glob("run/.*"))
+
+
+def test_sweep_leaves_files_that_are_not_its_own(tmp_path: Path) -> None:
+    for name in (".a.tmp", "a.1.tmp", ".a.x.tmp", "a"):
+        (tmp_path / name).touch()
+    assert Datastore(tmp_path).sweep() == []
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_an_object_store_has_nothing_to_sweep() -> None:
+    assert Datastore(f"memory://{uuid.uuid4()}").sweep() == []

@@ -1,0 +1,138 @@
+"""The butler: what was put is got, retries are harmless, and opening it is cheap."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lsstpipe import datasets
+from lsstpipe.butler import Butler, ProductStore
+from lsstpipe.data_model import DataId, make_id, make_ref
+from lsstpipe.errors import (
+    ConflictError,
+    DataIdError,
+    InputFileError,
+    RepositoryError,
+    UserError,
+)
+from lsstpipe.geometry.box import Box
+from lsstpipe.image.exposure import Exposure
+
+SUMMARY = "visit_detector_summary"
+DATA_ID = DataId(instrument="st10", visit=1, detector=0)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    Butler.create(tmp_path / "repository")
+    return tmp_path / "repository"
+
+
+def test_what_was_put_is_got(repository: Path) -> None:
+    pixels = np.arange(6, dtype=np.float32).reshape(2, 3)
+    image = Exposure(pixels, np.zeros((2, 3), np.int32), pixels, Box(0, 0, 2, 3), "nJy")
+    with Butler(repository, run="run") as butler:
+        butler.put({"seeing": float("nan")}, SUMMARY, DATA_ID)
+        butler.put(image, datasets.visit_image, instrument="st10", visit=1, detector=0)
+        butler.put("a,b\n", "lightcurve")
+    with Butler(repository, ["run"]) as butler:
+        summary = butler.get(SUMMARY, DATA_ID)
+        assert isinstance(summary, dict)
+        assert np.isnan(summary["seeing"])
+        assert butler.get("lightcurve") == "a,b\n"
+        got = butler.get("visit_image", DATA_ID, band="r")
+        assert isinstance(got, Exposure)
+        np.testing.assert_array_equal(got.image, pixels)
+        assert [r.dataset_type for r in butler.query()] == ["visit_image", SUMMARY, "lightcurve"]
+        assert butler.exists(SUMMARY, DATA_ID)
+        assert not butler.exists("source", DATA_ID)
+
+
+def test_putting_again_gives_the_same_dataset_with_the_new_content(repository: Path) -> None:
+    with Butler(repository, run="run") as butler:
+        first = butler.put({"n": 1}, SUMMARY, DATA_ID)
+        assert butler.put({"n": 1}, SUMMARY, DATA_ID) == first
+        second = butler.put({"n": 2}, SUMMARY, DATA_ID)
+        assert (second.id, second.path) == (first.id, first.path)
+        assert butler.get(SUMMARY, DATA_ID) == {"n": 2}
+        assert butler.query() == [second]
+
+
+def test_collections_are_searched_in_order(repository: Path) -> None:
+    for run in ("a", "b"):
+        with Butler(repository, run=run) as butler:
+            butler.put({"run": run}, SUMMARY, DATA_ID)
+    with Butler(repository, ["b", "a"]) as butler:
+        assert butler.get(SUMMARY, DATA_ID) == {"run": "b"}
+
+
+def test_what_is_absent_is_named(repository: Path) -> None:
+    with Butler(repository, run="run") as butler:
+        butler.put({}, SUMMARY, DATA_ID)
+        with pytest.raises(RepositoryError, match=r"no source of .*'visit': 1.* in run"):
+            butler.get("source", DATA_ID)
+        with pytest.raises(DataIdError, match="source needs instrument, visit, detector"):
+            butler.get("source", visit=1)
+        with pytest.raises(UserError, match="no dataset type 'sauce'"):
+            butler.get("sauce", DATA_ID)
+    with (
+        Butler(repository, ["run"]) as reader,
+        pytest.raises(RepositoryError, match="without a run"),
+    ):
+        reader.put({}, SUMMARY, DATA_ID)
+
+
+def test_a_file_that_is_gone_or_changed_is_noticed(repository: Path) -> None:
+    with Butler(repository, run="run") as butler:
+        record = butler.put({"n": 1}, SUMMARY, DATA_ID)
+        path = repository / record.path
+        path.write_bytes(path.read_bytes().replace(b"1", b"2"))
+        with pytest.raises(InputFileError, match="changed or damaged"):
+            butler.get(SUMMARY, DATA_ID)
+        assert not butler.store.verify(record)
+        butler.store.remove(record)
+        assert not butler.exists(SUMMARY, DATA_ID)
+        with pytest.raises(InputFileError, match="is not there"):
+            butler.get(SUMMARY, DATA_ID)
+
+
+def test_a_frozen_run_refuses_another_content(repository: Path) -> None:
+    with Butler(repository, run="run") as butler:
+        butler.put({"n": 1}, SUMMARY, DATA_ID)
+        butler.registry.freeze("run")
+        with pytest.raises(ConflictError, match="frozen"):
+            butler.put({"n": 2}, SUMMARY, DATA_ID)
+        assert butler.get(SUMMARY, DATA_ID) == {"n": 1}
+
+
+def test_a_store_works_without_a_registry(tmp_path: Path) -> None:
+    store = ProductStore(tmp_path)
+    ref = make_ref(datasets.visit_detector_summary, DATA_ID, "run")
+    quantum = make_id("run", "calibrate", str(DATA_ID))
+    record = store.write(ref, {"n": 1}, quantum)
+    assert (record.id, record.quantum_id, record.path) == (ref.id, quantum, ref.path)
+    assert store.read(ref) == store.read(record) == {"n": 1}
+    assert store.exists(ref)
+    assert store.verify(record)
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+def test_there_must_be_a_repository(tmp_path: Path) -> None:
+    with pytest.raises(RepositoryError, match="no repository at"):
+        Butler(tmp_path)
+    Butler.create(tmp_path / "with ? and % signs")
+    with pytest.raises(RepositoryError, match="is a registry already"):
+        Butler.create(tmp_path / "with ? and % signs")
+    Butler.create(tmp_path / "with ? and % signs", exist_ok=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["with ? and % signs"]
+
+
+def test_importing_the_butler_brings_none_of_the_heavy_libraries() -> None:
+    heavy = ["astropy", "numba", "pandas", "pyarrow", "scipy", "fsspec", "pydantic"]
+    code = f"import sys, lsstpipe.butler; print([m for m in {heavy} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert found.stdout == "[]\n"

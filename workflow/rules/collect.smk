@@ -1,0 +1,12 @@
+# Load what the jobs did into the registry.
+rule collect:
+    input:
+        all_manifests,
+    output:
+        touch(f"{REPO}/collected"),
+    log:
+        str(layout.log_path(REPO, "collect", "all")),
+    conda:
+        "../../envs/lsstpipe.yaml"
+    shell:
+        "lsstpipe collect --plan {PLAN} > {log} 2>&1"

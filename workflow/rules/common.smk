@@ -1,0 +1,96 @@
+# What the rules share: paths, and look-ups of chunks in the plan.
+#
+# A Snakefile is parsed anew in every job of a cluster, so nothing here reads a file or imports more
+# than the standard library. Look-ups happen in functions that run once the plan is there.
+import fcntl
+import glob
+import json
+import sys
+from pathlib import Path
+
+# The package of this checkout, whatever else is installed.
+sys.path.insert(0, str(workflow.basedir))
+
+from lsstpipe.plan import chunks, layout
+
+REPO = config["repo"]
+PLAN = str(layout.plan_folder(REPO))
+CHUNKS = f"{PLAN}/chunks.tsv"
+# Everything that --configfile and --config say, for the standard input of the command line.
+CAMPAIGN = json.dumps(config)
+# Only these matter to the ingest: other settings may change without a new one.
+INGEST_KEYS = ("instrument", "raws", "run", "reference_catalog", "pointing", "skymap")
+
+
+wildcard_constraints:
+    chunk=r"[^/]+",
+
+
+def manifest(stage):
+    """Path of the manifests of a stage, with the wildcard chunk."""
+    return str(layout.manifest_path(REPO, stage, "{chunk}"))
+
+
+def log_file(stage):
+    """Path of the logs of a stage, with the wildcard chunk."""
+    return str(layout.log_path(REPO, stage, "{chunk}"))
+
+
+def planned(stage, wildcards):
+    """Look up a chunk, once there is a plan."""
+    path = checkpoints.plan.get().output.chunks
+    return chunks.read_chunks(path)[stage][wildcards.chunk]
+
+
+def upstream(stage):
+    """Manifests that a chunk waits for."""
+    return lambda wildcards: [
+        str(layout.manifest_path(REPO, *other)) for other in planned(stage, wildcards).upstream
+    ]
+
+
+def digest(stage):
+    """Digest of what a chunk depends on besides its upstream: its section of the campaign, the raws."""
+    return lambda wildcards: planned(stage, wildcards).digest
+
+
+def memory(stage):
+    """Memory in MB; twice as much after a job was killed for it."""
+    return lambda wildcards, attempt: planned(stage, wildcards).mem_mb * 2 ** (attempt - 1)
+
+
+def minutes(stage):
+    """Longest time, in minutes."""
+    return lambda wildcards, attempt: planned(stage, wildcards).runtime_min * attempt
+
+
+def manifests(stage):
+    """Manifests of all chunks of a stage."""
+    return lambda wildcards: chunks.stage_manifests(
+        checkpoints.plan.get().output.chunks, REPO, stage
+    )
+
+
+def all_manifests(wildcards):
+    """Manifests of all chunks of the plan."""
+    path = checkpoints.plan.get().output.chunks
+    return [
+        manifest
+        for stage in chunks.read_chunks(path)
+        for manifest in chunks.stage_manifests(path, REPO, stage)
+    ]
+
+
+def take_lock():
+    """Be the only run on this repository, until this process ends, however it ends.
+
+    Snakemake's own lock outlives a killed process, so the profile switches it off; this one is the
+    kernel's.
+    """
+    global lock
+    Path(REPO).mkdir(parents=True, exist_ok=True)
+    lock = open(f"{REPO}/.lock", "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise WorkflowError(f"Another snakemake is running on {REPO}; wait for it or stop it.")

@@ -1,0 +1,22 @@
+# Measure every object at its position on every visit.
+rule forced:
+    input:
+        manifests("forced"),
+
+
+rule forced_chunk:
+    input:
+        upstream("forced"),
+    output:
+        manifest("forced"),
+    log:
+        log_file("forced"),
+    conda:
+        "../../envs/lsstpipe.yaml"
+    params:
+        digest=digest("forced"),
+    resources:
+        mem_mb=memory("forced"),
+        runtime=minutes("forced"),
+    shell:
+        "lsstpipe run forced --plan {PLAN} --chunk {wildcards.chunk} --manifest {output} > {log} 2>&1"

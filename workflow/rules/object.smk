@@ -1,0 +1,22 @@
+# Detect, deblend and measure objects on the coadds.
+rule object:
+    input:
+        manifests("object"),
+
+
+rule object_chunk:
+    input:
+        upstream("object"),
+    output:
+        manifest("object"),
+    log:
+        log_file("object"),
+    conda:
+        "../../envs/lsstpipe.yaml"
+    params:
+        digest=digest("object"),
+    resources:
+        mem_mb=memory("object"),
+        runtime=minutes("object"),
+    shell:
+        "lsstpipe run object --plan {PLAN} --chunk {wildcards.chunk} --manifest {output} > {log} 2>&1"

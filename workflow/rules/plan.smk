@@ -1,0 +1,15 @@
+# Work out all quanta and chunks: the one checkpoint of the workflow.
+checkpoint plan:
+    input:
+        rules.ingest.output,
+    output:
+        chunks=CHUNKS,
+        plan=f"{PLAN}/plan.json",
+    log:
+        str(layout.log_path(REPO, "plan", "all")),
+    conda:
+        "../../envs/lsstpipe.yaml"
+    params:
+        campaign=CAMPAIGN,
+    shell:
+        "lsstpipe plan - <<< {params.campaign:q} 2>&1 | tee {log}"
