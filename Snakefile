@@ -33,6 +33,7 @@ rule all:
     default_target: True
     input:
         rules.collect.output,
+        rules.report_page.output,
 
 
 onstart:

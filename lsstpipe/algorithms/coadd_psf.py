@@ -83,15 +83,15 @@ def warped_stamps(
 ) -> FloatArray:
     """Draw the PSF that an image has after it was warped.
 
-    A star in the middle of a target pixel is drawn where it falls on the source's pixels and warped
-    as the image is, with the map linear over the stamp.
+    A star is drawn where it falls on the source's pixels and warped as the image is, with the map
+    linear over the stamp.
 
     Parameters
     ----------
     source
         The image.
     y, x
-        Whole target pixels, absolute, shape ``(n,)``.
+        Positions of the star on the target, absolute, shape ``(n,)``.
     size
         Side of a stamp, odd.
     order
@@ -100,36 +100,46 @@ def warped_stamps(
     Returns
     -------
     stamps
-        Centred, sum 1, shape ``(n, size, size)``; NaN where the map does not exist.
+        Around the pixel nearest to the star, sum 1, shape ``(n, size, size)``; NaN where the map
+        does not exist.
     """
-    at = np.stack(source.to_source(y, x))
+    y, x = np.asarray(y, dtype=np.float64), np.asarray(x, dtype=np.float64)
+    star = np.stack(source.to_source(y, x))
     by_y = np.stack(source.to_source(y + 0.5, x)) - np.stack(source.to_source(y - 0.5, x))
     by_x = np.stack(source.to_source(y, x + 0.5)) - np.stack(source.to_source(y, x - 0.5))
+    pixel = star + (nearest_pixel(y) - y) * by_y + (nearest_pixel(x) - x) * by_x
     stamps = np.full((len(y), size, size), np.nan)
-    exists = np.flatnonzero(np.isfinite(at + by_y + by_x).all(axis=0))
-    if len(exists) == 0:
-        return stamps
-    drawn = source.psf.stamps(y=at[0, exists], x=at[1, exists])
-    table = lanczos_table(order)
-    half = size // 2
-    for i, stamp in zip(exists, drawn, strict=True):
-        # Zeros as far as the target stamp may reach, so that no pixel of it lies outside.
-        reach = int(np.ceil(half * (np.abs(by_y[:, i]) + np.abs(by_x[:, i])).max())) + order + 1
-        margin = max(reach - stamp.shape[0] // 2, 0)
-        padded = np.pad(stamp, margin).astype(np.float32)
-        middle = padded.shape[0] // 2 + at[:, i] - nearest_pixel(at[:, i])
-        corner = middle - half * (by_y[:, i] + by_x[:, i])
-        step_y, step_x = (size - 1) * by_y[:, i], (size - 1) * by_x[:, i]
-        nodes = np.ones((3, 2, 2))
-        nodes[:2, 0, 0], nodes[:2, 0, 1] = corner, corner + step_x
-        nodes[:2, 1, 0], nodes[:2, 1, 1] = corner + step_y, corner + step_y + step_x
-        out = np.zeros((size, size), dtype=np.float32)
-        empty = np.zeros(padded.shape, dtype=np.int32)
-        spare = np.zeros((size, size), dtype=np.int32), np.zeros((size, size), dtype=np.float32)
-        # The nodes are as far apart as the first and the last pixel: one cell covers the stamp.
-        warp_planes((padded, empty, padded), nodes, size - 1, table, 1.0, (out, *spare))
-        stamps[i] = out / out.sum(dtype=np.float64)
+    exists = np.flatnonzero(np.isfinite(pixel).all(axis=0))
+    if len(exists) > 0:
+        drawn = source.psf.stamps(y=star[0, exists], x=star[1, exists])
+        table = lanczos_table(order)
+        for i, stamp in zip(exists, drawn, strict=True):
+            middle = pixel[:, i] - nearest_pixel(star[:, i]) + stamp.shape[0] // 2
+            jacobian = np.stack([by_y[:, i], by_x[:, i]])
+            stamps[i] = _warp_stamp(stamp, middle, jacobian, table, size)
     return stamps
+
+
+def _warp_stamp(
+    stamp: FloatArray, middle: FloatArray, jacobian: FloatArray, table: FloatArray, size: int
+) -> FloatArray:
+    """Warp one stamp: its middle pixel is at ``middle``, its rows and columns go by ``jacobian``."""
+    half = size // 2
+    # Zeros as far as the target stamp may reach, so that no pixel of it lies outside.
+    reach = half * np.abs(jacobian).sum(axis=0).max() + np.abs(middle - stamp.shape[0] // 2).max()
+    margin = max(int(np.ceil(reach)) + table.shape[1] - stamp.shape[0] // 2, 0)
+    padded = np.pad(stamp, margin).astype(np.float32)
+    nodes = np.ones((3, 2, 2))
+    # The nodes are as far apart as the first and the last pixel: one cell covers the stamp.
+    for j in (0, 1):
+        for i in (0, 1):
+            steps = np.array([half * (2 * j - 1), half * (2 * i - 1)])
+            nodes[:2, j, i] = middle + margin + steps @ jacobian
+    image, variance = np.zeros((2, size, size), dtype=np.float32)
+    mask = np.zeros((size, size), dtype=np.int32)
+    source = (padded, np.zeros(padded.shape, dtype=np.int32), padded)
+    warp_planes(source, nodes, size - 1, table, 1.0, (image, mask, variance))
+    return np.asarray(image / image.sum(dtype=np.float64), dtype=np.float64)
 
 
 def cell_weights(stack: WarpStack, weights: FloatArray, grid: CellGrid) -> FloatArray:

@@ -267,8 +267,10 @@ def _on_image(planes: Planes, y: FloatArray, x: FloatArray) -> BoolArray:
         nearest_pixel(np.nan_to_num(x, nan=-1e9)),
     )
     ny, nx = planes.image.shape
-    inside: BoolArray = (row >= planes.y0) & (row < planes.y0 + ny)
-    return inside & (column >= planes.x0) & (column < planes.x0 + nx)
+    inside: BoolArray = np.logical_and.reduce(
+        [row >= planes.y0, row < planes.y0 + ny, column >= planes.x0, column < planes.x0 + nx]
+    )
+    return inside
 
 
 def _pixels(planes: Planes, sky_variance: FloatImage, settings: ForcedSettings) -> _Pixels:
@@ -276,12 +278,11 @@ def _pixels(planes: Planes, sky_variance: FloatImage, settings: ForcedSettings) 
     usable = planes.usable(settings.exclude) & (sky_variance > 0)
     source = planes.variance if settings.source_noise else sky_variance
     variance = np.where(usable, source, np.float32(1.0))
-    return _Pixels(
-        image=np.where(usable, planes.image, np.float32(0.0)),
-        weight=usable / np.where(usable, sky_variance, np.float32(1.0)),
-        variance=variance,
-        precision=usable / variance,
-    )
+    weight, precision = np.zeros((2, *usable.shape), dtype=np.float32)
+    np.divide(1.0, sky_variance, out=weight, where=usable)
+    np.divide(1.0, variance, out=precision, where=usable)
+    image = np.where(usable, planes.image, np.float32(0.0))
+    return _Pixels(image, weight, variance, precision)
 
 
 def _draw(psf: Psf, y: FloatArray, x: FloatArray) -> FloatImage:
@@ -363,7 +364,7 @@ def _collect(
     centers, size = geometry
     n = len(inside)
 
-    def spread(values: FloatArray, other: float) -> FloatArray:
+    def spread(values: npt.ArrayLike, other: float) -> FloatArray:
         full = np.full(n, other)
         full[inside] = values
         return full
@@ -372,11 +373,10 @@ def _collect(
     cut = (centers < half).any(axis=1) | (centers + half >= planes.image.shape).any(axis=1)
     share = 1.0 - np.clip(solved.sums[:, 3], 0.0, 1.0)
     masked_center = has(planes.mask, settings.exclude)[centers[:, 0], centers[:, 1]]
-    error = np.where(np.isfinite(solved.flux), np.sqrt(solved.variance), np.nan).astype(np.float64)
     bad = ~np.isfinite(solved.flux) | (share > settings.max_masked) | (solved.blend_factor > 100.0)
     return PsfFluxes(
         flux=spread(solved.flux, np.nan),
-        error=spread(error, np.nan),
+        error=np.sqrt(spread(np.where(np.isfinite(solved.flux), solved.variance, np.nan), np.nan)),
         flag=spread((bad | masked_center).astype(np.float64), 1.0) > 0,
         off_image=~inside,
         edge=spread(cut.astype(np.float64), 1.0) > 0,

@@ -17,7 +17,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 _RADIUS = 3
 _N_LEAST = 7
-_NUGGET = 0.02
+_NUGGET = 0.005
 _N_RINGS = 16
 
 

@@ -9,7 +9,9 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from lsstpipe.algorithms.aperture import measure_apertures
-from lsstpipe.algorithms.forced import ForcedSettings, PsfPositions, fit_psf
+from lsstpipe.algorithms.detect import Detection
+from lsstpipe.algorithms.forced import ForcedSettings, fit_psf
+from lsstpipe.algorithms.isolate import HALF_SIZE, share_blends, subtract_neighbours
 from lsstpipe.algorithms.moments import Moments, measure_moments, psf_moments
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.image.columns import APERTURE_NAMES, APERTURE_RADII, PIXEL_FLAG_NAMES
@@ -21,8 +23,6 @@ FloatImage = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 Columns = dict[str, npt.NDArray[np.generic]]
 
-_HALF_SIZE = 15
-"""Half side of the stamps; the largest aperture and its rim must fit."""
 _FOOTPRINT = 7
 _CENTER = 3
 
@@ -49,25 +49,29 @@ class MeasureSettings:
         How the PSF is fitted.
     max_star_excess
         A source wider than the PSF by more than this fraction, and significantly so, is extended.
+    deblend
+        Whether the light of a footprint is shared by the deblender, as extended sources need;
+        otherwise the neighbours' PSFs are taken off, which is quicker.
     """
 
     forced: ForcedSettings = field(default_factory=ForcedSettings)
     max_star_excess: float = 0.12
+    deblend: bool = False
 
 
 def measure_sources(
     planes: Planes,
     psf: Psf,
     *,
-    y: FloatArray,
-    x: FloatArray,
+    detection: Detection,
     sky_variance: FloatImage,
     settings: MeasureSettings | None = None,
 ) -> Columns:
     """Measure sources at their peaks.
 
     Positions and PSF fluxes of all sources are fitted together. Apertures and moments are measured
-    on what is left when the PSFs of all others are taken off.
+    on the light that is left to each source: after the PSFs of all others are taken off, or after
+    the deblender has shared the light of its footprint.
 
     Parameters
     ----------
@@ -75,8 +79,8 @@ def measure_sources(
         Image without background, variance and mask.
     psf
         PSF in absolute coordinates.
-    y, x
-        Peaks, absolute, shape ``(n,)``.
+    detection
+        The peaks and their footprints.
     sky_variance
         Variance of sky and read noise, shape ``(ny, nx)``.
     settings
@@ -89,10 +93,19 @@ def measure_sources(
     """
     chosen = settings or MeasureSettings()
     fit = fit_psf(
-        planes, psf, y=y, x=x, sky_variance=sky_variance, settings=chosen.forced
+        planes,
+        psf,
+        y=detection.y,
+        x=detection.x,
+        sky_variance=sky_variance,
+        settings=chosen.forced,
     )
-    mosaic, center_y, center_x = _isolate(planes, psf, fit)
-    apertures = measure_apertures(mosaic, y=center_y, x=center_x, radii=APERTURE_RADII)
+    if chosen.deblend:
+        mosaic = share_blends(planes, psf, detection, fit)
+    else:
+        mosaic = subtract_neighbours(planes, psf, fit)
+    center_y, center_x = mosaic.y, mosaic.x
+    apertures = measure_apertures(mosaic.planes, y=center_y, x=center_x, radii=APERTURE_RADII)
     columns: Columns = {
         "x": fit.x,
         "y": fit.y,
@@ -109,7 +122,9 @@ def measure_sources(
         columns[f"{name}FluxErr"] = np.where(outside, np.nan, apertures.error[:, k])
         columns[f"{name}Flux_flag"] = apertures.flag[:, k] | apertures.has_masked[:, k] | outside
     start = float(np.median([psf.sigma(y=float(a), x=float(b)) for a, b in _sample(planes)]))
-    moments = measure_moments(mosaic, y=center_y, x=center_x, psf_sigma=start, half_size=_HALF_SIZE)
+    moments = measure_moments(
+        mosaic.planes, y=center_y, x=center_x, psf_sigma=start, half_size=HALF_SIZE
+    )
     of_psf = psf_moments(psf, y=np.nan_to_num(fit.y), x=np.nan_to_num(fit.x))
     columns |= _shapes(moments, of_psf)
     significance = fit.fluxes.flux / fit.fluxes.error
@@ -151,62 +166,6 @@ def flag_pixels(
     flags["pixelFlags_edge"] = flags["pixelFlags_edge"].astype(bool) | at_edge | ~inside
     flags["pixelFlags_nodata"] = flags["pixelFlags_nodata"].astype(bool) | ~inside
     return flags
-
-
-def _isolate(
-    planes: Planes, psf: Psf, fit: PsfPositions
-) -> tuple[Planes, FloatArray, FloatArray]:
-    """Lay stamps of all sources side by side, the other sources taken off each."""
-    flux = np.where(np.isfinite(fit.fluxes.flux), fit.fluxes.flux, 0.0)
-    position = np.stack([fit.y, fit.x], axis=1)
-    position = np.where(np.isfinite(position), position, -1e6)
-    models = psf.stamps(y=position[:, 0], x=position[:, 1]) * flux[:, None, None]
-    corner = nearest_pixel(position) - psf.size // 2 - (planes.y0, planes.x0)
-    residual = planes.image.astype(np.float32).copy()
-    for model, (top, left) in zip(models, corner, strict=True):
-        _add(residual, -model, int(top), int(left))
-    size = 2 * _HALF_SIZE + 1
-    n = len(flux)
-    image = np.zeros((n * size, size), dtype=np.float32)
-    variance = np.zeros_like(image)
-    mask = np.full(image.shape, np.int32(MaskPlane.NO_DATA), dtype=np.int32)
-    own = corner + psf.size // 2 - _HALF_SIZE
-    for i, (top, left) in enumerate(own.tolist()):
-        inner, outer = _overlap(residual.shape, top, left, size)
-        if inner is None or outer is None:
-            continue
-        rows = slice(outer[0].start + i * size, outer[0].stop + i * size)
-        image[rows, outer[1]] = residual[inner]
-        variance[rows, outer[1]] = planes.variance[inner]
-        mask[rows, outer[1]] = planes.mask[inner]
-        _add(image[i * size : (i + 1) * size], models[i], *(_HALF_SIZE - psf.size // 2,) * 2)
-    offset = position - nearest_pixel(position)
-    center_y = np.arange(n) * size + _HALF_SIZE + offset[:, 0]
-    return Planes(image, variance, mask), center_y, _HALF_SIZE + offset[:, 1]
-
-
-_Slices = tuple[slice, slice]
-
-
-def _overlap(
-    shape: tuple[int, ...], top: int, left: int, size: int
-) -> tuple[_Slices | None, _Slices | None]:
-    """Find where a stamp lies on an image, and that part of the stamp."""
-    y0, x0 = max(top, 0), max(left, 0)
-    y1, x1 = min(top + size, shape[0]), min(left + size, shape[1])
-    if y0 >= y1 or x0 >= x1:
-        return None, None
-    return (
-        (slice(y0, y1), slice(x0, x1)),
-        (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)),
-    )
-
-
-def _add(image: FloatImage, stamp: FloatArray, top: int, left: int) -> None:
-    """Add a stamp to an image in place, as far as it lies on it."""
-    inner, outer = _overlap(image.shape, top, left, len(stamp))
-    if inner is not None and outer is not None:
-        image[inner] += stamp[outer].astype(np.float32)
 
 
 def _sample(planes: Planes) -> list[tuple[float, float]]:

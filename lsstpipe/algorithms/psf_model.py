@@ -286,7 +286,7 @@ def _renew(psf: PolynomialPsf, stars: _Stars, settings: PsfModelSettings, iterat
     """Renew fluxes, positions, weights and rejections with the current model."""
     drawn = _draw_at(psf, stars)
     solution = solve_stars(drawn, stars.data, stars.weight)
-    solved = np.isfinite(solution).all(axis=1)
+    solved: BoolArray = np.logical_and.reduce(np.isfinite(solution), axis=1)
     flux = np.where(solved, solution[:, 0], stars.flux)
     shift = np.clip(np.where(solved[:, None], solution[:, 1:], 0.0), -0.3, 0.3)
     expected = flux[:, None, None] * drawn[:, 0] + flux[:, None, None] * np.einsum(

@@ -40,7 +40,7 @@ def command(
     collections: tuple[str, ...],
     target: Path | None,
 ) -> None:
-    """Copy a dataset out, or show it: text as it is, catalogues as a table, images as their path.
+    r"""Copy a dataset out, or show it: text as it is, catalogues as a table, images as their path.
 
     DATA_ID is as much of NAME=VALUE as tells it from others, such as visit=24.
 
@@ -96,13 +96,14 @@ def _find_one(butler: Butler, name: str, wanted: DataId) -> DatasetRecord:
         for key, value in wanted.items()
     )
     records = butler.query(kind, where)
+    asked = f"{name} of {wanted or 'any data ID'}"
     if not records:
-        raise RepositoryError(f"There is no {name} of {wanted or 'any data ID'} in {butler.root}.")
+        raise RepositoryError(f"There is no {asked} in {butler.root}.")
     if len(records) > 1:
         first, second = records[:2]
         raise DataIdError(
-            f"{len(records)} datasets are {name} of {wanted or 'any data ID'}, such as {first.path} "
-            f"and {second.path}; give more of {', '.join((*kind.dimensions, '--collection'))}."
+            f"{len(records)} datasets are {asked}, such as {first.path} and {second.path}; "
+            f"give more of {', '.join((*kind.dimensions, '--collection'))}."
         )
     return records[0]
 

@@ -26,7 +26,8 @@ COMMANDS = {
     "status": "Tell what is done, stale, failed, flagged or not run.",
     "query": "Find datasets, and where they come from.",
     "get": "Copy a dataset out of the repository.",
-    "report": "Show the report of a campaign.",
+    "metrics": "Print the measured quality of a campaign.",
+    "report": "Draw the page of a campaign, print its summary.",
     "sweep": "Remove what killed processes left.",
     "config": "Show, check and document settings.",
 }

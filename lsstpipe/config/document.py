@@ -75,11 +75,11 @@ def _value(name: str, field: FieldInfo, indent: str, *, commented: bool) -> str:
     default = field.get_default(call_default_factory=True)
     if default is PydanticUndefined:
         return f"{indent}# {name}:"
-    text = yaml.safe_dump({name: _plain(default)}, default_flow_style=None, width=10_000).strip()
-    return f"{indent}{'# ' if commented else ''}{text}"
+    text = yaml.safe_dump([_plain(default)], default_flow_style=True, width=10_000).strip()[1:-1]
+    return f"{indent}{'# ' if commented else ''}{name}: {text}"
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401
+def _plain(value: Any) -> Any:
     """Turn a default into JSON values."""
     return json.loads(json.dumps(value))
 

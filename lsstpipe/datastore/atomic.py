@@ -57,19 +57,20 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def find_temporaries(root: Path, *, keep_alive: bool = True) -> Iterator[Path]:
+def find_temporaries(root: Path) -> Iterator[Path]:
     """Find the temporary files that killed processes left below a folder.
+
+    Those of processes that run on this host now are left out. Call it when no other host writes
+    below the folder.
 
     Parameters
     ----------
     root
         The folder.
-    keep_alive
-        Whether to leave out files of processes that run on this host now.
     """
     for path in sorted(root.rglob(".*.tmp")):
         match = _TEMPORARY.fullmatch(path.name)
-        if match and not (keep_alive and _is_alive(int(match["pid"]))):
+        if match and not _is_alive(int(match["pid"])):
             yield path
 
 

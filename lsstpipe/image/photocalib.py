@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from numpy.polynomial import legendre
 
+from lsstpipe.geometry.box import Box
+
 AB_NJY = 31.4
 """AB magnitude of 1 nJy."""
 
@@ -50,6 +52,25 @@ class PhotoCalib:
         v = (np.asarray(y, dtype=np.float64) - self.center[0]) / self.half_size[0]
         u = (np.asarray(x, dtype=np.float64) - self.center[1]) / self.half_size[1]
         mag = legendre.legval2d(v, u, np.asarray(self.coefficients))
+        result: npt.NDArray[np.float64] = self.scale * 10 ** (-0.4 * mag)
+        return result
+
+    def factor_image(self, box: Box) -> npt.NDArray[np.float64]:
+        """Evaluate nJy per image unit on all pixels of a box.
+
+        Parameters
+        ----------
+        box
+            The pixels.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape ``(ny, nx)``.
+        """
+        v = (np.arange(box.y0, box.y1) - self.center[0]) / self.half_size[0]
+        u = (np.arange(box.x0, box.x1) - self.center[1]) / self.half_size[1]
+        mag = legendre.leggrid2d(v, u, np.asarray(self.coefficients))
         result: npt.NDArray[np.float64] = self.scale * 10 ** (-0.4 * mag)
         return result
 

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from lsstpipe.errors import RepositoryError, TemporaryError
@@ -21,8 +21,6 @@ _TEMPORARY_SIGNS = ("locked", "busy", "connection", "deadlock", "serialize", "ti
 
 IN_CHUNK = 5000
 """Ids in one ``IN (...)``: databases allow about 32,000 parameters in a statement."""
-
-Insert = sqlite.Insert | postgresql.Insert
 
 
 class Database:
@@ -129,6 +127,9 @@ def insert(connection: sa.Connection, table: sa.Table) -> Any:
         Where to insert.
     """
     if connection.dialect.name == "postgresql":
+        # Its module is large and loaded already where it is needed; SQLite does without it.
+        from sqlalchemy.dialects import postgresql
+
         return postgresql.insert(table)
     return sqlite.insert(table)
 

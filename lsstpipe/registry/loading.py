@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 import sqlalchemy as sa
@@ -26,8 +26,8 @@ def load(
     """Make the registry say what these records say.
 
     A record of an id that is there replaces it: runs that are open take retries and changed
-    configurations. What an earlier attempt of one of the quanta made and this one did not is
-    forgotten. The number of statements is constant for each `IN_CHUNK` records.
+    configurations. The datasets of a quantum come with it: what an earlier attempt made and this
+    one did not is forgotten. The number of statements is constant for each `IN_CHUNK` records.
 
     Parameters
     ----------
@@ -106,20 +106,14 @@ def _load_quanta(
 
 def _forget_stale(
     connection: sa.Connection,
-    quanta: Mapping[uuid.UUID, QuantumRecord],
-    datasets: Mapping[uuid.UUID, DatasetRecord],
+    quanta: Iterable[uuid.UUID],
+    datasets: Container[uuid.UUID],
 ) -> None:
     """Delete the datasets that these quanta made before and not this time."""
     stale: list[uuid.UUID] = []
     for ids in chunks(quanta):
-        rows = connection.execute(
-            sa.select(dataset.c.id, dataset.c.quantum_id).where(dataset.c.quantum_id.in_(ids))
-        )
-        stale += [
-            row.id
-            for row in rows
-            if row.id not in datasets and row.id not in quanta[row.quantum_id].outputs
-        ]
+        rows = connection.execute(sa.select(dataset.c.id).where(dataset.c.quantum_id.in_(ids)))
+        stale += [row.id for row in rows if row.id not in datasets]
     for ids in chunks(stale):
         connection.execute(sa.delete(dataset).where(dataset.c.id.in_(ids)))
 

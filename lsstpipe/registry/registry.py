@@ -151,6 +151,8 @@ class Registry:
     ) -> int:
         """Register raws; those that are there with the same pixels stay as they are.
 
+        Other pixels under the same data ID are a ConflictError, which names both files.
+
         Parameters
         ----------
         infos, records
@@ -163,11 +165,6 @@ class Registry:
         int
             Number of raws that were not there.
 
-        Raises
-        ------
-        ConflictError
-            If a data ID is there, or is given twice, with other pixels: the message names both
-            files.
         """
         with self._database.write() as connection:
             self._register(connection, (record.dataset_type for record in records))
@@ -283,13 +280,10 @@ class Registry:
         names
             Collections to search, in this order.
         """
-        condition = sa.and_(
-            search.same_data(_as_type(kind), data_id),
-            calibration.c.valid_begin <= mjd,
-            calibration.c.valid_end > mjd,
-        )
+        holds = sa.and_(calibration.c.valid_begin <= mjd, calibration.c.valid_end > mjd)
         with self._database.read() as connection:
-            found = calibrations.query(connection, names, condition)
+            same = search.same_data(connection, _as_type(kind), data_id)
+            found = calibrations.query(connection, names, same & holds)
         return found[0].dataset if found else None
 
     def query_calibrations(
@@ -375,11 +369,6 @@ class Registry:
         ----------
         dataset_id
             A dataset, kept or not.
-
-        Raises
-        ------
-        RepositoryError
-            If nothing is known of it.
         """
         with self._database.read() as connection:
             return provenance.trace(connection, dataset_id)

@@ -83,6 +83,7 @@ def draw_residual_vectors(frames: tuple[Json, ...]) -> Drawing:
         axes.quiverkey(
             arrows, 0.82, 1.04, 0.5, "0.5 pixel", labelpos="E", color=RED, labelcolor=RED
         )
+        axes.set_title(" ")  # keeps room for the key
         axes.set_aspect("equal")
         axes.margins(0.06)
         axes.set_xlabel("x (pixel)")

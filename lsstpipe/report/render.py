@@ -118,9 +118,12 @@ def _groups(page: Page) -> list[_Group]:
     groups = []
     if page.target is not None and "fit" in page.target and page.lightcurve:
         curves = (draw_lightcurve(page.target, page.lightcurve), draw_comparisons(page.target))
+        prior = page.target["prior"]
         intro = (
-            "From forced photometry at the position on the coadd, on every frame. Neither the "
-            "comparison stars nor the time of the transit were given."
+            "From forced photometry at the position on the coadd, on every frame. The code chose "
+            f"the comparison stars; the fit was told a duration of {prior['duration_h']:g} "
+            f"\N{PLUS-MINUS SIGN} {prior['duration_err_h']:g} hours and "
+            + ("no time." if prior["mid_mjd"] is None else f"a middle near {prior['mid_mjd']:.3f}.")
         )
         groups.append(_Group("transit", f"Light curve of {page.target['name']}", intro, curves))
     if page.frames:

@@ -24,6 +24,7 @@ from lsstpipe.algorithms.astrometry import (
 )
 from lsstpipe.algorithms.background import Background, BackgroundSettings, fit_background
 from lsstpipe.algorithms.blind_match import PointingGuess
+from lsstpipe.algorithms.centroid import measure_centroids
 from lsstpipe.algorithms.cosmic_ray import CosmicRaySettings, find_cosmic_rays
 from lsstpipe.algorithms.detect import DetectionSettings, detect_sources
 from lsstpipe.algorithms.background import estimate_sky_variance
@@ -53,7 +54,7 @@ from lsstpipe.tasks.visit_products import (
 
 FloatArray = npt.NDArray[np.float64]
 
-_SATURATED_ERR_PIX = 0.3
+_SATURATED_ERR_PIX = 0.1
 
 
 class Config(TaskConfig):
@@ -86,13 +87,13 @@ class Config(TaskConfig):
     detection_n_sigma: PositiveFloat = 5.0
     """Significance of a source in the matched filter."""
 
-    pointing_radius_arcmin: PositiveFloat = 10.0
+    pointing_radius_arcmin: PositiveFloat = 15.0
     """How far the true centre may be from the pointing that the header or the campaign gives."""
 
     astrometry_max_order: PositiveInt = 3
     """Highest degree of the distortion polynomial; the stars decide how much of it they support."""
 
-    astrometry_match_radius_pix: PositiveFloat = 2.5
+    astrometry_match_radius_pix: PositiveFloat = 3.0
     """Largest distance between a source and the catalogue star that it is."""
 
     astrometry_max_rms_pix: PositiveFloat = 1.0
@@ -152,8 +153,7 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     columns = measure_sources(
         planes,
         fit.psf,
-        y=detection.y,
-        x=detection.x,
+        detection=detection,
         sky_variance=estimate_sky_variance(planes),
     )
     stars = match_plane(_positions(columns), np.stack([fit.y, fit.x], axis=1), 1.0)
@@ -161,7 +161,8 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     factor = correction.factor(y=columns["y"].astype(np.float64), x=columns["x"].astype(np.float64))
     for name in ("psfFlux", "psfFluxErr"):
         columns[name] = columns[name].astype(np.float64) * factor
-    solution = _solve(columns, inputs.reference_catalog, info, planes, config)
+    stars_seen = _positions_of_stars(columns, exposure.image - background.image, planes, fit)
+    solution = _solve(stars_seen, inputs.reference_catalog, info, planes, config)
     reference_mag = _reference_magnitudes(len(detection.y), solution, inputs.reference_catalog)
     zero_point = _fit_zero_point(columns, reference_mag, config)
     scale = float(10 ** (0.4 * (AB_NJY - zero_point.zero_point_mag)))
@@ -280,21 +281,38 @@ def _correct_apertures(
     )
 
 
+def _positions_of_stars(
+    columns: Columns, image: npt.NDArray[np.float32], planes: Planes, fit: PsfFit
+) -> DetectedStars:
+    """Collect the positions for the astrometric fit.
+
+    The PSF cannot be fitted to a saturated star, but the plateau of such a star still has a middle.
+    """
+    y, x = (columns[axis].astype(np.float64) for axis in ("y", "x"))
+    error = np.hypot(columns["xErr"], columns["yErr"]).astype(np.float64) / np.sqrt(2)
+    saturated = columns["pixelFlags_saturated"].astype(bool)
+    whole = replace(planes, image=image, mask=planes.mask & ~np.int32(MaskPlane.SAT | MaskPlane.INTRP))
+    ny, nx = image.shape
+    middle = measure_centroids(
+        whole, y=y[saturated], x=x[saturated], psf_sigma=fit.psf.sigma(y=ny / 2, x=nx / 2)
+    )
+    y[saturated], x[saturated] = middle.y, middle.x
+    error[saturated] = _SATURATED_ERR_PIX
+    return DetectedStars(y=y, x=x, flux=columns["psfFlux"].astype(np.float64), err_pix=error)
+
+
 def _solve(
-    columns: Columns, reference: Catalog, info: ObservationInfo, planes: Planes, config: Config
+    stars: DetectedStars, reference: Catalog, info: ObservationInfo, planes: Planes, config: Config
 ) -> AstrometrySolution:
     """Put the image on the sky."""
     camera = get_camera(info.instrument)
-    flux = columns["psfFlux"].astype(np.float64)
-    placed = np.flatnonzero(np.isfinite(flux) & (flux > 0) & np.isfinite(_positions(columns)).all(axis=1))
-    error = np.hypot(columns["xErr"][placed], columns["yErr"][placed]) / np.sqrt(2)
-    saturated = columns["pixelFlags_saturated"][placed].astype(bool) | ~np.isfinite(error)
+    placed = np.flatnonzero(np.isfinite(stars.y + stars.x + stars.err_pix) & (stars.flux > 0))
     solution = solve_frame(
         DetectedStars(
-            y=columns["y"][placed],
-            x=columns["x"][placed],
-            flux=flux[placed],
-            err_pix=np.where(saturated, _SATURATED_ERR_PIX, error),
+            y=stars.y[placed],
+            x=stars.x[placed],
+            flux=stars.flux[placed],
+            err_pix=stars.err_pix[placed],
         ),
         ReferenceStars(reference["ra"], reference["dec"], magnitude(reference["flux"])),
         PointingGuess(

@@ -235,6 +235,11 @@ def _describe_target(
         "object_id": result.object_id,
         "flux": config.flux,
         "fit": {name: getattr(fit, name) for name in fields},
+        "prior": {
+            "duration_h": config.transit_duration_h,
+            "duration_err_h": config.transit_duration_err_h,
+            "mid_mjd": config.transit_mid_mjd,
+        },
         "impact": config.transit_impact,
         "limb_darkening": list(config.limb_darkening),
         "n_out": int(fit.is_out.sum()),

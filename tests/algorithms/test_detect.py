@@ -80,7 +80,7 @@ def test_a_neighbour_on_a_bright_wing_is_found_but_the_wing_is_not(draw_moffat, 
     truth = np.zeros((80, 80))
     truth[20:61, 20:61] += 1e6 * draw_moffat(40.0, 40.0, fwhm=3.2)
     alone = truth.copy()
-    truth[29:70, 20:61] += 2e4 * draw_moffat(49.0, 40.0, fwhm=3.2)
+    truth[32:73, 20:61] += 2e4 * draw_moffat(52.0, 40.0, fwhm=3.2)
     for light, expected in ((alone, 1), (truth, 2)):
         variance = (light + 100.0).astype(np.float32)
         image = (light + rng.normal(size=light.shape) * np.sqrt(variance)).astype(np.float32)

@@ -134,7 +134,9 @@ def test_coordinates_are_absolute():
     cell = CellPsf(gaussian_psf().stamp(y=0.0, x=0.0)[None, None], 500, 700, 100)
     here, sky = scene(cell, np.array([40.3]), np.array([50.6]), [1000.0])
     there = Planes(here.image, here.variance, here.mask, y0=500, x0=700)
-    found = measure_psf_flux(there, cell, y=np.array([540.3]), x=np.array([750.6]), sky_variance=sky)
+    found = measure_psf_flux(
+        there, cell, y=np.array([540.3]), x=np.array([750.6]), sky_variance=sky
+    )
     assert found.flux[0] == pytest.approx(1000.0, rel=1e-4)
 
 

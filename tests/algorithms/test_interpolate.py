@@ -57,4 +57,6 @@ def test_a_large_hole_takes_the_level_around_it():
 def test_an_image_without_a_good_pixel_is_an_algorithm_error():
     image = np.full((8, 8), np.nan, np.float32)
     with pytest.raises(AlgorithmError, match="no good pixel"):
-        interpolate_pixels(image, np.zeros(image.shape, np.int32), planes=MaskPlane.BAD, psf_sigma=1)
+        interpolate_pixels(
+            image, np.zeros(image.shape, np.int32), planes=MaskPlane.BAD, psf_sigma=1
+        )

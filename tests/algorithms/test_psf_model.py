@@ -42,9 +42,10 @@ def test_the_model_has_the_size_of_the_true_psf_everywhere(name, request, draw_m
     field = request.getfixturevalue(name)
     fit = fitted(field)
     errors = size_errors(fit, field, draw_moffat)
-    # Each bright star gives its size to about 1 %; a dozen share a term of the polynomial.
-    assert abs(errors.mean()) < 3e-3 + 3e-3
-    assert errors.std() < 6e-3
+    # Each bright star gives its size to about 1 %; twenty share a term of the polynomial.
+    # The truth varies by 10 %.
+    assert abs(errors.mean()) < 6e-3
+    assert errors.std() < 8e-3
     assert np.median(fit.chi2_per_pixel[fit.is_reserved]) == pytest.approx(1.025, abs=0.125)
     assert abs(np.nanmedian(fit.size_residual[fit.is_reserved])) < 0.02
 
@@ -64,7 +65,9 @@ def test_positions_agree_with_the_truth(star_field):
 
 def test_a_star_with_a_companion_is_rejected(make_field, star_field):
     image = star_field.image.copy()
-    victim = int(np.argmax(np.where((star_field.flux > 1e5) & (np.arange(144) % 5 == 0), star_field.flux, 0)))
+    victim = int(
+        np.argmax(np.where((star_field.flux > 1e5) & (np.arange(144) % 5 == 0), star_field.flux, 0))
+    )
     y, x = int(star_field.y[victim]), int(star_field.x[victim])
     image[y : y + 3, x + 3 : x + 6] += 0.03 * star_field.flux[victim]
     spoilt = type(star_field)(**{**vars(star_field), "image": image})

@@ -96,7 +96,9 @@ def test_a_transit_without_noise_is_recovered() -> None:
     assert fit.depth == pytest.approx(DEPTH, abs=2e-5)
     assert 24 * (fit.mid_mjd - MJD[0]) == pytest.approx(MIDDLE, abs=0.01)
     assert fit.duration_h == pytest.approx(2.5, abs=0.02)
-    np.testing.assert_allclose(fit.model + fit.residual, simulate(np.random.default_rng(0), DEPTH, 0))
+    np.testing.assert_allclose(
+        fit.model + fit.residual, simulate(np.random.default_rng(0), DEPTH, 0)
+    )
 
 
 def test_a_flat_curve_has_no_transit_at_a_known_time() -> None:

@@ -156,7 +156,7 @@ def test_product_that_is_no_longer_whole_is_made_again(tmp_path: Path, damage: s
     plan = fake.make_plan(tmp_path, 2)
     fake.run_all(plan)
     whole = fake.products(tmp_path)
-    victim = next((tmp_path / "fake" / "visit_detector_summary").glob("*_1_0.json"))
+    victim = next((tmp_path / "fake" / "visit_detector_summary").glob("*_0_1.json"))
     if damage == "remove":
         victim.unlink()
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -23,7 +24,9 @@ _SLOW = {"visit": {"halve": {"sleep_s": 0.02}, "square": {"sleep_s": 0.02}}, "vi
 def _start(repo: Path) -> subprocess.Popen[bytes]:
     script = str(Path(__file__).with_name("fake_campaign.py"))
     command = [sys.executable, script, str(repo / "plan"), "visit", "visit_summary"]
-    return subprocess.Popen(command, cwd=Path(__file__).parents[2], stderr=subprocess.PIPE)
+    # The package of this checkout, whether it is installed or not.
+    paths = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.Popen(command, env=os.environ | paths, stderr=subprocess.PIPE)
 
 
 def test_products_are_bit_identical_after_kills_at_random_instants(
@@ -36,8 +39,7 @@ def test_products_are_bit_identical_after_kills_at_random_instants(
     for _ in range(5):
         process = _start(repo)
         journal = repo / "manifests" / "visit"
-        began = time.monotonic()
-        while not list(journal.glob("*.partial")) and time.monotonic() - began < 60:
+        while not list(journal.glob("*.partial")) and process.poll() is None:
             time.sleep(0.01)
         time.sleep(float(rng.uniform(0.0, 0.25)))
         process.send_signal(signal.SIGKILL)
@@ -60,9 +62,9 @@ def test_products_are_bit_identical_after_kills_at_random_instants(
 
 def test_two_jobs_of_one_chunk_wait_for_each_other(tmp_path: Path) -> None:
     plan = fake.make_plan(tmp_path, 4, **_SLOW)
-    first, second = _start(tmp_path), _start(tmp_path)
-    assert first.wait() == 0, first.communicate()[1].decode()
-    assert second.wait() == 0, second.communicate()[1].decode()
+    jobs = [_start(tmp_path), _start(tmp_path)]
+    errors = [job.communicate()[1].decode() for job in jobs]
+    assert [job.returncode for job in jobs] == [0, 0], errors
     calm = fake.make_plan(tmp_path / "calm", 4, **_SLOW)
     fake.run_all(calm)
     assert fake.products(tmp_path) == fake.products(tmp_path / "calm")

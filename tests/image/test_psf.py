@@ -97,7 +97,7 @@ def test_a_shifted_cell_psf_is_the_shifted_profile():
     for y, x in ((10.3, 20.45), (9.5, 7.5), (3.0, 4.75)):
         dy, dx = y - np.floor(y + 0.5), x - np.floor(x + 0.5)
         truth = gaussian(1.5, y=dy, x=dx)
-        np.testing.assert_allclose(psf.stamp(y=y, x=x), truth, atol=3e-3 * truth.max())
+        np.testing.assert_allclose(psf.stamp(y=y, x=x), truth, atol=4e-3 * truth.max())
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from lsstpipe.measure.calibration import (
 def frame(n_matched: int, rms_y: float, rms_x: float, n_in_frame: int = 30) -> dict[str, Any]:
     return {
         "astrometry": {
-            "n_matched": n_matched, "n_in_frame": n_in_frame, "rms_y_pix": rms_y, "rms_x_pix": rms_x,
+            "n_matched": n_matched, "n_in_frame": n_in_frame,
+            "rms_y_pix": rms_y, "rms_x_pix": rms_x,
         }
     }  # fmt: skip
 

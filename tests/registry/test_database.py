@@ -130,7 +130,7 @@ def test_a_full_database_says_so(tmp_path: Path) -> None:
     sa.event.listen(sa.Engine, "connect", fill)
     try:
         with Registry.open(url) as registry:
-            with pytest.raises(RepositoryError, match="cannot be written: .* disk is full"):
+            with pytest.raises(RepositoryError, match=r"cannot be written: .* disk is full"):
                 registry.load([summary(visit) for visit in range(1000)])
             assert registry.query_datasets() == []
     finally:

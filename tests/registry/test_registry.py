@@ -111,10 +111,14 @@ class RegistrySuite(ABC):
         assert registry.query_datasets() == [image(1, content="b")]
 
     def test_what_a_newer_attempt_did_not_make_again_is_forgotten(self, registry: Registry) -> None:
-        first = quantum("isr", 1, (), (image(1),))
-        registry.load([replace(image(1), quantum_id=first.id), image(2)], [first])
-        second = replace(first, status="flagged", message="no stars", outputs=(), attempt=2)
-        registry.load([], [second])
+        first = quantum("isr", 1, (), (image(1), image(3)))
+        made = [replace(image(visit), quantum_id=first.id) for visit in (1, 3)]
+        registry.load([*made, image(2)], [first])
+        # This time image 3 was handed over in memory only: its record would name the old pixels.
+        registry.load(made[:1], [replace(first, attempt=2)])
+        assert registry.query_datasets() == [made[0], image(2)]
+        failed = replace(first, status="flagged", message="no stars", outputs=(), attempt=3)
+        registry.load([], [failed])
         assert registry.query_datasets() == [image(2)]
 
     def test_a_frozen_run_takes_the_same_again_and_nothing_else(self, registry: Registry) -> None:

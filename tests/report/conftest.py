@@ -1,26 +1,32 @@
-"""Fixtures of the report: a simulated campaign, its metrics and its page."""
+"""A simulated campaign on disk and its page, made once."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-
-def _load(name: str) -> ModuleType:
-    """Load a module of this folder; the folder is not on the path."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+from lsstpipe.report.load import load_page
+from lsstpipe.report.manifests import read_records
+from lsstpipe.report.page import Page
+from lsstpipe.report.render import render
+from tests.report.simulated_campaign import simulate_campaign
+from tests.report.simulated_repository import measure, write_repository
 
 
 @pytest.fixture(scope="session")
-def simulation() -> ModuleType:
-    return _load("simulated_campaign")
+def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("repo")
+    campaign = simulate_campaign(seed=2)
+    write_repository(root, campaign, measure(campaign))
+    return root
+
+
+@pytest.fixture(scope="session")
+def page(repo: Path) -> Page:
+    return load_page(repo, read_records(repo))
+
+
+@pytest.fixture(scope="session")
+def text(page: Page) -> str:
+    return render(page)

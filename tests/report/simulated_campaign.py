@@ -93,6 +93,7 @@ def _draw_sky(rng: np.random.Generator, wcs: SkyWcs, n_star: int, n_visit: int) 
     mag[1:12] = 11.8 + np.linspace(-1.2, 0.8, 11)
     target_y, target_x = wcs.sky_to_pixel(*TARGET_DEG)
     y[0], x[0] = float(target_y), float(target_x)
+    y[5:7], x[5:7] = (300.0, 500.0), (400.0, 700.0)  # the variable stars, on every visit
     phase = np.linspace(0.0, 1.0, n_visit)
     offset = np.column_stack([70 + 50 * np.sin(5 * phase), 70 + 60 * (phase - 0.5)])
     return _Sky(
@@ -164,7 +165,7 @@ def _forced(
         x=sky.x[star] - sky.offset[visit, 1], y=sky.y[star] - sky.offset[visit, 0],
         psfFlux=flux[star, visit], psfFluxErr=error[star, visit], ap06Flux=flux[star, visit],
         ap06FluxErr=1.4 * error[star, visit], detect_isPrimary=np.ones(n, bool),
-        pixelFlags_saturated=sky.flux[star] > 10 ** (0.4 * (AB_NJY - 9.3)),
+        pixelFlags_saturated=sky.flux[star] > 0.99 * sky.flux.max(),
     )  # fmt: skip
 
 

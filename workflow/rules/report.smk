@@ -1,7 +1,7 @@
 # Measure the quality of the campaign and draw its page.
 rule report:
     input:
-        manifests("report"),
+        f"{REPO}/report.html",
 
 
 rule report_chunk:
@@ -20,3 +20,21 @@ rule report_chunk:
         runtime=minutes("report"),
     shell:
         "lsstpipe run report --plan {PLAN} --chunk {wildcards.chunk} --manifest {output} > {log} 2>&1"
+
+
+rule report_page:
+    input:
+        all_manifests,
+    output:
+        page=report(
+            f"{REPO}/report.html",
+            caption="../report/page.rst",
+            category="Campaign",
+        ),
+        lightcurve=f"{REPO}/lightcurve.csv",
+    log:
+        str(layout.log_path(REPO, "report", "page")),
+    conda:
+        "../../envs/lsstpipe.yaml"
+    shell:
+        "lsstpipe report {REPO} > {log} 2>&1"

@@ -1,0 +1,164 @@
+"""assemble: average the warps of a patch in a band, without their artefacts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import PositiveFloat, PositiveInt
+
+from lsstpipe import datasets
+from lsstpipe.algorithms.coadd_psf import CellGrid, cell_weights
+from lsstpipe.algorithms.combine import WarpStack, combine, warp_weights
+from lsstpipe.algorithms.outlier import ArtifactLevels, find_artifacts
+from lsstpipe.algorithms.planes import Planes
+from lsstpipe.algorithms.psf_match import (
+    gaussian_stamp,
+    match_psf,
+    matching_kernel,
+    target_sigma,
+)
+from lsstpipe.data_model import DataId
+from lsstpipe.errors import NoWorkFound
+from lsstpipe.geometry.box import Box
+from lsstpipe.image.aperture_correction import ApertureCorrection
+from lsstpipe.image.exposure import Exposure
+from lsstpipe.image.mask import MaskPlane
+from lsstpipe.image.psf import CellPsf
+from lsstpipe.tasks.base import TaskConfig
+
+
+class Config(TaskConfig):
+    """How to average the warps."""
+
+    min_warps: PositiveInt = 1
+    """Fewest warps worth averaging."""
+
+    artifact_n_sigma: PositiveFloat = 5.0
+    """Significance of an artefact in a direct warp, in standard deviations of a pixel."""
+
+    matched_artifact_n_sigma: PositiveFloat = 7.5
+    """Significance of an artefact in a PSF-matched warp, in standard deviations of a pixel."""
+
+    saturated_fraction: PositiveFloat = 0.1
+    """Share of the weight that is saturated from which a pixel of the coadd is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The warps of a patch."""
+
+    direct_warp: Annotated[Mapping[DataId, Exposure], datasets.direct_warp]
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What the task makes."""
+
+    deep_coadd: Annotated[Exposure, datasets.deep_coadd]
+    deep_coadd_n_image: Annotated[Exposure, datasets.deep_coadd_n_image]
+
+
+def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
+    """Average the warps of one patch in one band.
+
+    Artefacts are what one or few warps show and the others do not, found on warps of one PSF; the
+    mean itself is linear, so that its PSF is the mean of the warps' PSFs.
+    """
+    warps = [inputs.direct_warp[key] for key in sorted(inputs.direct_warp, key=str)]
+    if len(warps) < config.min_warps:
+        raise NoWorkFound(f"{len(warps)} warps; at least {config.min_warps} are worth averaging.")
+    factors = np.array([float(w.metadata["variance_factor"]) for w in warps])
+    direct = WarpStack.of([_planes(w) for w in warps], factors)
+    clipped = np.zeros(direct.image.shape, dtype=bool)
+    if len(warps) > 2:
+        clipped = find_artifacts(direct, _match(warps), _levels(config))
+    mask = direct.mask | np.where(clipped, np.int32(MaskPlane.CLIPPED), np.int32(0))
+    stack = replace(direct, mask=mask)
+    weights = warp_weights(stack)
+    coadd = combine(stack, weights, sat_fraction=config.saturated_fraction)
+    psfs = [_cells(w) for w in warps]
+    box = warps[0].box
+    psf = _mean_psf(psfs, cell_weights(stack, weights, CellGrid(box, psfs[0].cell_size)))
+    corrections = np.array([float(w.metadata["aperture_correction"]) for w in warps])
+    correction = float(np.sum(weights * corrections) / np.sum(weights))
+    deep_coadd = Exposure(
+        image=coadd.planes.image,
+        mask=coadd.planes.mask,
+        variance=coadd.planes.variance,
+        box=box,
+        unit="nJy",
+        psf=psf,
+        wcs=warps[0].wcs,
+        aperture_correction=ApertureCorrection(
+            ((correction,),), (box.y0, box.x0, box.ny, box.nx), n_stars=len(warps)
+        ),
+        metadata={
+            "n_warps": len(warps),
+            "n_clipped_pixels": int(clipped.sum()),
+            "band": str(data_id["band"]),
+        },
+    )
+    return Outputs(deep_coadd, _make_n_image(coadd.n_image, box))
+
+
+def _planes(exposure: Exposure) -> Planes:
+    """Take the planes of an exposure."""
+    return Planes(
+        exposure.image, exposure.variance, exposure.mask, exposure.box.y0, exposure.box.x0
+    )
+
+
+def _cells(exposure: Exposure) -> CellPsf:
+    """Take the PSF of a warp."""
+    if not isinstance(exposure.psf, CellPsf):
+        raise TypeError("A warp has a PSF in cells.")
+    return exposure.psf
+
+
+def _levels(config: Config) -> ArtifactLevels:
+    """Put the thresholds of the configuration into the default settings."""
+    usual = ArtifactLevels()
+    return replace(
+        usual,
+        matched=replace(usual.matched, n_sigma=config.matched_artifact_n_sigma),
+        sharp=replace(usual.sharp, n_sigma=config.artifact_n_sigma),
+    )
+
+
+def _match(warps: Sequence[Exposure]) -> WarpStack:
+    """Convolve all warps to one PSF."""
+    sigma = target_sigma(np.array([float(w.metadata["psf_sigma_pix"]) for w in warps]))
+    matched = []
+    for exposure in warps:
+        cells = _cells(exposure)
+        target = gaussian_stamp(sigma, cells.size)
+        kernels = np.array(
+            [[matching_kernel(stamp, target) for stamp in row] for row in cells.images]
+        )
+        matched.append(match_psf(_planes(exposure), kernels))
+    return WarpStack.of(matched, np.ones(len(matched)))
+
+
+def _mean_psf(psfs: Sequence[CellPsf], weights: npt.NDArray[np.float64]) -> CellPsf:
+    """Average the PSFs of the warps in each cell."""
+    total = weights.sum(axis=0)
+    # A cell that nothing fills keeps the plain mean: no pixel of it is ever measured.
+    safe = np.where(total > 0, weights, 1.0)
+    images = np.stack([psf.images for psf in psfs])
+    mean = (safe[:, :, :, None, None] * images).sum(axis=0) / safe.sum(axis=0)[:, :, None, None]
+    return replace(psfs[0], images=mean)
+
+
+def _make_n_image(n_image: npt.NDArray[np.int32], box: Box) -> Exposure:
+    """Keep the number of warps of each pixel as an image."""
+    return Exposure(
+        image=n_image.astype(np.float32),
+        mask=np.zeros(n_image.shape, dtype=np.int32),
+        variance=np.zeros(n_image.shape, dtype=np.float32),
+        box=box,
+        unit="count",
+    )
