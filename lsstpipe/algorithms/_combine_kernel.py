@@ -23,7 +23,9 @@ def _median_of_first(values: FloatArray, n: int) -> float:
 
 
 @njit(cache=True)
-def robust_mean(image: Stack, variance: Stack, n_sigma: float, mean: npt.NDArray[np.float32]) -> None:
+def robust_mean(
+    image: Stack, variance: Stack, n_sigma: float, mean: npt.NDArray[np.float32]
+) -> None:
     """Average each pixel of a stack without what is far from its median.
 
     The scale is the larger of the median noise and of the scatter (1.4826 MAD): noise alone would

@@ -115,7 +115,7 @@ def warp_planes(
         Row and column in the arrays of the source, and area in its pixels, at every ``step``-th
         target pixel from the first on, shape ``(3, n_nodes_y, n_nodes_x)``.
     step
-        Distance of the nodes, target pixels.
+        Distance of the nodes, target pixels; the last of each axis must lie beyond the last pixel.
     table
         Kernel weights at phases 0 ... 1, shape ``(n + 1, n_taps)``.
     floor

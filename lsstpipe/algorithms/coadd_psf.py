@@ -1,7 +1,7 @@
 """PSF of a coadd, from the PSFs of its inputs and the way they were resampled.
 
-The PSF of a linear coadd is the weighted mean of the warped PSFs of the images that take part (Bosch
-et al. 2018, PASJ 70, S5, section 4.1); it is never fitted to the stars of the coadd.
+The PSF of a linear coadd is the weighted mean of the warped PSFs of the images that take part
+(Bosch et al. 2018, PASJ 70, S5, section 4.1); it is never fitted to the stars of the coadd.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ def warped_stamps(
     Returns
     -------
     stamps
-        Around the pixel nearest to the star, sum 1, shape ``(n, size, size)``; NaN where the map
-        does not exist.
+        Around the pixel nearest to the star, shape ``(n, size, size)``, of sum 1 but for what lies
+        beyond the stamp; NaN where the map does not exist.
     """
     y, x = np.asarray(y, dtype=np.float64), np.asarray(x, dtype=np.float64)
     star = np.stack(source.to_source(y, x))
@@ -123,23 +123,23 @@ def warped_stamps(
 def _warp_stamp(
     stamp: FloatArray, middle: FloatArray, jacobian: FloatArray, table: FloatArray, size: int
 ) -> FloatArray:
-    """Warp one stamp: its middle pixel is at ``middle``, its rows and columns go by ``jacobian``."""
+    """Warp one stamp with its middle at ``middle`` and rows and columns going by ``jacobian``."""
     half = size // 2
     # Zeros as far as the target stamp may reach, so that no pixel of it lies outside.
     reach = half * np.abs(jacobian).sum(axis=0).max() + np.abs(middle - stamp.shape[0] // 2).max()
     margin = max(int(np.ceil(reach)) + table.shape[1] - stamp.shape[0] // 2, 0)
     padded = np.pad(stamp, margin).astype(np.float32)
-    nodes = np.ones((3, 2, 2))
-    # The nodes are as far apart as the first and the last pixel: one cell covers the stamp.
+    nodes = np.full((3, 2, 2), abs(float(np.linalg.det(jacobian))))
+    # The second node is one pixel beyond the stamp, so that one cell of nodes covers it.
     for j in (0, 1):
         for i in (0, 1):
-            steps = np.array([half * (2 * j - 1), half * (2 * i - 1)])
+            steps = np.array([j * size - half, i * size - half])
             nodes[:2, j, i] = middle + margin + steps @ jacobian
     image, variance = np.zeros((2, size, size), dtype=np.float32)
     mask = np.zeros((size, size), dtype=np.int32)
     source = (padded, np.zeros(padded.shape, dtype=np.int32), padded)
-    warp_planes(source, nodes, size - 1, table, 1.0, (image, mask, variance))
-    return np.asarray(image / image.sum(dtype=np.float64), dtype=np.float64)
+    warp_planes(source, nodes, size, table, 1.0, (image, mask, variance))
+    return image.astype(np.float64)
 
 
 def cell_weights(stack: WarpStack, weights: FloatArray, grid: CellGrid) -> FloatArray:
@@ -213,7 +213,7 @@ def coadd_psf(
     if len(filled) == 0:
         raise AlgorithmError("No cell of the coadd has an input, so it has no PSF.")
     for cell in np.argwhere(weight_sum <= 0.0):
-        nearest = filled[np.argmin(((filled - cell) ** 2).sum(axis=1))]
-        total[tuple(cell)], weight_sum[tuple(cell)] = total[tuple(nearest)], weight_sum[tuple(nearest)]
-    images = total / weight_sum[:, :, None, None]
+        here, nearest = tuple(cell), tuple(filled[np.argmin(((filled - cell) ** 2).sum(axis=1))])
+        total[here], weight_sum[here] = total[nearest], weight_sum[nearest]
+    images = total / total.sum(axis=(2, 3), keepdims=True)
     return CellPsf(images, grid.box.y0, grid.box.x0, grid.cell_size)

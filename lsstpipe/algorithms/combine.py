@@ -79,7 +79,7 @@ class WarpStack:
             The stack.
         """
         if len({(warp.y0, warp.x0, warp.image.shape) for warp in warps}) != 1:
-            raise ValueError("the warps of a stack must be of one box, and there must be one at least")
+            raise ValueError("a stack needs at least one warp, and all of one box")
         factors = np.asarray(variance_factors, dtype=np.float32)[:, None, None]
         return cls(
             np.stack([warp.image for warp in warps]),
@@ -137,7 +137,7 @@ def warp_weights(stack: WarpStack) -> FloatArray:
             weights[i] = 1.0 / _clipped_mean(variance[good].astype(np.float64))
     if not np.any(weights > 0.0):
         raise AlgorithmError("No warp has a good pixel, so there is nothing to combine.")
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum(), dtype=np.float64)
 
 
 def _clipped_mean(values: FloatArray) -> float:
@@ -162,10 +162,10 @@ def combine(stack: WarpStack, weights: FloatArray, *, sat_fraction: float = 0.1)
     Returns
     -------
     Coadd
-        Where no warp is good the interpolated values of the bad ones are averaged, if there are any,
-        with their planes in the mask. REJECTED marks pixels from which a warp was left out for a bad
-        pixel, CLIPPED those from which `outlier` took one, SENSOR_EDGE those that some warps do not
-        reach; INEXACT_PSF any of the three, as the PSF of all inputs does not hold there.
+        Where no warp is good the interpolated values of the bad ones are averaged, if any,
+        with their planes in the mask. REJECTED marks pixels from which a warp was left out for a
+        bad pixel, CLIPPED those from which `outlier` took one, SENSOR_EDGE those that some warps do
+        not reach; INEXACT_PSF any of the three, as the PSF of all inputs does not hold there.
     """
     finite = np.isfinite(stack.image) & np.isfinite(stack.variance)
     finite &= (weights > 0.0)[:, None, None]

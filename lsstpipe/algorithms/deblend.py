@@ -1,10 +1,10 @@
 """Division of blended light among the sources of a footprint.
 
-After the deblender of SDSS (Lupton 2005, unpublished; Bosch et al. 2018, PASJ 70, S5, section 4.8.2):
-a template for each peak, weights for the templates by least squares, and the pixels divided in
-proportion, so that the children sum to the image. A peak that the PSF fits has the PSF for its
-template; another has the smaller of each pixel and its mirror image, made to fall outward. Bands are
-measured together when a peak is called point-like and by themselves otherwise.
+After the deblender of SDSS (Lupton 2005, unpublished; Bosch et al. 2018, PASJ 70, S5, section
+4.8.2): a template for each peak, weights for the templates by least squares, and the pixels divided
+in proportion, so that the children sum to the image. A peak that the PSF fits has the PSF for its
+template; another has the smaller of each pixel and its mirror image, made to fall outward. All
+bands together say whether a peak is point-like; the rest is done band by band.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class Blend:
             and self.images.shape[1:] == self.footprint.shape
         ):
             raise ValueError(
-                "images and variances must have shape (n_bands, ny, nx) and the footprint (ny, nx), "
-                f"got {self.images.shape}, {self.variances.shape}, {self.footprint.shape}"
+                "images and variances must have shape (n_bands, ny, nx) and the footprint "
+                f"(ny, nx), got {self.images.shape}, {self.variances.shape}, {self.footprint.shape}"
             )
 
 
@@ -86,8 +86,8 @@ class Deblended:
     Attributes
     ----------
     children
-        Pixels of each child in each band, 0 outside the footprint; over all children they sum to the
-        blend. Float32, shape ``(n_peaks, n_bands, ny, nx)``.
+        Pixels of each child in each band, 0 outside the footprint; over all children they sum to
+        the blend. Float32, shape ``(n_peaks, n_bands, ny, nx)``.
     templates
         Weighted template of each child, same shape.
     is_psf

@@ -17,7 +17,10 @@ BoolArray = npt.NDArray[np.bool_]
 
 _RADIUS = 3
 _N_LEAST = 7
-_NUGGET = 0.005
+# Noise against signal: small keeps the cores of stars; within wide holes, where guesses follow from
+# guesses, a large one keeps them from running away.
+_NUGGET_RIM = 0.005
+_NUGGET_INSIDE = 0.2
 _N_RINGS = 16
 
 
@@ -78,12 +81,13 @@ def interpolate_pixels(
     distance = np.arange(2 * _RADIUS + 1, dtype=np.float64)
     line = np.exp(-(distance**2) / (4.0 * psf_sigma**2))
     known = ~replaced
-    for _ in range(_N_RINGS):
+    for ring in range(_N_RINGS):
         rim = ~known & binary_dilation(known, np.ones((3, 3)))
         pixels = np.argwhere(rim)
         if len(pixels) == 0:
             break
-        done = fill_pass(work, known, pixels, np.outer(line, line), (_RADIUS, _N_LEAST, _NUGGET))
+        limits = (_RADIUS, _N_LEAST, _NUGGET_INSIDE if ring else _NUGGET_RIM)
+        done = fill_pass(work, known, pixels, np.outer(line, line), limits)
         if not done.any():
             break
         known[tuple(pixels[done].T)] = True

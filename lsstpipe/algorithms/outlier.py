@@ -1,13 +1,13 @@
 """Artefacts that are in few warps only: cosmic rays, trails, ghosts, moving things, hot pixels.
 
-After Rubin's CompareWarpAssembleCoadd (AlSayyad, dmtn-080): warps are compared at equal PSF with a
-model of the static sky, what stands out is grouped, and a group is an artefact if it was seen in few
-of the epochs. A second comparison, of the warps as they are, finds what is sharper than the PSF: the
-matching kernel smooths a hot pixel to a third of its significance.
+After Rubin's CompareWarpAssembleCoadd (AlSayyad, dmtn-080): warps are compared at equal PSF with
+a model of the static sky, what stands out is grouped, and a group is an artefact if it was seen in
+few of the epochs. A second comparison, of the warps as they are, finds what is sharper than the
+PSF: the matching kernel smooths a hot pixel to a third of its significance.
 
-Stars must not be clipped where images differ for other reasons than artefacts: errors of PSF models,
-of registration, and the ringing of the Lanczos kernel, which for a star of 2.3 pixels FWHM is some
-per cent of its peak. All of them grow with the local contrast of the sky, so a share of the brightest
+Stars must not be clipped where images differ for other reasons than artefacts: errors of PSF
+models, of registration, and the ringing of the Lanczos kernel, which for a star of 2.3 pixels FWHM
+is some per cent of its peak. All of them grow with the light nearby, so a share of the brightest
 nearby pixel of the model is added to the noise.
 """
 
@@ -21,6 +21,7 @@ from scipy import ndimage
 
 from lsstpipe.algorithms._combine_kernel import robust_mean
 from lsstpipe.algorithms.combine import EXCLUDED, WarpStack
+from lsstpipe.algorithms.planes import Planes
 from lsstpipe.image.mask import has
 
 FloatImage = npt.NDArray[np.float32]
@@ -29,6 +30,7 @@ IntArray = npt.NDArray[np.int32]
 
 _NORMAL_IQR = 1.3489795
 _SOURCE_SIGMA = 3.0
+_STRIDE = 7
 _EIGHT = np.ones((3, 3), dtype=np.bool_)
 
 
@@ -45,7 +47,7 @@ class ComparisonLevels:
     min_pixels
         Smallest group.
     contrast
-        Share of the brightest model pixel within ``reach`` that is added to the noise in quadrature.
+        Share of the brightest model pixel within ``reach`` that is added to the noise, squared.
     reach
         Half width of that neighbourhood, pixels.
     """
@@ -147,10 +149,11 @@ def find_artifacts(
     for stack, comparison in ((matched, levels.matched), (direct, levels.sharp)):
         model = static_sky(stack, levels.n_sigma_model)
         model = np.where(np.isfinite(model), model, np.float32(0.0))
-        noise = np.nanmedian(np.sqrt(stack.variance), axis=(1, 2))
-        model_noise = float(np.nanmedian(noise)) / np.sqrt(max(len(noise), 1))
+        nearby = ndimage.maximum_filter(model, size=2 * comparison.reach + 1)
+        variance = stack.variance[np.isfinite(stack.variance)][::_STRIDE]
+        model_noise = float(np.sqrt(np.median(variance) / len(direct.image)))
         groups = [
-            _stand_out(image, variance, mask, model, comparison)
+            _stand_out(Planes(image, variance, mask), model, nearby, comparison)
             for image, variance, mask in zip(stack.image, stack.variance, stack.mask, strict=True)
         ]
         protected = ndimage.binary_dilation(model > levels.protect_sigma * model_noise, _EIGHT, 2)
@@ -163,24 +166,20 @@ def find_artifacts(
 
 
 def _stand_out(
-    image: FloatImage,
-    variance: FloatImage,
-    mask: IntArray,
-    model: FloatImage,
-    levels: ComparisonLevels,
+    warp: Planes, model: FloatImage, nearby: FloatImage, levels: ComparisonLevels
 ) -> IntArray:
     """Label the groups of pixels of one warp that differ from the model."""
-    usable = np.isfinite(image) & np.isfinite(variance) & ~has(mask, EXCLUDED)
-    difference = np.where(usable, image - model, 0.0)
-    sigma = np.sqrt(np.where(usable, variance, 1.0))
+    usable = np.isfinite(warp.image) & np.isfinite(warp.variance) & ~has(warp.mask, EXCLUDED)
+    difference = np.where(usable, warp.image - model, np.float32(0.0))
+    sigma = np.sqrt(np.where(usable, warp.variance, np.float32(1.0)))
     sky = usable & (model < _SOURCE_SIGMA * sigma)
     if np.any(sky):
-        # The plane knows neither covariance nor the noise of the model: take the scale from the sky.
-        low, high = np.percentile(difference[sky] / sigma[sky], (25.0, 75.0))
-        difference = np.where(usable, difference - 0.5 * (low + high) * sigma, 0.0)
-        sigma = sigma * max((high - low) / _NORMAL_IQR, 1e-6)
-    nearby = ndimage.maximum_filter(model, size=2 * levels.reach + 1)
-    significance = np.abs(difference) / np.hypot(sigma, levels.contrast * nearby)
+        # The plane knows neither covariance nor the noise of the model: the sky gives the scale.
+        some = (difference[sky] / sigma[sky])[::_STRIDE]
+        low, high = (np.float32(value) for value in np.percentile(some, (25.0, 75.0)))
+        difference = np.where(usable, difference - (low + high) / 2 * sigma, np.float32(0.0))
+        sigma = sigma * max((high - low) / np.float32(_NORMAL_IQR), np.float32(1e-6))
+    significance = np.abs(difference) / np.hypot(sigma, np.float32(levels.contrast) * nearby)
     labels, n_groups = ndimage.label(significance > levels.n_sigma_low, _EIGHT)
     size = np.bincount(labels.ravel(), minlength=n_groups + 1)
     peak = ndimage.maximum(significance, labels, np.arange(n_groups + 1))

@@ -10,6 +10,7 @@ from lsstpipe.algorithms.planes import Planes
 from lsstpipe.image.mask import MaskPlane
 
 FloatArray = npt.NDArray[np.float64]
+FloatImage = npt.NDArray[np.float32]
 
 _REGULARISATION = 1e-4
 _TARGET_WIDENING = 1.15
@@ -93,10 +94,10 @@ def match_psf(planes: Planes, kernels: FloatArray) -> Planes:
         Convolved image, its variance (of each pixel by itself) and the mask of the input.
     """
     missing = ~(np.isfinite(planes.image) & np.isfinite(planes.variance))
-    image = np.where(missing, 0.0, planes.image).astype(np.float64)
-    variance = np.where(missing, 0.0, planes.variance).astype(np.float64)
-    blended = _convolve_varying(image, kernels).astype(np.float32)
-    spread = _convolve_varying(variance, kernels**2).astype(np.float32)
+    image = np.where(missing, np.float32(0.0), planes.image).astype(np.float32)
+    variance = np.where(missing, np.float32(0.0), planes.variance).astype(np.float32)
+    blended = _convolve_varying(image, kernels.astype(np.float32))
+    spread = _convolve_varying(variance, (kernels**2).astype(np.float32))
     blended[missing] = np.nan
     # Rounding of the transform may take the variance of empty margins below zero.
     spread[missing | (spread <= 0.0)] = np.nan
@@ -105,10 +106,10 @@ def match_psf(planes: Planes, kernels: FloatArray) -> Planes:
     return Planes(blended, spread, mask, planes.y0, planes.x0)
 
 
-def _convolve_varying(image: FloatArray, kernels: FloatArray) -> FloatArray:
+def _convolve_varying(image: FloatImage, kernels: FloatImage) -> FloatImage:
     weights_y = _hat_weights(image.shape[0], kernels.shape[0])
     weights_x = _hat_weights(image.shape[1], kernels.shape[1])
-    result = np.zeros(image.shape)
+    result = np.zeros(image.shape, dtype=np.float32)
     for weight_y, row in zip(weights_y, kernels, strict=True):
         ys = _support(weight_y)
         for weight_x, kernel in zip(weights_x, row, strict=True):
@@ -118,25 +119,27 @@ def _convolve_varying(image: FloatArray, kernels: FloatArray) -> FloatArray:
     return result
 
 
-def _hat_weights(n_pixels: int, n_cells: int) -> FloatArray:
+def _hat_weights(n_pixels: int, n_cells: int) -> FloatImage:
     """Return the weight of each cell's kernel along one axis, shape ``(n_cells, n_pixels)``."""
     middles = (np.arange(n_cells) + 0.5) * n_pixels / n_cells - 0.5
     pixels = np.arange(n_pixels)
-    return np.stack([np.interp(pixels, middles, unit) for unit in np.eye(n_cells)])
+    hats = np.stack([np.interp(pixels, middles, unit) for unit in np.eye(n_cells)])
+    return hats.astype(np.float32)
 
 
-def _support(weight: FloatArray) -> slice:
+def _support(weight: FloatImage) -> slice:
     used = np.flatnonzero(weight > 0.0)
     return slice(int(used[0]), int(used[-1]) + 1)
 
 
-def _convolve_part(image: FloatArray, kernel: FloatArray, ys: slice, xs: slice) -> FloatArray:
+def _convolve_part(image: FloatImage, kernel: FloatImage, ys: slice, xs: slice) -> FloatImage:
     """Convolve a part of an image, with what surrounds it as far as the kernel reaches."""
     half_y, half_x = kernel.shape[0] // 2, kernel.shape[1] // 2
     y0, x0 = max(ys.start - half_y, 0), max(xs.start - half_x, 0)
     cut = image[y0 : ys.stop + half_y, x0 : xs.stop + half_x]
-    shape = [fft.next_fast_len(n + k, real=True) for n, k in zip(cut.shape, kernel.shape, strict=True)]
+    needed = np.add(cut.shape, kernel.shape)
+    shape = tuple(fft.next_fast_len(int(n), real=True) for n in needed)
     full = fft.irfft2(fft.rfft2(cut, shape) * fft.rfft2(kernel, shape), shape)
     first_y, first_x = ys.start - y0 + half_y, xs.start - x0 + half_x
     part = full[first_y : first_y + ys.stop - ys.start, first_x : first_x + xs.stop - xs.start]
-    return np.asarray(part, dtype=np.float64)
+    return np.asarray(part, dtype=np.float32)

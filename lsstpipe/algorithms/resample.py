@@ -38,8 +38,8 @@ class NodeGrid:
     ----------
     nodes
         Absolute row and column in the source, and area in source pixels, of every ``step``-th pixel
-        of the target, shape ``(3, n_nodes_y, n_nodes_x)``; the last node of each axis is at or
-        beyond the last pixel.
+        of the target, shape ``(3, n_nodes_y, n_nodes_x)``; the last node of each axis is beyond
+        the last pixel.
     step
         Distance of the nodes, target pixels.
     """
@@ -130,22 +130,26 @@ def node_grid(to_source: PixelMap, target: Box) -> NodeGrid:
     """
     step = _FIRST_STEP
     while True:
-        nodes_y = target.y0 + step * np.arange(max(-(-(target.ny - 1) // step), 1) + 2, dtype=float)
-        nodes_x = target.x0 + step * np.arange(max(-(-(target.nx - 1) // step), 1) + 2, dtype=float)
-        position = np.stack(to_source(*np.meshgrid(nodes_y, nodes_x, indexing="ij")))
+        nodes_y = target.y0 + step * np.arange((target.ny - 1) // step + 3, dtype=np.float64)
+        nodes_x = target.x0 + step * np.arange((target.nx - 1) // step + 3, dtype=np.float64)
+        position = _map_grid(to_source, nodes_y, nodes_x)
         half = 0.5 * step
-        middle = np.stack(
-            to_source(*np.meshgrid(nodes_y[:-1] + half, nodes_x[:-1] + half, indexing="ij"))
-        )
+        middle = _map_grid(to_source, nodes_y[:-1] + half, nodes_x[:-1] + half)
         corners = position[:, :-1, :-1] + position[:, :-1, 1:]
         corners = corners + position[:, 1:, :-1] + position[:, 1:, 1:]
         error = np.abs(0.25 * corners - middle)
         if step == 1 or not np.any(error > _MAP_TOLERANCE_PIX):
             break
         step //= 2
-    by_y, by_x = np.gradient(position, float(step), axis=(1, 2), edge_order=2)
+    by_y: FloatArray = np.gradient(position, float(step), axis=1, edge_order=2)
+    by_x: FloatArray = np.gradient(position, float(step), axis=2, edge_order=2)
     area = np.abs(by_y[0] * by_x[1] - by_y[1] * by_x[0])
     return NodeGrid(np.concatenate([position, area[None]]), step)
+
+
+def _map_grid(to_source: PixelMap, y: FloatArray, x: FloatArray) -> FloatArray:
+    rows, columns = np.meshgrid(y, x, indexing="ij")
+    return np.stack(to_source(rows, columns))
 
 
 def warp(planes: Planes, target: Box, to_source: PixelMap, *, order: int = 3) -> Planes:
@@ -228,7 +232,9 @@ def covariance_factor(
     return true_sum / plane_sum if plane_sum > 0.0 else 1.0
 
 
-def _two_variances(y: FloatArray, x: FloatArray, psf: FloatArray, order: int) -> tuple[float, float]:
+def _two_variances(
+    y: FloatArray, x: FloatArray, psf: FloatArray, order: int
+) -> tuple[float, float]:
     """Return the variance of a PSF sum, and what independent target pixels would give."""
     floor_y, floor_x = np.floor(y), np.floor(x)
     wy = lanczos_weights(order, (y - floor_y).ravel())

@@ -12,13 +12,14 @@ from lsstpipe.errors import AlgorithmError
 
 FloatArray = npt.NDArray[np.float64]
 
-_N_NODES = 48
+_N_NODES = 24
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(_N_NODES)
 _THETA = 0.5 * np.pi * (_NODES + 1.0)
-_THETA_WEIGHTS = 0.5 * np.pi * _WEIGHTS
+_COSINE = np.cos(_THETA)
+_JACOBIAN = 0.5 * np.pi * _WEIGHTS * np.sin(_THETA)
 _MIN_DEPTH_OF_SHAPE = 1e-4
 _MAX_DEPTH_OF_SHAPE = 0.25
-_N_GRID = 41
+_N_GRID = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +120,10 @@ def occulted_flux(
     inside = np.clip(radius_ratio - z, 0.0, 1.0)
     low = np.minimum(low, high)
     # The cosine map takes the square-root ends of the integrand away.
-    r = 0.5 * (high + low) - 0.5 * (high - low) * np.cos(_THETA)
+    r = 0.5 * (high + low) - 0.5 * (high - low) * _COSINE
     cosine = (r**2 + z**2 - radius_ratio**2) / np.maximum(2.0 * r * z, 1e-300)
     arc = np.arccos(np.clip(cosine, -1.0, 1.0)) / np.pi
-    jacobian = 0.5 * (high - low) * np.sin(_THETA) * _THETA_WEIGHTS
+    jacobian = 0.5 * (high - low) * _JACOBIAN
     partly = np.sum(2.0 * r * arc * _intensity(r, limb_darkening) * jacobian, axis=1)
     wholly = _light_within(inside[:, 0], limb_darkening)
     total = float(_light_within(np.ones(1), limb_darkening)[0])

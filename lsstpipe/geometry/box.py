@@ -13,8 +13,8 @@ class Box:
     """A half-open box of pixels: rows ``y0 <= y < y0 + ny``, columns ``x0 <= x < x0 + nx``.
 
     Positions count from the centre of pixel (0, 0), so that the box reaches from ``y0 - 0.5`` to
-    ``y0 + ny - 0.5`` on the plane. A box without pixels is allowed: it is what two boxes that do not
-    meet have in common.
+    ``y0 + ny - 0.5`` on the plane. A box without pixels is allowed: it is what two boxes that do
+    not meet have in common.
 
     Attributes
     ----------

@@ -1,8 +1,8 @@
 """Convex regions of the sky: polygons of great circles, and circles.
 
-A polygon is the array of the unit vectors of its corners, counter-clockwise as seen from outside the
-sphere, all within 45 degrees of their mean. Many polygons with the same number of corners make one
-array, so that tests of all against all are array operations.
+A polygon is the array of the unit vectors of its corners, counter-clockwise as seen from outside
+the sphere, all within 45 degrees of their mean. Many polygons with the same number of corners make
+one array, so that tests of all against all are array operations.
 """
 
 from __future__ import annotations
@@ -96,10 +96,10 @@ def polygon_contains(
 def polygons_overlap(first: FloatArray, second: FloatArray) -> BoolArray:
     """Test every polygon of one array against every polygon of another.
 
-    Two convex polygons in one hemisphere are apart if and only if the great circle of an edge of one
-    of them separates them: in the gnomonic projection this is the separating-axis theorem of the
-    plane. Polygons that reach 45 degrees at most are in one hemisphere, or their centres are more
-    than 90 degrees apart and they cannot meet.
+    Two convex polygons in one hemisphere are apart if and only if the great circle of an edge of
+    one of them separates them: in the gnomonic projection this is the separating-axis theorem of
+    the plane. Polygons that reach 45 degrees at most are in one hemisphere, or their centres are
+    more than 90 degrees apart and they cannot meet.
 
     Parameters
     ----------

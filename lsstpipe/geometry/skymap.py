@@ -1,7 +1,7 @@
 """Sky maps: how the sky is cut into tracts and patches.
 
-A tract is one TAN image, a patch a rectangle of its pixels. The inner boxes of the patches of a tract
-tile it; their outer boxes overlap by a border, so that every object is whole on some patch.
+A tract is one TAN image, a patch a rectangle of its pixels. The inner boxes of the patches of a
+tract tile it; their outer boxes overlap by a border, so that every object is whole on some patch.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class PatchGrid:
         """Check the numbers."""
         if min(self.n_y, self.n_x, self.inner_ny, self.inner_nx) < 1 or self.border < 0:
             raise ValueError(
-                f"a patch grid needs positive numbers and sizes and a border of 0 or more, got {self}"
+                "a patch grid needs positive numbers and sizes and a border of 0 or more, "
+                f"got {self}"
             )
 
     @property

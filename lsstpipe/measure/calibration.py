@@ -66,7 +66,7 @@ def joint_astrometry_metrics(fits: Sequence[Json]) -> list[Metric]:
         axes = fit["repeatability_reserved_pix"]
         found = [axes[name] for name in ("y", "x") if axes[name] is not None]
         values.extend(found)
-        n_reserved += fit["n_reserved"] if found else 0
+        n_reserved += axes["n"] if found else 0
     worst = max(values, default=math.nan)
     return [
         Metric(

@@ -130,7 +130,7 @@ def _subtitle(frames: list[dict[str, Any]], records: Records) -> str:
     return (
         f"{len(frames)} frames of {exposure:g} s by {frames[0]['instrument']} in {hours:.1f} hours "
         f"on {night:%d %B %Y}, {', '.join(filters)}"
-        + (f"; {n_refused} files refused." if n_refused else ".")
+        + (f"; files refused: {n_refused}." if n_refused else ".")
     )
 
 

@@ -47,13 +47,13 @@ def test_a_uniform_star_loses_the_area_that_two_discs_share(z: float, k: float) 
 
 
 def test_a_limb_darkened_star_loses_what_a_sum_over_its_pixels_says() -> None:
-    u, k, n = (0.4, 0.25), 0.14, 3001
+    u, k, n = (0.4, 0.25), 0.14, 2001
     y, x = np.meshgrid(np.linspace(-1, 1, n), np.linspace(-1, 1, n), indexing="ij")
     dim = 1.0 - np.sqrt(np.clip(1.0 - y**2 - x**2, 0.0, None))
     light = np.where(y**2 + x**2 < 1, 1.0 - u[0] * dim - u[1] * dim**2, 0.0)
     for z in (0.0, 0.05, 0.3, 0.85, 0.95, 1.05):
         expected = light[(x - z) ** 2 + y**2 < k * k].sum() / light.sum()
-        assert occulted_flux([z], k, u)[0] == pytest.approx(expected, abs=3e-5)
+        assert occulted_flux([z], k, u)[0] == pytest.approx(expected, abs=5e-5)
 
 
 def test_a_small_planet_at_the_centre_takes_its_area_times_the_central_brightness() -> None:
@@ -79,7 +79,7 @@ def test_depths_of_simulated_transits_scatter_as_their_errors_say() -> None:
     errors = np.full(len(MJD), 0.005)
     fits = [
         fit_transit(MJD, simulate(np.random.default_rng(seed), DEPTH), errors, PRIOR)
-        for seed in range(40)
+        for seed in range(30)
     ]
     pulls = np.array([(fit.depth - DEPTH) / fit.depth_err for fit in fits])
     assert abs(np.mean(pulls)) < 0.45  # standard error 0.13, and a small bias of a free mid-time
@@ -105,7 +105,7 @@ def test_a_flat_curve_has_no_transit_at_a_known_time() -> None:
     prior = TransitPrior(2.5, 0.1, mid_mjd=MJD[0] + MIDDLE / 24, mid_err_d=0.1 / 24)
     errors = np.full(len(MJD), 0.005)
     pulls = []
-    for seed in range(25):
+    for seed in range(20):
         flux = 1.0 + np.random.default_rng(seed).normal(0.0, 0.005, len(MJD))
         fit = fit_transit(MJD, flux, errors, prior)
         pulls.append(fit.depth / fit.depth_err)
@@ -124,7 +124,7 @@ def test_noise_that_lasts_for_several_points_widens_the_error_of_the_depth() -> 
     rng = np.random.default_rng(5)
     clean = simulate(rng, DEPTH, 0.0)
     ratio: dict[str, list[float]] = {"white": [], "red": []}
-    for _ in range(10):
+    for _ in range(8):
         noise = {
             "white": rng.normal(0.0, 0.004, len(MJD)),
             "red": np.convolve(rng.normal(0.0, 0.004, len(MJD) + 3), np.full(4, 0.5), "valid"),

@@ -48,7 +48,7 @@ def test_no_frame_at_all_cannot_be_judged() -> None:
 
 
 def joint(y: float | None, x: float | None, n: int) -> dict[str, Any]:
-    return {"repeatability_reserved_pix": {"y": y, "x": x}, "n_reserved": n}
+    return {"repeatability_reserved_pix": {"y": y, "x": x, "n": n}}
 
 
 def test_the_worse_axis_of_reserved_stars_counts() -> None:

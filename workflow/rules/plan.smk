@@ -1,7 +1,9 @@
 # Work out all quanta and chunks: the one checkpoint of the workflow.
 checkpoint plan:
     input:
-        rules.ingest.output,
+        ingested=rules.ingest.output,
+        # Another version of lsstpipe may have other defaults; this file has them all.
+        schema=str(Path(workflow.basedir) / "config" / "schema.json"),
     output:
         chunks=CHUNKS,
         plan=f"{PLAN}/plan.json",
