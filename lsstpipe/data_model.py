@@ -55,7 +55,9 @@ class DataId(Mapping[str, DataIdValue]):
 
     __slots__ = ("_values",)
 
-    def __init__(self, values: Mapping[str, DataIdValue] | None = None, **more: DataIdValue) -> None:
+    def __init__(
+        self, values: Mapping[str, DataIdValue] | None = None, **more: DataIdValue
+    ) -> None:
         given = {**(values or {}), **more}
         unknown = sorted(set(given) - set(DIMENSIONS))
         if unknown:
@@ -239,4 +241,6 @@ def _check_packable(*fields: tuple[str, int, int]) -> None:
     """Refuse numbers that do not fit their bits."""
     for name, value, bits in fields:
         if not 0 <= value < 1 << bits:
-            raise DataIdError(f"{name} must be from 0 to {(1 << bits) - 1} to be packed, got {value}.")
+            raise DataIdError(
+                f"{name} must be from 0 to {(1 << bits) - 1} to be packed, got {value}."
+            )

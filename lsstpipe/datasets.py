@@ -135,7 +135,5 @@ def find_dataset_type(name: str) -> DatasetType:
         If there is none of that name.
     """
     if name not in DATASET_TYPES:
-        raise UserError(
-            f"There is no dataset type '{name}'; there are {', '.join(DATASET_TYPES)}."
-        )
+        raise UserError(f"There is no dataset type '{name}'; there are {', '.join(DATASET_TYPES)}.")
     return DATASET_TYPES[name]

@@ -7,11 +7,13 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import TextIO
 
-_BOUND: ContextVar[dict[str, str]] = ContextVar("bound", default={})
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+_BOUND: ContextVar[Mapping[str, str]] = ContextVar("bound", default=_NOTHING)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """THE table of stages: their tasks in order, the chunk that one job runs, what is kept.
 
-A stage's name is its rule, rule file, configuration section, log folder and test. A task's name is its
-module in `lsstpipe.tasks` and its part of that section.
+A stage's name is its rule, rule file, configuration section, log folder and test. A task's name is
+its module in `lsstpipe.tasks` and its part of that section.
 """
 
 from __future__ import annotations

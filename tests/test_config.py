@@ -130,8 +130,9 @@ def test_target_and_pointing_reach_the_tasks_that_have_a_setting_for_them() -> N
             "pointing": {"ra_deg": 1.0, "dec_deg": 2.0, "radius_arcmin": 7.0},
         }
     )
-    assert campaign.task("visit", "calibrate").model_dump()["pointing_radius_arcmin"] == 7.0
-    assert campaign.task("report", "metrics").model_dump()["target_ra_deg"] == 1.0
+    for given in (campaign, parse_campaign(campaign.plain())):
+        assert given.task("visit", "calibrate").model_dump()["pointing_radius_arcmin"] == 7.0
+        assert given.task("report", "metrics").model_dump()["target_ra_deg"] == 1.0
 
 
 def test_settings_of_one_stage_alone_read_the_same() -> None:

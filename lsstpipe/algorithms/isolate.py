@@ -110,7 +110,11 @@ def share_blends(planes: Planes, psf: Psf, detection: Detection, fit: PsfPositio
 
 
 def _children(
-    planes: Planes, psf: Psf, position: FloatArray, region: tuple[slice, slice], inside: npt.NDArray[np.bool_]
+    planes: Planes,
+    psf: Psf,
+    position: FloatArray,
+    region: tuple[slice, slice],
+    inside: npt.NDArray[np.bool_],
 ) -> FloatImage:
     """Deblend one footprint; each child has the shape of its bounding box."""
     image = np.where(np.isfinite(planes.image[region]), planes.image[region], 0.0)

@@ -192,7 +192,8 @@ def _extendedness(
     """Compare the size of sources with that of the PSF; NaN where it is not measured."""
     size = np.sqrt((of_source.ixx + of_source.iyy) / 2)
     expected = np.sqrt((of_psf.ixx + of_psf.iyy) / 2)
-    # The error of an adaptive size is about size / significance (Bernstein & Jarvis 2002, section 3).
+    # The error of an adaptive size is about size / significance (Bernstein & Jarvis 2002,
+    # section 3).
     allowed = settings.max_star_excess + 3.0 / np.maximum(significance, 1.0)
     excess = size / expected - 1
     return np.where(np.isfinite(excess), (excess > allowed).astype(np.float64), np.nan)

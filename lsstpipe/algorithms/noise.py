@@ -8,13 +8,11 @@ import numpy.typing as npt
 Image = npt.NDArray[np.float32]
 
 
-def make_variance(
-    image: Image, dark: Image, dark_variance: Image, *, read_noise: float
-) -> Image:
+def make_variance(image: Image, dark: Image, dark_variance: Image, *, read_noise: float) -> Image:
     """Predict the variance of each pixel of a dark-subtracted image.
 
-    Photons and the dark current of hot pixels are Poisson; ``read_noise`` is measured on darks and so
-    holds the dark current of a typical pixel already.
+    Photons and the dark current of hot pixels are Poisson; ``read_noise`` is measured on darks and
+    so holds the dark current of a typical pixel already.
 
     Parameters
     ----------

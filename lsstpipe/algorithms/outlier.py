@@ -44,6 +44,8 @@ class ComparisonLevels:
         Significance that one pixel of a group must reach, either sign.
     n_sigma_low
         Significance that all its pixels must reach.
+    n_sigma_seen
+        Significance from which a pixel of a group counts as seen in the epoch.
     min_pixels
         Smallest group.
     contrast
@@ -54,6 +56,7 @@ class ComparisonLevels:
 
     n_sigma: float
     n_sigma_low: float
+    n_sigma_seen: float
     min_pixels: int
     contrast: float
     reach: int
@@ -78,8 +81,8 @@ class ArtifactLevels:
         Clipping limit of the static sky.
     """
 
-    matched: ComparisonLevels = ComparisonLevels(7.5, 5.0, 4, 0.03, 1)
-    sharp: ComparisonLevels = ComparisonLevels(5.0, 2.5, 1, 0.3, 2)
+    matched: ComparisonLevels = ComparisonLevels(7.5, 5.0, 5.0, 4, 0.03, 1)
+    sharp: ComparisonLevels = ComparisonLevels(5.0, 2.5, 5.0, 1, 0.3, 2)
     rare_fraction: float = 0.5
     protect_sigma: float = 300.0
     n_sigma_model: float = 2.5
@@ -157,9 +160,8 @@ def find_artifacts(
             for image, variance, mask in zip(stack.image, stack.variance, stack.mask, strict=True)
         ]
         protected = ndimage.binary_dilation(model > levels.protect_sigma * model_noise, _EIGHT, 2)
-        n_seen = np.sum([labels > 0 for labels in groups], axis=0)
-        rare = (n_seen <= n_max) & ~protected
-        for epoch, labels in enumerate(groups):
+        rare = (np.sum([seen for _, seen in groups], axis=0) <= n_max) & ~protected
+        for epoch, (labels, _) in enumerate(groups):
             kept = _keep_groups(labels, rare, levels.rare_fraction)
             clipped[epoch] |= ndimage.binary_dilation(kept, _EIGHT)
     return clipped & np.isfinite(direct.image)
@@ -167,8 +169,8 @@ def find_artifacts(
 
 def _stand_out(
     warp: Planes, model: FloatImage, nearby: FloatImage, levels: ComparisonLevels
-) -> IntArray:
-    """Label the groups of pixels of one warp that differ from the model."""
+) -> tuple[IntArray, BoolArray]:
+    """Label the groups of pixels of one warp that differ from the model, and find their cores."""
     usable = np.isfinite(warp.image) & np.isfinite(warp.variance) & ~has(warp.mask, EXCLUDED)
     difference = np.where(usable, warp.image - model, np.float32(0.0))
     sigma = np.sqrt(np.where(usable, warp.variance, np.float32(1.0)))
@@ -180,12 +182,16 @@ def _stand_out(
         difference = np.where(usable, difference - (low + high) / 2 * sigma, np.float32(0.0))
         sigma = sigma * max((high - low) / np.float32(_NORMAL_IQR), np.float32(1e-6))
     significance = np.abs(difference) / np.hypot(sigma, np.float32(levels.contrast) * nearby)
-    labels, n_groups = ndimage.label(significance > levels.n_sigma_low, _EIGHT)
-    size = np.bincount(labels.ravel(), minlength=n_groups + 1)
-    peak = ndimage.maximum(significance, labels, np.arange(n_groups + 1))
-    keep = (size >= levels.min_pixels) & (np.asarray(peak) > levels.n_sigma)
+    found = significance > levels.n_sigma_low
+    labels, n_groups = ndimage.label(found, _EIGHT)
+    size, peak = np.zeros(n_groups + 1, dtype=np.int64), np.zeros(n_groups + 1, dtype=np.float32)
+    np.add.at(size, labels[found], 1)
+    np.maximum.at(peak, labels[found], significance[found])
+    keep = (size >= levels.min_pixels) & (peak > levels.n_sigma)
     keep[0] = False
-    return np.where(keep[labels], labels, 0).astype(np.int32)
+    kept = keep[labels]
+    seen = kept & (significance > levels.n_sigma_seen)
+    return np.where(kept, labels, 0).astype(np.int32), seen
 
 
 def _keep_groups(labels: IntArray, rare: BoolArray, rare_fraction: float) -> BoolArray:

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lsstpipe.algorithms.aperture import measure_apertures
+from lsstpipe.algorithms.background import estimate_sky_variance
 from lsstpipe.algorithms.centroid import measure_centroids
 from lsstpipe.algorithms.detect import DetectionSettings, detect_sources
-from lsstpipe.algorithms.background import estimate_sky_variance
 from lsstpipe.algorithms.moments import measure_moments
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.algorithms.psf_model import PsfFit, PsfModelSettings, fit_psf_model

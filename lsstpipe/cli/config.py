@@ -29,7 +29,9 @@ def check(campaign: str) -> None:
     from lsstpipe.config import load_campaign
 
     settings = load_campaign(campaign)
-    click.echo(f"{campaign} is a valid campaign: {settings.name}, instrument {settings.instrument}.")
+    click.echo(
+        f"{campaign} is a valid campaign: {settings.name}, instrument {settings.instrument}."
+    )
 
 
 @command.command()

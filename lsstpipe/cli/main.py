@@ -102,8 +102,8 @@ def _report_bug(
     """Show what no part of lsstpipe expected, and end with the exit code of a bug."""
     traceback.print_exception(kind, error, trace)
     click.echo(
-        f"lsstpipe: {kind.__name__}: {error}\nThis is a bug of lsstpipe {__version__}; please report "
-        "it with the lines above and the command that you gave.",
+        f"lsstpipe: {kind.__name__}: {error}\nThis is a bug of lsstpipe {__version__}; please "
+        "report it with the lines above and the command that you gave.",
         err=True,
     )
     sys.exit(2)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     "--jobs", default=1, show_default=True, type=click.IntRange(1), help="Chunks at a time."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print how the quanta ended as JSON.")
-def command(  # noqa: PLR0913  (the options of a command)
+def command(
     stage: str,
     folder: Path,
     chunk: str | None,

@@ -40,7 +40,7 @@ def command(campaign: str | None, repo: Path | None, as_json: bool) -> None:
     if (campaign is None) == (repo is None):
         raise UserError("Give either a campaign or --repo, not both and not neither.")
     settings = load_campaign(campaign) if campaign is not None else None
-    folder = repo if settings is None else Path(settings.repo)
+    folder = Path(settings.repo if settings is not None else str(repo))
     assert folder is not None
     plan = open_plan(plan_folder(folder))
     is_current = settings is None or settings.plain() == plan.campaign.plain()

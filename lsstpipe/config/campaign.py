@@ -1,7 +1,7 @@
 """The settings of a campaign: what every campaign has, and a section a stage.
 
-The sections are built from THE table of stages: a stage's section holds the stage's policy and one part
-a task, which is the task's own ``Config``.
+The sections are built from THE table of stages: a stage's section holds the stage's policy and one
+part a task, which is the task's own ``Config``.
 """
 
 from __future__ import annotations
@@ -173,8 +173,14 @@ class Campaign(_Section):
         return config.model_copy(update=update) if update else config
 
     def plain(self) -> dict[str, Any]:
-        """Return all settings, defaults included, as JSON values."""
-        return self.model_dump(mode="json")
+        """Return all settings as JSON values, with defaults and what `task` fills in."""
+        plain = self.model_dump(mode="json")
+        for name, section in self:
+            if isinstance(section, StageConfig):
+                tasks = set(type(section).model_fields) - set(StageConfig.model_fields)
+                filled = {task: self.task(name, task).model_dump(mode="json") for task in tasks}
+                plain[name] |= filled
+        return plain
 
 
 def campaign_model(stages: Stages = STAGES, only: str | None = None) -> type[Campaign]:

@@ -100,7 +100,7 @@ def load_campaign(source: str | Path, stages: Stages = STAGES) -> Campaign:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise ConfigError(f"The campaign {source} cannot be read: {reason}.") from error
     try:
-        value = yaml.load(text, Loader=_Loader)  # noqa: S506  (a SafeLoader)
+        value = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
@@ -109,9 +109,7 @@ def load_campaign(source: str | Path, stages: Stages = STAGES) -> Campaign:
     return parse_campaign(value, stages)
 
 
-def parse_campaign(
-    value: object, stages: Stages = STAGES, only: str | None = None
-) -> Campaign:
+def parse_campaign(value: object, stages: Stages = STAGES, only: str | None = None) -> Campaign:
     """Check the settings of a campaign.
 
     Parameters
@@ -151,7 +149,8 @@ def _explain(model: type[BaseModel], error: ValidationError) -> str:
     if kind == "extra_forbidden":
         near = difflib.get_close_matches(key, allowed, n=1)
         hint = f"did you mean '{near[0]}'? " if near else ""
-        return f"'{path}' is not a setting (given {_show(given)}): {hint}Allowed: {', '.join(allowed)}."
+        what = f"'{path}' is not a setting (given {_show(given)})"
+        return f"{what}: {hint}Allowed: {', '.join(allowed)}."
     if kind == "missing":
         doc = allowed[key].description if key in allowed else None
         return f"'{path}' is missing and has no default" + (f": {doc}" if doc else ".")

@@ -1,7 +1,8 @@
 """Run a chunk: its quanta in order, intermediates in memory, a record on disk after each.
 
-A kill at any instant does no harm. Outputs appear by rename and before the record that names them; a
-rerun skips the quanta whose record fits the present code, settings and inputs and whose files are whole.
+A kill at any instant does no harm. Outputs appear by rename and before the record that names them;
+a rerun skips the quanta whose record fits the present code, settings and inputs and whose files are
+whole.
 """
 
 from __future__ import annotations
@@ -176,8 +177,8 @@ def plan_steps(
 ) -> list[Step]:
     """Decide which quanta run.
 
-    A quantum need not run if its record fits and its files are whole; but it does if a quantum after
-    it needs what it handed over in memory.
+    A quantum need not run if its record fits and its files are whole; but it does if a quantum
+    after it needs what it handed over in memory.
 
     Parameters
     ----------
@@ -194,7 +195,7 @@ def plan_steps(
     for quantum in reversed(chunk.quanta):
         entry = earlier.get(quantum.id)
         attempt = entry.record.attempt + 1 if entry else 1
-        if entry and not (_fits(entry, keys[quantum.id], work) and not needed & _unwritten(entry)):
+        if entry and (needed & _unwritten(entry) or not _fits(entry, keys[quantum.id], work)):
             entry = None
         if entry is None:
             needed |= set(quantum.inputs)
@@ -244,7 +245,7 @@ def _unwritten(entry: QuantumEntry) -> set[uuid.UUID]:
     return set(entry.record.outputs) - {file.id for file in entry.files}
 
 
-def _run_step(  # noqa: PLR0913  (the parts of one loop)
+def _run_step(
     step: Step,
     steps: list[Step],
     work: Workspace,
@@ -273,7 +274,7 @@ def _run_step(  # noqa: PLR0913  (the parts of one loop)
     return entry
 
 
-def _make_entry(  # noqa: PLR0913  (the parts of a record)
+def _make_entry(
     step: Step,
     outcome: Outcome,
     meter: Meter,

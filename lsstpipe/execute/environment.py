@@ -46,7 +46,7 @@ def _commit(folder: Path) -> str:
 
 @lru_cache
 def environment() -> dict[str, str]:
-    """Give the versions of Python and of the packages that touch pixels, and the kind of machine."""
+    """Give the versions of Python and of the packages that touch pixels, and the machine's kind."""
     found = {"python": platform.python_version(), "machine": platform.machine()}
     for name in _PACKAGES:
         try:

@@ -75,10 +75,15 @@ def find_raws(campaign: Campaign) -> list[str]:
     UserError
         If there are none.
     """
-    found = {path for pattern in campaign.raws for path in glob.glob(pattern, recursive=True)}
+    found = {path for pattern in campaign.raws for path in _expand(pattern)}
     if not found:
         raise UserError(f"No file matches 'raws' = {', '.join(campaign.raws)} below {Path.cwd()}.")
     return sorted(found)
+
+
+def _expand(pattern: str) -> list[str]:
+    """Find the files that a pattern names, as it names them."""
+    return glob.glob(pattern, recursive=True)  # noqa: PTH207  (Path.glob takes no absolute one)
 
 
 def ingest(
@@ -163,8 +168,8 @@ def _refuse_conflicts(result: Ingested, registry: Registry) -> None:
         other = known.get(record.id)
         if other is not None and other.checksum != record.checksum:
             message = (
-                f"{record.path} has other pixels than {other.path}, which is registered as the same "
-                f"exposure ({record.data_id}); leave it out, or use a new repository."
+                f"{record.path} has other pixels than {other.path}, which is registered as the "
+                f"same exposure ({record.data_id}); leave it out, or use a new repository."
             )
             result.refused.append(Refusal(record.path, message))
             continue
@@ -224,9 +229,7 @@ def read_reference_catalog(campaign: Campaign) -> Catalog:
     )
 
 
-def _check_overlap(
-    campaign: Campaign, ra: np.ndarray[Any, Any], dec: np.ndarray[Any, Any]
-) -> None:
+def _check_overlap(campaign: Campaign, ra: np.ndarray[Any, Any], dec: np.ndarray[Any, Any]) -> None:
     """Refuse a catalogue without a star where the telescope looked."""
     pointing = campaign.pointing
     if pointing is None:
@@ -254,9 +257,7 @@ def _write_inputs(campaign: Campaign, stars: Catalog, store: ProductStore) -> li
     ]
 
 
-def _write_manifest(
-    campaign: Campaign, result: Ingested, inputs: Sequence[DatasetRecord]
-) -> None:
+def _write_manifest(campaign: Campaign, result: Ingested, inputs: Sequence[DatasetRecord]) -> None:
     """Write what was ingested and what was refused."""
     manifest = {
         "schema_version": SCHEMA_VERSION,
@@ -278,7 +279,12 @@ def _write_manifest(
         ],
         "refused": [asdict(item) for item in result.refused],
         "inputs": [
-            {"id": str(r.id), "dataset_type": r.dataset_type, "path": r.path, "checksum": r.checksum}
+            {
+                "id": str(r.id),
+                "dataset_type": r.dataset_type,
+                "path": r.path,
+                "checksum": r.checksum,
+            }
             for r in inputs
         ],
     }

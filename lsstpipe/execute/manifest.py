@@ -1,8 +1,8 @@
 """The manifest of a chunk: what a job did, quantum by quantum.
 
-While a job runs, each quantum that ends is one JSON line of ``<chunk>.json.partial``, written through to
-the disk. When all have ended the manifest takes its place. A job that is killed leaves the lines of
-the quanta that had ended; a torn last line counts for nothing.
+While a job runs, each quantum that ends is one JSON line of ``<chunk>.json.partial``, written
+through to the disk. When all have ended the manifest takes its place. A job that is killed leaves
+the lines of the quanta that had ended; a torn last line counts for nothing.
 """
 
 from __future__ import annotations

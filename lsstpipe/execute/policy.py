@@ -38,7 +38,9 @@ def check_flagged(plan: Plan, manifests: Iterable[Manifest], *, whole_only: bool
             n_all[manifest.stage][entry.record.task] += 1
             if entry.record.status == "flagged":
                 n_flagged[manifest.stage][entry.record.task] += 1
-                example.setdefault(manifest.stage, f"{entry.record.data_id}: {entry.record.message}")
+                example.setdefault(
+                    manifest.stage, f"{entry.record.data_id}: {entry.record.message}"
+                )
     for stage, counts in n_flagged.items():
         if whole_only and chunks[stage] < len(plan.chunks.get(stage, {})):
             continue
@@ -46,6 +48,6 @@ def check_flagged(plan: Plan, manifests: Iterable[Manifest], *, whole_only: bool
         for task, n_bad in counts.items():
             if n_bad > allowed * n_all[stage][task]:
                 raise UserError(
-                    f"{n_bad} of {n_all[stage][task]} quanta of {stage}.{task} are flagged, more than "
-                    f"{stage}.max_flagged = {allowed:g} allows; the first is {example[stage]}"
+                    f"{n_bad} of {n_all[stage][task]} quanta of {stage}.{task} are flagged, more "
+                    f"than {stage}.max_flagged = {allowed:g} allows; the first is {example[stage]}"
                 )

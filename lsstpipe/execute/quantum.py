@@ -175,7 +175,7 @@ def _with_pointing(value: object, campaign: Campaign) -> object:
     pointing = campaign.pointing
     if pointing is None or not isinstance(value, Exposure) or value.info is None:
         return value
-    if value.info.ra_deg == value.info.ra_deg:  # noqa: PLR0124  (a header without it gives NaN)
+    if value.info.ra_deg == value.info.ra_deg:
         return value
     info = replace(value.info, ra_deg=pointing.ra_deg, dec_deg=pointing.dec_deg)
     return replace(value, info=info)
@@ -206,7 +206,7 @@ def _keep(
     outcome.outputs, outcome.files = tuple(outputs), tuple(files)
 
 
-def _values(port: Port, value: Any, data_id: DataId) -> list[tuple[DataId, object]]:  # noqa: ANN401
+def _values(port: Port, value: Any, data_id: DataId) -> list[tuple[DataId, object]]:
     """Give the datasets of an output port with their data IDs."""
     if value is None:
         return []

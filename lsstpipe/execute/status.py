@@ -57,8 +57,8 @@ class StageStatus:
 def campaign_status(plan: Plan, stages: Stages = STAGES) -> dict[str, StageStatus]:
     """Tell how far each stage of a plan is.
 
-    A chunk is stale if the settings or the inputs of a quantum are not those of its record, or if one
-    of the chunks before it is stale or not done.
+    A chunk is stale if the settings or the inputs of a quantum are not those of its record, or if
+    one of the chunks before it is stale or not done.
 
     Parameters
     ----------

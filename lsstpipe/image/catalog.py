@@ -54,7 +54,9 @@ class Catalog:
         missing = sorted(set(schema.names()) - set(columns))
         unknown = sorted(set(columns) - set(schema.names()))
         if missing or unknown:
-            raise ValueError(f"{schema.name}: missing columns {missing}, unknown columns {unknown}.")
+            raise ValueError(
+                f"{schema.name}: missing columns {missing}, unknown columns {unknown}."
+            )
         self.schema = schema
         self.columns: dict[str, npt.NDArray[np.generic]] = {
             c.name: np.asarray(columns[c.name], dtype=np.dtype(c.dtype)) for c in schema.columns

@@ -75,7 +75,9 @@ SOURCE = Schema(
         Column("sky", "f8", "nJy/pixel", "Background taken off at the source."),
         Column("snr", "f8", "", "Significance of the peak in the matched filter."),
         *_SHAPE,
-        Column("extendedness", "f8", "", "0 for a point source, 1 for an extended one, NaN unknown."),
+        Column(
+            "extendedness", "f8", "", "0 for a point source, 1 for an extended one, NaN unknown."
+        ),
         *_PIXEL_FLAGS,
         Column("detect_isPrimary", "?", "", "Not a blend that was split; inside the detector."),
         Column("deblend_nChild", "i4", "", "Number of sources that this one was split into."),
@@ -108,12 +110,16 @@ OBJECT = Schema(
         *_APERTURES,
         Column("snr", "f8", "", "Significance of the peak in the matched filter."),
         *_SHAPE,
-        Column("extendedness", "f8", "", "0 for a point source, 1 for an extended one, NaN unknown."),
+        Column(
+            "extendedness", "f8", "", "0 for a point source, 1 for an extended one, NaN unknown."
+        ),
         *_PIXEL_FLAGS,
         Column("inputCount", "i4", "", "Visits that the coadd at the centre is made of."),
         Column("deblend_nChild", "i4", "", "Number of objects that this one was split into."),
         Column("detect_isPatchInner", "?", "", "Inside the inner box of the patch."),
-        Column("detect_isPrimary", "?", "", "Inside the inner box of the patch and not a split blend."),
+        Column(
+            "detect_isPrimary", "?", "", "Inside the inner box of the patch and not a split blend."
+        ),
     ),
 )
 
@@ -180,8 +186,18 @@ VISIT = Schema(
         Column("nSource", "i4", "", "Sources detected."),
         Column("nPsfStar", "i4", "", "Stars that the PSF was fitted to."),
         Column("nAstrometryStar", "i4", "", "Reference stars matched."),
-        Column("astromRmsX", "f8", "pixel", "Rms residual of the reference stars in x, this visit alone."),
-        Column("astromRmsY", "f8", "pixel", "Rms residual of the reference stars in y, this visit alone."),
+        Column(
+            "astromRmsX",
+            "f8",
+            "pixel",
+            "Rms residual of the reference stars in x, this visit alone.",
+        ),
+        Column(
+            "astromRmsY",
+            "f8",
+            "pixel",
+            "Rms residual of the reference stars in y, this visit alone.",
+        ),
     ),
 )
 

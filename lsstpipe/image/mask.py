@@ -60,4 +60,5 @@ def has(mask: MaskArray, planes: MaskPlane) -> npt.NDArray[np.bool_]:
     numpy.ndarray
         True where at least one of the planes is set, shape of ``mask``.
     """
-    return (mask & np.int32(int(planes))) != 0
+    found: npt.NDArray[np.bool_] = (mask & np.int32(int(planes))) != 0
+    return found

@@ -1,14 +1,15 @@
 """SBIG ST-10 on a small telescope, binned 2 x 2, as MaxIm DL writes its frames.
 
 Headers have no WCS, no pointing and no overscan. Gain and read noise were measured on the night of
-2012-06-17: the photon transfer between successive frames gives 1.28 electrons per ADU (the maker says
-1.3; the header's EGAIN of 0.78 predicts 1.3 times the noise that is there), pairs of darks give 10.9
-ADU. Saturation is the plateau of the brightest stars of that night (59 200 to 60 900 ADU).
+2012-06-17: the photon transfer between successive frames gives 1.28 electrons per ADU (the maker
+says 1.3; the header's EGAIN of 0.78 predicts 1.3 times the noise that is there), pairs of darks
+give 10.9 ADU. Saturation is the plateau of the brightest stars of that night (59 200 to 60 900
+ADU).
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import astropy.units as u
 from astro_metadata_translator import StubTranslator, cache_translation
@@ -45,14 +46,14 @@ _OBSERVATION_TYPES = {
 }
 
 
-class St10Translator(StubTranslator):  # type: ignore[misc]  # the package has no types
+class St10Translator(StubTranslator):
     """Translate headers that MaxIm DL wrote for an SBIG ST-10."""
 
     name = "st10"
     supported_instrument = "st10"
     default_resource_root = None
 
-    _const_map: ClassVar[dict[str, Any]] = {
+    _const_map: dict[str, Any] = {  # noqa: RUF012  (declared so in the base)
         "instrument": "st10",
         "telescope": "unknown",
         "detector_num": 0,
@@ -70,7 +71,7 @@ class St10Translator(StubTranslator):  # type: ignore[misc]  # the package has n
         "pressure": None,
         "science_program": "",
     }
-    _trivial_map: ClassVar[dict[str, Any]] = {
+    _trivial_map: dict[str, Any] = {  # noqa: RUF012
         "exposure_time": ("EXPTIME", {"unit": u.s}),
         "dark_time": ("EXPTIME", {"unit": u.s}),
         "temperature": ("CCD-TEMP", {"unit": u.deg_C, "default": float("nan")}),

@@ -1,4 +1,4 @@
-"""From raws and patches to quanta: array joins, task by task in the order of the table of stages."""
+"""From raws and patches to quanta: array joins, task by task, in the order of the stages."""
 
 from __future__ import annotations
 
@@ -113,9 +113,7 @@ class Builder:
         The table of stages.
     """
 
-    def __init__(
-        self, campaign: Campaign, selection: Selection, stages: Stages = STAGES
-    ) -> None:
+    def __init__(self, campaign: Campaign, selection: Selection, stages: Stages = STAGES) -> None:
         self._campaign = campaign
         self._selection = selection
         self._stages = stages
@@ -157,12 +155,13 @@ class Builder:
         given = ", ".join(f"{np.sum(kinds == k)} {k}" for k in np.unique(kinds)) or "none"
         names = ", ".join(port.dataset_type.name for port in task.outputs)
         raise UserError(
-            f"There are no {kind} frames among the raws of '{self._campaign.name}' ({given}) and the "
-            f"repository has no certified {names}: add {kind} frames to 'raws', or certify a {names}."
+            f"There are no {kind} frames among the raws of '{self._campaign.name}' ({given}) and "
+            f"the repository has no certified {names}: add {kind} frames to 'raws', or certify a "
+            f"{names}."
         )
 
     def _add_existing(self) -> None:
-        """Number what exists."""
+        """Give numbers to what exists."""
         existing = {"raw": self._selection.records, **self._selection.existing}
         for name, records in existing.items():
             if not records:
@@ -187,7 +186,7 @@ class Builder:
         producers: IndexArray,
         records: Sequence[DatasetRecord] = (),
     ) -> PlannedDatasets:
-        """Number datasets."""
+        """Give numbers to datasets."""
         added = PlannedDatasets(
             dataset_type,
             self._expand(rows),
@@ -276,7 +275,7 @@ class Builder:
         self, rows: Rows, candidates: Rows, left: IndexArray, right: IndexArray
     ) -> npt.NDArray[np.bool_]:
         """Tell which pairs of a quantum and a dataset may touch on the sky."""
-        names = [n for n in ("instrument", "visit", "detector", "skymap", "tract", "patch")]
+        names = ("instrument", "visit", "detector", "skymap", "tract", "patch")
         pairs = {n: rows[n][left] for n in names if n in rows}
         pairs |= {n: candidates[n][right] for n in names if n in candidates and n not in pairs}
         if not ("visit" in pairs and "tract" in pairs) or ("visit" in rows and "tract" in rows
@@ -323,7 +322,10 @@ class Builder:
             dataset_type = port.dataset_type
             dimensions = dataset_type.dimensions
             if set(dimensions) <= set(rows.columns):
-                own, owners = Rows({d: rows[d] for d in dimensions}, len(rows)), np.arange(len(rows))
+                own, owners = (
+                    Rows({d: rows[d] for d in dimensions}, len(rows)),
+                    np.arange(len(rows)),
+                )
             else:
                 own, owners = self._many_outputs(task, dimensions, rows)
             ids = b"".join(
@@ -374,4 +376,6 @@ def data_ids(rows: Rows, dimensions: Sequence[str]) -> list[DataId]:
     if not dimensions:
         return [DataId()] * len(rows)
     columns = [rows[name].tolist() for name in dimensions]
-    return [DataId(dict(zip(dimensions, values, strict=True))) for values in zip(*columns, strict=True)]
+    return [
+        DataId(dict(zip(dimensions, values, strict=True))) for values in zip(*columns, strict=True)
+    ]

@@ -118,8 +118,7 @@ def _chunk_keys(stage: Stage, tasks: list[PlannedTask]) -> Rows:
     """Put the chunk dimensions of all quanta of a stage below one another."""
     n_rows = sum(len(task.rows) for task in tasks)
     columns = {
-        name: np.concatenate([task.rows[name] for task in tasks])
-        for name in stage.chunk_dimensions
+        name: np.concatenate([task.rows[name] for task in tasks]) for name in stage.chunk_dimensions
     }
     return Rows(columns, n_rows)
 
@@ -141,7 +140,9 @@ def _group(keys: Rows, visits_per_chunk: int) -> tuple[list[str], IndexArray]:
     labels = []
     for values in zip(*(distinct[name].tolist() for name in names), strict=True):
         parts = [
-            f"{value}-{last[value]}" if name == "visit" and last.get(value, value) != value else value
+            f"{value}-{last[value]}"
+            if name == "visit" and last.get(value, value) != value
+            else value
             for name, value in zip(names, values, strict=True)
         ]
         labels.append("_".join(str(part).replace("/", "-").replace(" ", "-") for part in parts))
@@ -177,7 +178,8 @@ def _digests(quanta: Quanta, campaign: Campaign, chunking: Chunking) -> list[str
     hashes = [hashlib.blake2b(digest_size=8) for _ in chunking.labels]
     for task in quanta.tasks:
         settings = digest_task(campaign.task(task.stage.name, task.task.name))
-        retained = sorted({*task.stage.retained, *campaign.retain})
+        made = {port.dataset_type.name for port in task.task.outputs}
+        retained = sorted(made & {*task.stage.retained, *campaign.retain})
         head = f"{task.task.name} {settings} {','.join(retained)}".encode()
         bounds = task.input_offsets.tolist()
         seen: set[int] = set()

@@ -1,4 +1,4 @@
-"""The chunks of a plan as the workflow reads them: no heavy import, read again only when they change."""
+"""The chunks of a plan as the workflow reads them: no heavy import, read anew when they change."""
 
 from __future__ import annotations
 

@@ -1,23 +1,23 @@
-"""What a quantum of each task is expected to take, until the campaign's own manifests say better."""
+"""What a quantum of each task is expected to take, in CPU seconds and memory."""
 
 from __future__ import annotations
 
 CPU_S: dict[str, float] = {
-    "dark": 2.0,
-    "defects": 0.5,
-    "flat": 4.0,
-    "isr": 0.3,
-    "calibrate": 2.0,
-    "isolated_star": 0.5,
-    "joint_astrometry": 2.0,
-    "joint_photometry": 1.0,
-    "visit_summary": 0.5,
-    "warp": 0.3,
-    "assemble": 2.0,
-    "object": 3.0,
-    "forced": 0.5,
-    "tables": 1.0,
-    "report": 8.0,
+    "dark": 2.2,
+    "defects": 0.1,
+    "flat": 10.7,
+    "isr": 0.4,
+    "calibrate": 3.4,
+    "isolated_star": 0.3,
+    "joint_astrometry": 2.8,
+    "joint_photometry": 0.4,
+    "visit_summary": 0.1,
+    "warp": 0.2,
+    "assemble": 5.0,
+    "object": 4.9,
+    "forced": 0.7,
+    "tables": 0.8,
+    "metrics": 0.5,
 }
 """CPU seconds a quantum, on the frames of 0.8 megapixels that come with lsstpipe."""
 
@@ -27,7 +27,7 @@ START_CPU_S = 2.0
 BASE_MB = 350
 """Memory of a job that holds no pixels yet, in MB."""
 
-MB: dict[str, float] = {"dark": 250, "flat": 400, "assemble": 400, "report": 400}
+MB: dict[str, float] = {"dark": 250, "flat": 750, "assemble": 400, "object": 700}
 """Memory that a quantum takes beyond that, in MB; others take `OTHER_MB`."""
 
 OTHER_MB = 150.0

@@ -78,9 +78,7 @@ class Plan:
         return chunks[name]
 
 
-def open_plan(
-    folder: str | Path, stages: Stages = STAGES, only: str | None = None
-) -> Plan:
+def open_plan(folder: str | Path, stages: Stages = STAGES, only: str | None = None) -> Plan:
     """Open a plan.
 
     Parameters

@@ -70,7 +70,7 @@ class Rows:
 
 
 def encode(left: Rows, right: Rows | None, names: Sequence[str]) -> tuple[IndexArray, IndexArray]:
-    """Number the distinct values of some columns, in their order, over one or two tables.
+    """Give numbers to the distinct values of some columns, in their order, over two tables.
 
     Parameters
     ----------

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from lsstpipe.butler import registry_url
 from lsstpipe.config import Campaign
@@ -81,7 +82,7 @@ def select(campaign: Campaign) -> Selection:
         raise UserError(
             f"The repository {campaign.repo} has no raws of '{campaign.name}'; ingest some first."
         )
-    patches, polygons = _patches(make_skymap(campaign))
+    patches, polygons = make_patches(make_skymap(campaign))
     raws = _raw_rows([info for info, _ in found], campaign)
     records = [record for _, record in found]
     return Selection(raws, records, patches, polygons, field_radius_deg(campaign), existing)
@@ -179,8 +180,14 @@ def _raw_rows(infos: Sequence[ObservationInfo], campaign: Campaign) -> Rows:
     return Rows(columns, len(infos))
 
 
-def _patches(skymap: SkyMap) -> tuple[Rows, np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
-    """Make the columns and the polygons of all patches."""
+def make_patches(skymap: SkyMap) -> tuple[Rows, npt.NDArray[np.float64]]:
+    """Make the columns and the outer polygons of all patches.
+
+    Parameters
+    ----------
+    skymap
+        Its tracts.
+    """
     numbers = [(t.index, patch.index) for t in skymap.tracts for patch in t.patches]
     rows = Rows(
         {

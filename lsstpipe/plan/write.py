@@ -1,7 +1,7 @@
 """Write a plan: ``plan.parquet``, ``datasets.parquet``, ``chunks.tsv`` and three small JSON files.
 
-``plan.json`` is written last: a folder with a ``plan.json`` holds a whole plan. The key of the plan is
-its digest, that of the settings, the selected datasets and the version of the format.
+``plan.json`` is written last: a folder with a ``plan.json`` holds a whole plan. The key of the plan
+is its digest, that of the settings, the selected datasets and the version of the format.
 """
 
 from __future__ import annotations

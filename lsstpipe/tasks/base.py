@@ -1,7 +1,7 @@
 """What every task module has, and how its ports are read.
 
-A task is a module with ``Config``, ``Inputs``, ``Outputs`` and ``run(inputs, config, data_id)``. Ports
-are the fields of ``Inputs`` and ``Outputs``, each annotated with its dataset type::
+A task is a module with ``Config``, ``Inputs``, ``Outputs`` and ``run(inputs, config, data_id)``.
+Ports are the fields of ``Inputs`` and ``Outputs``, each annotated with its dataset type::
 
     raw: Annotated[Exposure, datasets.raw]                        one dataset
     flat: Annotated[Exposure | None, datasets.flat]               one, or none if the plan has none

@@ -22,12 +22,16 @@ from lsstpipe.algorithms.astrometry import (
     TanSipConfig,
     solve_frame,
 )
-from lsstpipe.algorithms.background import Background, BackgroundSettings, fit_background
+from lsstpipe.algorithms.background import (
+    Background,
+    BackgroundSettings,
+    estimate_sky_variance,
+    fit_background,
+)
 from lsstpipe.algorithms.blind_match import PointingGuess
 from lsstpipe.algorithms.centroid import measure_centroids
 from lsstpipe.algorithms.cosmic_ray import CosmicRaySettings, find_cosmic_rays
 from lsstpipe.algorithms.detect import DetectionSettings, detect_sources
-from lsstpipe.algorithms.background import estimate_sky_variance
 from lsstpipe.algorithms.interpolate import interpolate_pixels
 from lsstpipe.algorithms.match import match_plane
 from lsstpipe.algorithms.measure_sources import Columns, measure_sources
@@ -269,7 +273,8 @@ def _correct_apertures(
     name = config.calibration_aperture
     flux, error = (columns[f"{name}Flux{end}"][stars].astype(np.float64) for end in ("", "Err"))
     psf_flux = columns["psfFlux"][stars].astype(np.float64)
-    bad = columns["psfFlux_flag"][stars].astype(bool) | columns[f"{name}Flux_flag"][stars].astype(bool)
+    bad = columns["psfFlux_flag"][stars].astype(bool)
+    bad |= columns[f"{name}Flux_flag"][stars].astype(bool)
     ny, nx = planes.image.shape
     return fit_aperture_correction(
         np.where(bad, np.nan, flux / psf_flux),
@@ -291,7 +296,8 @@ def _positions_of_stars(
     y, x = (columns[axis].astype(np.float64) for axis in ("y", "x"))
     error = np.hypot(columns["xErr"], columns["yErr"]).astype(np.float64) / np.sqrt(2)
     saturated = columns["pixelFlags_saturated"].astype(bool)
-    whole = replace(planes, image=image, mask=planes.mask & ~np.int32(MaskPlane.SAT | MaskPlane.INTRP))
+    trusted = planes.mask & ~np.int32(MaskPlane.SAT | MaskPlane.INTRP)
+    whole = replace(planes, image=image, mask=trusted)
     ny, nx = image.shape
     middle = measure_centroids(
         whole, y=y[saturated], x=x[saturated], psf_sigma=fit.psf.sigma(y=ny / 2, x=nx / 2)
@@ -332,9 +338,7 @@ def _solve(
     return replace(solution, detection=placed[solution.detection])
 
 
-def _reference_magnitudes(
-    n: int, solution: AstrometrySolution, reference: Catalog
-) -> FloatArray:
+def _reference_magnitudes(n: int, solution: AstrometrySolution, reference: Catalog) -> FloatArray:
     """Give each source the magnitude of its catalogue star; NaN where it has none."""
     result = np.full(n, np.nan)
     result[solution.detection] = magnitude(reference["flux"][solution.reference])

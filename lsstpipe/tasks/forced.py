@@ -11,8 +11,8 @@ from pydantic import NonNegativeFloat
 
 from lsstpipe import datasets
 from lsstpipe.algorithms.aperture import measure_apertures
-from lsstpipe.algorithms.forced import ForcedSettings, measure_psf_flux
 from lsstpipe.algorithms.background import estimate_sky_variance
+from lsstpipe.algorithms.forced import ForcedSettings, measure_psf_flux
 from lsstpipe.algorithms.measure_sources import flag_pixels
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.data_model import DataId

@@ -69,9 +69,7 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
         ),
     )
     kept = stars.star >= 0
-    columns = {
-        name: values[kept] for name, values in source.columns.items() if name in _SHARED
-    }
+    columns = {name: values[kept] for name, values in source.columns.items() if name in _SHARED}
     return Outputs(Catalog(ISOLATED_STAR, {**columns, "isolatedStarId": stars.star[kept]}))
 
 

@@ -25,7 +25,6 @@ from lsstpipe.image.photocalib import AB_NJY, PhotoCalib, magnitude, photo_calib
 from lsstpipe.instruments import get_camera
 from lsstpipe.tasks.base import Json, TaskConfig, mean_positions, plain
 
-
 _BRIGHT_MMAG = 5.0
 """Stars whose noise is below this tell the systematic floor, mmag."""
 

@@ -66,10 +66,10 @@ class Config(TaskConfig):
     max_excess: float = 2.0
     """A star that scatters more than this many times what is expected is variable."""
     reject_flags: tuple[str, ...] = (
-        "pixelFlags_bad", "pixelFlags_cr", "pixelFlags_edge", "pixelFlags_interpolatedCenter",
-        "pixelFlags_nodata", "pixelFlags_saturated", "pixelFlags_suspect",
+        "pixelFlags_cr", "pixelFlags_edge", "pixelFlags_interpolatedCenter", "pixelFlags_nodata",
+        "pixelFlags_saturated", "pixelFlags_suspect",
     )  # fmt: skip
-    """Flags of forced sources that are not used."""
+    """Flags of forced sources that are not used; defects off the centre are masked in the fit."""
     bright_mmag: float = 5.0
     """Stars whose errors predict less scatter than this tell the photometric floor, mmag."""
     n_frames: int = 0

@@ -114,7 +114,9 @@ def _measure(coadd: Exposure, n_image: Exposure, config: Config) -> Columns:
     center = coadd.psf.stamp(y=float(box.y0 + box.ny // 2), x=float(box.x0 + box.nx // 2))
     detection = detect_sources(planes, center, DetectionSettings(n_sigma=config.detection_n_sigma))
     if len(detection.y) == 0:
-        raise NoWorkFound(f"Nothing on the coadd is brighter than {config.detection_n_sigma:g} sigma.")
+        raise NoWorkFound(
+            f"Nothing on the coadd is brighter than {config.detection_n_sigma:g} sigma."
+        )
     detected = np.where(detection.detected, np.int32(MaskPlane.DETECTED), np.int32(0))
     planes = replace(planes, mask=planes.mask | detected)
     columns = measure_sources(
@@ -139,7 +141,8 @@ def _count_inputs(n_image: Exposure, columns: Columns) -> npt.NDArray[np.int32]:
     box = n_image.box
     pixel = nearest_pixel(np.stack([columns["y"], columns["x"]], axis=1).astype(np.float64))
     pixel = np.clip(pixel - (box.y0, box.x0), 0, (box.ny - 1, box.nx - 1))
-    return n_image.image[pixel[:, 0], pixel[:, 1]].astype(np.int32)
+    count: npt.NDArray[np.int32] = n_image.image[pixel[:, 0], pixel[:, 1]].astype(np.int32)
+    return count
 
 
 def _add_parents(columns: Columns, footprint: npt.NDArray[np.int64]) -> Columns:

@@ -53,11 +53,12 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
         objects = objects.select(objects["detect_isPrimary"].astype(bool))
     forced = concatenate(FORCED_SOURCE, _in_order(inputs.forced_source))
     order = np.lexsort((forced["detector"], forced["visit"], forced["objectId"]))
+    summaries = [inputs.visit_summary[key] for key in sorted(inputs.visit_summary, key=str)]
     return Outputs(
         source_table=concatenate(SOURCE, _in_order(inputs.source)),
         object_table=objects,
         forced_source_table=forced.select(order),
-        visit_table=_visits([inputs.visit_summary[key] for key in sorted(inputs.visit_summary, key=str)]),
+        visit_table=_visits(summaries),
     )
 
 

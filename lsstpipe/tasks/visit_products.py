@@ -150,7 +150,9 @@ def summarise(measured: Measured, exposure: Exposure) -> Json:
     info, wcs = get_info(exposure), measured.solution.fit.wcs
     sigma = measured.psf_sigma_pix
     ny, nx = exposure.image.shape
-    corners = wcs.pixel_to_sky(y=[-0.5, -0.5, ny - 0.5, ny - 0.5], x=[-0.5, nx - 0.5, nx - 0.5, -0.5])
+    corners = wcs.pixel_to_sky(
+        y=[-0.5, -0.5, ny - 0.5, ny - 0.5], x=[-0.5, nx - 0.5, nx - 0.5, -0.5]
+    )
     mask = measured.planes.mask
     return {
         "instrument": info.instrument,
@@ -204,7 +206,7 @@ def _summarise_psf(fit: PsfFit) -> Json:
     return {
         "n_psf_used": int(fit.is_used.sum()),
         "n_psf_reserved": int(reserved.sum()),
-        "psf_chi2_reserved": plain(np.median(fit.chi2_per_pixel[reserved])) if reserved.any() else None,
+        "psf_chi2_reserved": _median(fit.chi2_per_pixel[reserved]),
         "psf_stars": {
             "y": plain(fit.y, 2),
             "x": plain(fit.x, 2),
@@ -214,6 +216,11 @@ def _summarise_psf(fit: PsfFit) -> Json:
             "is_reserved": reserved.tolist(),
         },
     }
+
+
+def _median(values: npt.NDArray[np.float64]) -> float | None:
+    """Take the median for JSON; None where there are no values."""
+    return plain(np.median(values)) if len(values) else None
 
 
 def _summarise_astrometry(measured: Measured, exposure: Exposure) -> Json:

@@ -42,11 +42,11 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     """
     wcs = {(d["visit"], d["detector"]): d["wcs"] for d in inputs.joint_astrometry["detectors"]}
     calib = {
-        (d["visit"], d["detector"]): d["photo_calib"]
-        for d in inputs.joint_photometry["detectors"]
+        (d["visit"], d["detector"]): d["photo_calib"] for d in inputs.joint_photometry["detectors"]
     }
     detectors: dict[DataId, list[Json]] = defaultdict(list)
-    for own, summary in sorted(inputs.visit_detector_summary.items(), key=lambda item: str(item[0])):
+    for own in sorted(inputs.visit_detector_summary, key=str):
+        summary = inputs.visit_detector_summary[own]
         key = (own.integer("visit"), own.integer("detector"))
         if key not in wcs or key not in calib:
             continue

@@ -2,32 +2,52 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 import yaml
 
-from lsstpipe.cli.main import COMMANDS
-
-_SCRIPT = "from lsstpipe.cli.main import main; main()"
+from lsstpipe.cli.main import COMMANDS, cli, main
 
 
-def _call(folder: Path, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-    root = str(Path(__file__).parents[2])
-    return subprocess.run(
-        [sys.executable, "-c", _SCRIPT, *arguments],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": root},
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@dataclass(frozen=True)
+class Result:
+    """How a call of the command line ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Call(Protocol):
+    """Call the command line in a folder."""
+
+    def __call__(self, folder: Path, *arguments: str, stdin: str = "") -> Result: ...
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Call the command line within this process: its imports cost seconds."""
+
+    def run(folder: Path, *arguments: str, stdin: str = "") -> Result:
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", ["lsstpipe", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert isinstance(ended.value.code, int)
+        return Result(ended.value.code, *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture
@@ -47,7 +67,7 @@ def _change(folder: Path, **changes: object) -> None:
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | changes))
 
 
-def _sentence(result: subprocess.CompletedProcess[str]) -> str:
+def _sentence(result: Result) -> str:
     """The one sentence on the standard error of a call that failed."""
     assert result.returncode == 1, result.stderr
     (line,) = result.stderr.strip().splitlines()
@@ -55,13 +75,13 @@ def _sentence(result: subprocess.CompletedProcess[str]) -> str:
     return line
 
 
-def test_damaged_files_are_refused_and_the_rest_goes_on(campaign: Path) -> None:
+def test_damaged_files_are_refused_and_the_rest_goes_on(campaign: Path, call: Call) -> None:
     raws = campaign / "data" / "tres1"
     whole = (raws / "tres1-024.fits.fz").read_bytes()
     (raws / "truncated.fits.fz").write_bytes(whole[: len(whole) // 2])
     (raws / "text.fits.fz").write_text("this is no FITS file")
     shutil.copy(raws / "tres1-024.fits.fz", raws / "twice.fits.fz")
-    first = _call(campaign, "ingest", "demo.yaml", "--json")
+    first = call(campaign, "ingest", "demo.yaml", "--json")
     assert first.returncode == 0, first.stderr
     answer = json.loads(first.stdout)
     assert (answer["n_raws"], answer["n_new"]) == (4, 4)
@@ -69,73 +89,71 @@ def test_damaged_files_are_refused_and_the_rest_goes_on(campaign: Path) -> None:
         "text.fits.fz",
         "truncated.fits.fz",
     ]
-    again = _call(campaign, "ingest", "demo.yaml", "--json", "--strict")
+    again = call(campaign, "ingest", "demo.yaml", "--json", "--strict")
     assert again.returncode == 1
     assert json.loads(again.stdout)["n_new"] == 0
-    plan = _call(campaign, "plan", "demo.yaml", "--json")
+    plan = call(campaign, "plan", "demo.yaml", "--json")
     assert json.loads(plan.stdout)["n_chunks"] > 0
 
 
-def test_campaign_without_darks_says_what_to_do(campaign: Path) -> None:
+def test_campaign_without_darks_says_what_to_do(campaign: Path, call: Call) -> None:
     _change(campaign, raws=["data/tres1/tres1-0??.fits.fz"])
-    assert _call(campaign, "ingest", "demo.yaml").returncode == 0
-    assert "There are no dark frames" in _sentence(_call(campaign, "plan", "demo.yaml"))
+    assert call(campaign, "ingest", "demo.yaml").returncode == 0
+    assert "There are no dark frames" in _sentence(call(campaign, "plan", "demo.yaml"))
 
 
-def test_plan_before_ingest_says_what_to_do(campaign: Path) -> None:
-    assert "`lsstpipe ingest` does it" in _sentence(_call(campaign, "plan", "demo.yaml"))
+def test_plan_before_ingest_says_what_to_do(campaign: Path, call: Call) -> None:
+    assert "`lsstpipe ingest` does it" in _sentence(call(campaign, "plan", "demo.yaml"))
 
 
-def test_reference_catalogue_of_another_field_is_refused(campaign: Path) -> None:
+def test_reference_catalogue_of_another_field_is_refused(campaign: Path, call: Call) -> None:
     (campaign / "data/tres1/tycho2_tres1.csv").write_text("# ra_deg,dec_deg,mag_VT\n10,-30,9.5\n")
-    message = _sentence(_call(campaign, "ingest", "demo.yaml"))
+    message = _sentence(call(campaign, "ingest", "demo.yaml"))
     assert "has no star within" in message
     assert not (campaign / "runs").exists()
 
 
-def test_reference_catalogue_of_another_format_is_refused(campaign: Path) -> None:
+def test_reference_catalogue_of_another_format_is_refused(campaign: Path, call: Call) -> None:
     (campaign / "data/tres1/tycho2_tres1.csv").write_text("ra,dec\n10,-30\n")
-    message = _sentence(_call(campaign, "ingest", "demo.yaml"))
+    message = _sentence(call(campaign, "ingest", "demo.yaml"))
     assert "must begin with the line '# ra_deg,dec_deg,mag_VT'" in message
 
 
-def test_no_raws_at_all_is_one_sentence(campaign: Path) -> None:
+def test_no_raws_at_all_is_one_sentence(campaign: Path, call: Call) -> None:
     _change(campaign, raws=["nothing/*.fits"])
-    assert "No file matches 'raws'" in _sentence(_call(campaign, "ingest", "demo.yaml"))
+    assert "No file matches 'raws'" in _sentence(call(campaign, "ingest", "demo.yaml"))
 
 
-def test_unknown_setting_is_one_sentence(campaign: Path) -> None:
+def test_unknown_setting_is_one_sentence(campaign: Path, call: Call) -> None:
     _change(campaign, coadd={"warp": {"kernel_sise": 3}})
-    message = _sentence(_call(campaign, "config", "check", "demo.yaml"))
+    message = _sentence(call(campaign, "config", "check", "demo.yaml"))
     assert "'coadd.warp.kernel_sise' is not a setting" in message
 
 
-def test_output_folder_that_cannot_be_made_is_one_sentence(campaign: Path) -> None:
+def test_output_folder_that_cannot_be_made_is_one_sentence(campaign: Path, call: Call) -> None:
     (campaign / "runs").write_text("a file where a folder should be")
-    _sentence(_call(campaign, "ingest", "demo.yaml"))
+    _sentence(call(campaign, "ingest", "demo.yaml"))
 
 
-def test_campaign_is_read_from_the_standard_input(campaign: Path) -> None:
+def test_campaign_is_read_from_the_standard_input(campaign: Path, call: Call) -> None:
     text = (campaign / "demo.yaml").read_text()
-    result = _call(campaign, "config", "check", "-", stdin=text)
+    result = call(campaign, "config", "check", "-", stdin=text)
     assert result.returncode == 0
     assert "demo, instrument st10" in result.stdout
 
 
-def test_unknown_command_ends_with_exit_code_1(tmp_path: Path) -> None:
-    result = _call(tmp_path, "plann")
+def test_unknown_command_ends_with_exit_code_1(tmp_path: Path, call: Call) -> None:
+    result = call(tmp_path, "plann")
     assert result.returncode == 1
     assert "No such command 'plann'" in result.stderr
 
 
-def test_stage_that_the_plan_lacks_is_one_sentence(tmp_path: Path) -> None:
-    assert "holds no plan" in _sentence(_call(tmp_path, "run", "visit", "--plan", "plan"))
+def test_stage_that_the_plan_lacks_is_one_sentence(tmp_path: Path, call: Call) -> None:
+    assert "holds no plan" in _sentence(call(tmp_path, "run", "visit", "--plan", "plan"))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_with_an_example(name: str, tmp_path: Path) -> None:
-    from lsstpipe.cli.main import cli
-
     command = cli.get_command(None, name)  # type: ignore[arg-type]
     assert command is not None
     assert command.help is not None
@@ -143,7 +161,9 @@ def test_every_command_has_help_with_an_example(name: str, tmp_path: Path) -> No
 
 
 def test_help_imports_no_numerics(tmp_path: Path) -> None:
-    script = f"import sys, runpy\nsys.argv=['lsstpipe','--help']\ntry:\n {_SCRIPT.split(';')[0]};main()\n"
+    script = (
+        "import sys; sys.argv[1:] = ['--help']\nfrom lsstpipe.cli.main import main\ntry: main()\n"
+    )
     script += "except SystemExit: print('numpy' in sys.modules, 'pydantic' in sys.modules)"
     root = str(Path(__file__).parents[2])
     result = subprocess.run(
@@ -172,15 +192,15 @@ def test_bug_ends_with_exit_code_2_and_a_hint(tmp_path: Path) -> None:
     assert "This is a bug of lsstpipe" in result.stderr
 
 
-def test_sweep_removes_temporaries_of_dead_processes_only(tmp_path: Path) -> None:
+def test_sweep_removes_temporaries_of_dead_processes_only(tmp_path: Path, call: Call) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     stale = tmp_path / f".image.fits.{dead.pid}.tmp"
     alive = tmp_path / f".image.fits.{os.getpid()}.tmp"
     for path in (stale, alive):
         path.write_text("half a file")
-    named = _call(tmp_path, "sweep", ".", "--dry-run", "--json")
+    named = call(tmp_path, "sweep", ".", "--dry-run", "--json")
     assert json.loads(named.stdout) == [stale.name]
     assert stale.exists()
-    _call(tmp_path, "sweep", ".")
+    call(tmp_path, "sweep", ".")
     assert (stale.exists(), alive.exists()) == (False, True)

@@ -1,7 +1,7 @@
 """A production of three tiny tasks, for tests of what runs tasks; also a program that runs a chunk.
 
-``halve`` and ``square`` run visit by visit and hand over in memory, ``total`` adds up all visits of a
-tract.
+``halve`` and ``square`` run visit by visit and hand over in memory, ``total`` adds up all visits of
+a tract.
 """
 
 from __future__ import annotations

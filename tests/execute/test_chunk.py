@@ -95,7 +95,9 @@ def test_flagged_and_idle_visits_are_left_out_of_what_follows(tmp_path: Path) ->
 def test_stage_with_too_many_flagged_quanta_stops_what_follows(tmp_path: Path) -> None:
     settings = {"halve": {"flag": [1, 2]}, "max_flagged": 0.25}
     plan = fake.make_plan(tmp_path, 4, visit=settings)
-    with pytest.raises(UserError, match=r"2 of 4 quanta of visit.halve .* visit.max_flagged = 0.25"):
+    with pytest.raises(
+        UserError, match=r"2 of 4 quanta of visit.halve .* visit.max_flagged = 0.25"
+    ):
         fake.run_all(plan)
     assert not (tmp_path / "fake" / TOTAL).exists()
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import fake_campaign as fake
 import numpy as np
 
-from lsstpipe.execute.sweep import sweep
-from lsstpipe.registry.registry import Registry
 from lsstpipe.butler import ProductStore, registry_url
 from lsstpipe.execute.collect import collect
+from lsstpipe.execute.sweep import sweep
 from lsstpipe.plan.read import open_plan
+from lsstpipe.registry.registry import Registry
 
 _SLOW = {"visit": {"halve": {"sleep_s": 0.02}, "square": {"sleep_s": 0.02}}, "visits_per_chunk": 8}
 

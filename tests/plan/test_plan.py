@@ -199,7 +199,9 @@ def test_visits_can_share_a_chunk_and_stay_together_within() -> None:
         "st10_3-4",
     ]
     isr, calibrate = _task(quanta, "isr").start, _task(quanta, "calibrate").start
-    order = [q for q in chunking.order.tolist() if chunking.labels[chunking.chunk_of[q]] == "st10_3-4"]
+    order = [
+        q for q in chunking.order.tolist() if chunking.labels[chunking.chunk_of[q]] == "st10_3-4"
+    ]
     assert order[:4] == [isr, calibrate, isr + 1, calibrate + 1]
 
 

@@ -21,7 +21,9 @@ def _rows(pairs: list[tuple[int, str]]) -> Rows:
 def test_match_finds_the_pairs_that_agree(
     left: list[tuple[int, str]], right: list[tuple[int, str]]
 ) -> None:
-    found = zip(*(side.tolist() for side in match(_rows(left), _rows(right), ("n", "c"))), strict=True)
+    found = zip(
+        *(side.tolist() for side in match(_rows(left), _rows(right), ("n", "c"))), strict=True
+    )
     expected = [(i, j) for i, a in enumerate(left) for j, b in enumerate(right) if a == b]
     assert list(found) == expected
 

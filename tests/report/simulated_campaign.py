@@ -232,7 +232,7 @@ def _joint_astrometry(rng: np.random.Generator, sky: _Sky, n_visit: int) -> dict
     return {
         "detectors": [], "n_star": n_star, "n_observation": len(star), "n_reserved": 24,
         "order": 3, "repeatability_used_pix": {"y": 0.04, "x": 0.04},
-        "repeatability_reserved_pix": {"y": 0.045, "x": 0.041, "n": 24}, 
+        "repeatability_reserved_pix": {"y": 0.045, "x": 0.041, "n": 24},
         "reference_rms_arcsec": 0.3,
         "n_reference": 30,
         "residuals": {

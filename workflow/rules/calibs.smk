@@ -13,10 +13,11 @@ rule calibs_chunk:
         log_file("calibs"),
     conda:
         "../../envs/lsstpipe.yaml"
-    params:
-        digest=digest("calibs"),
     resources:
         mem_mb=memory("calibs"),
         runtime=minutes("calibs"),
+    params:
+        plan=PLAN,
+        digest=digest("calibs"),
     shell:
-        "lsstpipe run calibs --plan {PLAN} --chunk {wildcards.chunk} --manifest {output} > {log} 2>&1"
+        "lsstpipe run calibs --plan {params.plan} --chunk {wildcards.chunk} --manifest {output} > {log} 2>&1"

@@ -13,10 +13,11 @@ rule coadd_chunk:
         log_file("coadd"),
     conda:
         "../../envs/lsstpipe.yaml"
-    params:
-        digest=digest("coadd"),
     resources:
         mem_mb=memory("coadd"),
         runtime=minutes("coadd"),
+    params:
+        plan=PLAN,
+        digest=digest("coadd"),
     shell:
-        "lsstpipe run coadd --plan {PLAN} --chunk {wildcards.chunk} --manifest {output} > {log} 2>&1"
+        "lsstpipe run coadd --plan {params.plan} --chunk {wildcards.chunk} --manifest {output} > {log} 2>&1"

@@ -8,5 +8,7 @@ rule collect:
         str(layout.log_path(REPO, "collect", "all")),
     conda:
         "../../envs/lsstpipe.yaml"
+    params:
+        plan=PLAN,
     shell:
-        "lsstpipe collect --plan {PLAN} > {log} 2>&1"
+        "lsstpipe collect --plan {params.plan} > {log} 2>&1"

@@ -19,7 +19,19 @@ CHUNKS = f"{PLAN}/chunks.tsv"
 # Everything that --configfile and --config say, for the standard input of the command line.
 CAMPAIGN = json.dumps(config)
 # Only these matter to the ingest: other settings may change without a new one.
-INGEST_KEYS = ("instrument", "raws", "run", "reference_catalog", "pointing", "skymap")
+INGEST_KEYS = (
+    "name",
+    "instrument",
+    "raws",
+    "repo",
+    "run",
+    "reference_catalog",
+    "pointing",
+    "skymap",
+)
+INGEST_CAMPAIGN = json.dumps(
+    {key: value for key, value in config.items() if key in INGEST_KEYS}
+)
 
 
 wildcard_constraints:
@@ -45,7 +57,8 @@ def planned(stage, wildcards):
 def upstream(stage):
     """Manifests that a chunk waits for."""
     return lambda wildcards: [
-        str(layout.manifest_path(REPO, *other)) for other in planned(stage, wildcards).upstream
+        str(layout.manifest_path(REPO, *other))
+        for other in planned(stage, wildcards).upstream
     ]
 
 
@@ -56,7 +69,9 @@ def digest(stage):
 
 def memory(stage):
     """Memory in MB; twice as much after a job was killed for it."""
-    return lambda wildcards, attempt: planned(stage, wildcards).mem_mb * 2 ** (attempt - 1)
+    return lambda wildcards, attempt: planned(stage, wildcards).mem_mb * 2 ** (
+        attempt - 1
+    )
 
 
 def minutes(stage):
@@ -93,4 +108,6 @@ def take_lock():
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise WorkflowError(f"Another snakemake is running on {REPO}; wait for it or stop it.")
+        raise WorkflowError(
+            f"Another snakemake is running on {REPO}; wait for it or stop it."
+        )

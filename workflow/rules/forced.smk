@@ -13,10 +13,11 @@ rule forced_chunk:
         log_file("forced"),
     conda:
         "../../envs/lsstpipe.yaml"
-    params:
-        digest=digest("forced"),
     resources:
         mem_mb=memory("forced"),
         runtime=minutes("forced"),
+    params:
+        plan=PLAN,
+        digest=digest("forced"),
     shell:
-        "lsstpipe run forced --plan {PLAN} --chunk {wildcards.chunk} --manifest {output} > {log} 2>&1"
+        "lsstpipe run forced --plan {params.plan} --chunk {wildcards.chunk} --manifest {output} > {log} 2>&1"

@@ -10,6 +10,6 @@ rule ingest:
     conda:
         "../../envs/lsstpipe.yaml"
     params:
-        section={key: config.get(key) for key in INGEST_KEYS},
+        campaign=INGEST_CAMPAIGN,
     shell:
-        "lsstpipe ingest - <<< {CAMPAIGN:q} 2>&1 | tee {log}"
+        "lsstpipe ingest - <<< {params.campaign:q} 2>&1 | tee {log}"

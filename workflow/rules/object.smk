@@ -13,10 +13,11 @@ rule object_chunk:
         log_file("object"),
     conda:
         "../../envs/lsstpipe.yaml"
-    params:
-        digest=digest("object"),
     resources:
         mem_mb=memory("object"),
         runtime=minutes("object"),
+    params:
+        plan=PLAN,
+        digest=digest("object"),
     shell:
-        "lsstpipe run object --plan {PLAN} --chunk {wildcards.chunk} --manifest {output} > {log} 2>&1"
+        "lsstpipe run object --plan {params.plan} --chunk {wildcards.chunk} --manifest {output} > {log} 2>&1"

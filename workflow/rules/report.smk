@@ -13,13 +13,14 @@ rule report_chunk:
         log_file("report"),
     conda:
         "../../envs/lsstpipe.yaml"
-    params:
-        digest=digest("report"),
     resources:
         mem_mb=memory("report"),
         runtime=minutes("report"),
+    params:
+        plan=PLAN,
+        digest=digest("report"),
     shell:
-        "lsstpipe run report --plan {PLAN} --chunk {wildcards.chunk} --manifest {output} > {log} 2>&1"
+        "lsstpipe run report --plan {params.plan} --chunk {wildcards.chunk} --manifest {output} > {log} 2>&1"
 
 
 rule report_page:
@@ -36,5 +37,7 @@ rule report_page:
         str(layout.log_path(REPO, "report", "page")),
     conda:
         "../../envs/lsstpipe.yaml"
+    params:
+        repo=subpath(output.page, parent=True),
     shell:
-        "lsstpipe report {REPO} > {log} 2>&1"
+        "lsstpipe report {params.repo} > {log} 2>&1"

@@ -13,10 +13,11 @@ rule tables_chunk:
         log_file("tables"),
     conda:
         "../../envs/lsstpipe.yaml"
-    params:
-        digest=digest("tables"),
     resources:
         mem_mb=memory("tables"),
         runtime=minutes("tables"),
+    params:
+        plan=PLAN,
+        digest=digest("tables"),
     shell:
-        "lsstpipe run tables --plan {PLAN} --chunk {wildcards.chunk} --manifest {output} > {log} 2>&1"
+        "lsstpipe run tables --plan {params.plan} --chunk {wildcards.chunk} --manifest {output} > {log} 2>&1"

@@ -13,10 +13,11 @@ rule visit_chunk:
         log_file("visit"),
     conda:
         "../../envs/lsstpipe.yaml"
-    params:
-        digest=digest("visit"),
     resources:
         mem_mb=memory("visit"),
         runtime=minutes("visit"),
+    params:
+        plan=PLAN,
+        digest=digest("visit"),
     shell:
-        "lsstpipe run visit --plan {PLAN} --chunk {wildcards.chunk} --manifest {output} > {log} 2>&1"
+        "lsstpipe run visit --plan {params.plan} --chunk {wildcards.chunk} --manifest {output} > {log} 2>&1"

@@ -13,10 +13,11 @@ rule visit_summary_chunk:
         log_file("visit_summary"),
     conda:
         "../../envs/lsstpipe.yaml"
-    params:
-        digest=digest("visit_summary"),
     resources:
         mem_mb=memory("visit_summary"),
         runtime=minutes("visit_summary"),
+    params:
+        plan=PLAN,
+        digest=digest("visit_summary"),
     shell:
-        "lsstpipe run visit_summary --plan {PLAN} --chunk {wildcards.chunk} --manifest {output} > {log} 2>&1"
+        "lsstpipe run visit_summary --plan {params.plan} --chunk {wildcards.chunk} --manifest {output} > {log} 2>&1"

@@ -1,0 +1,127 @@
+"""The workflow over a finished campaign: what runs again, and what does not.
+
+The jobs themselves are played by a stand-in for the command line that writes the files that the
+real one would; the plan is real.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+_STAND_IN = """#!{python}
+import sys, time, pathlib
+sys.path.insert(0, {root!r})
+arguments = sys.argv[1:]
+if arguments[0] in ("plan", "ingest"):
+    from lsstpipe.cli.main import main
+    main()
+with open("jobs.txt", "a") as file:
+    file.write(" ".join(arguments[:2]) + "\\n")
+if arguments[0] == "run":
+    time.sleep(float(pathlib.Path("sleep.txt").read_text()))
+    pathlib.Path(arguments[arguments.index("--manifest") + 1]).write_text("{{}}")
+elif arguments[0] == "report":
+    for name in ("report.html", "lightcurve.csv"):
+        (pathlib.Path(arguments[1]) / name).write_text("")
+"""
+
+
+class Project:
+    """A folder with a few raws of the demo, and the workflow over it."""
+
+    def __init__(self, folder: Path, repository: Path) -> None:
+        self.folder = folder
+        (folder / "data" / "tres1").mkdir(parents=True)
+        for name in ("tres1-001d.fits.fz", "tres1-024.fits.fz", "tycho2_tres1.csv"):
+            source = repository / "data" / "tres1" / name
+            (folder / "data" / "tres1" / name).write_bytes(source.read_bytes())
+        settings = yaml.safe_load((repository / "config/campaigns/demo.yaml").read_text())
+        self.write(settings)
+        for name in ("Snakefile", "workflow", "profiles", "lsstpipe", "config", "envs"):
+            (folder / name).symlink_to(repository / name)
+        program = folder / "bin" / "lsstpipe"
+        program.parent.mkdir()
+        program.write_text(_STAND_IN.format(python=sys.executable, root=str(repository)))
+        program.chmod(0o755)
+        (folder / "sleep.txt").write_text("0")
+
+    def write(self, settings: dict[str, object]) -> None:
+        self.settings = settings
+        (self.folder / "campaign.yaml").write_text(yaml.safe_dump(settings))
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+        path = f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        return subprocess.Popen(
+            [*command, "--configfile", "campaign.yaml"],
+            cwd=self.folder,
+            env=os.environ | {"PATH": path},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *arguments: str) -> list[str]:
+        """Run the workflow; give the stages and commands whose jobs ran, but ingest and plan."""
+        log = self.folder / "jobs.txt"
+        log.write_text("")
+        process = self.start(*arguments)
+        output, _ = process.communicate()
+        assert process.returncode == 0, output
+        lines = log.read_text().splitlines()
+        return sorted({line.removeprefix("run ").split()[0] for line in lines} - {"ingest", "plan"})
+
+
+@pytest.fixture
+def project(tmp_path: Path, repository: Path) -> Project:
+    return Project(tmp_path, repository)
+
+
+def test_targets_staleness_and_restart(project: Project) -> None:
+    assert project.run("visit") == ["calibs", "visit"]
+    rest = ["coadd", "collect", "forced", "object", "report", "tables", "visit_summary"]
+    assert project.run() == rest
+    assert project.run() == [], "nothing changed, so nothing runs"
+    project.write(project.settings | {"coadd": {"assemble": {}}})
+    assert project.run() == [], "a default that is written down changes nothing"
+    project.write(project.settings | {"coadd": {"max_flagged": 0.25}})
+    assert project.run() == [], "a policy makes no product"
+    project.write(project.settings | {"retain": ["direct_warp"]})
+    after = ["coadd", "collect", "forced", "object", "report", "tables"]
+    assert project.run() == after, "what makes warps, and what follows"
+
+
+def test_killed_run_goes_on_without_unlocking(project: Project) -> None:
+    project.run("calibs")
+    (project.folder / "sleep.txt").write_text("60")
+    process = project.start("visit")
+    jobs = project.folder / "jobs.txt"
+    while "run visit" not in jobs.read_text() and process.poll() is None:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    (project.folder / "sleep.txt").write_text("0")
+    assert project.run("visit") == ["visit"]
+
+
+def test_second_run_at_the_same_time_is_refused(project: Project) -> None:
+    (project.folder / "runs").mkdir()
+    (project.folder / "runs" / "demo").mkdir()
+    with (project.folder / "runs" / "demo" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        process = project.start("calibs")
+        output, _ = process.communicate()
+    assert process.returncode == 1
+    assert "Another snakemake is running on runs/demo" in output
+    assert project.run("calibs") == ["calibs"]
