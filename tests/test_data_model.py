@@ -1,5 +1,6 @@
 """Data IDs, dataset ids and paths."""
 
+import itertools
 import uuid
 
 import pytest
@@ -56,7 +57,7 @@ def test_an_id_is_always_the_same_and_no_other_dataset_has_it() -> None:
 def test_ids_of_one_run_lie_together() -> None:
     ids = [(make_id(run, "t", str(n)), run) for n in range(50) for run in ("a", "b", "c")]
     order = [run for _, run in sorted(ids)]
-    assert sum(one != other for one, other in zip(order, order[1:], strict=False)) == 2
+    assert sum(one != other for one, other in itertools.pairwise(order)) == 2
 
 
 def test_a_missing_dimension_names_the_type_and_what_it_needs() -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+_BLOCK_ROWS = 16
+
 
 @dataclass(frozen=True, slots=True)
 class ClippedMean:
@@ -47,15 +49,34 @@ def clipped_mean(
     n_iterations
         Rounds; the first measures from the median, the others from the mean of what is left.
     """
-    good = np.isfinite(stack)
+    ny = stack.shape[1]
+    mean = np.empty(stack.shape[1:], dtype=np.float64)
+    used = np.empty(stack.shape[1:], dtype=np.int64)
+    sigma = np.broadcast_to(sigma, stack.shape)
+    for first in range(0, ny, _BLOCK_ROWS):
+        rows = slice(first, first + _BLOCK_ROWS)
+        mean[rows], used[rows] = _clip_block(stack[:, rows], sigma[:, rows], n_sigma, n_iterations)
+    return ClippedMean(mean, used)
+
+
+def _clip_block(
+    stack: npt.NDArray[np.floating],
+    sigma: npt.NDArray[np.floating],
+    n_sigma: float,
+    n_iterations: int,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Average some rows: a block that fits the cache is several times quicker than the whole."""
+    known = np.isfinite(stack)
+    values = np.where(known, stack, np.float32(0)).astype(np.float64)
+    center = _median(stack)
+    n_used = known.sum(axis=0)
     with np.errstate(invalid="ignore"):
-        center = _median(stack)
         for _ in range(n_iterations):
-            good = np.isfinite(stack) & (np.abs(stack - center) <= n_sigma * sigma)
+            good = known & (np.abs(values - center) <= n_sigma * sigma)
             n_used = good.sum(axis=0)
-            total = np.where(good, stack, 0.0).sum(axis=0, dtype=np.float64)
+            total = np.where(good, values, 0.0).sum(axis=0)
             center = np.where(n_used > 0, total / np.maximum(n_used, 1), np.nan)
-    return ClippedMean(center, n_used)
+    return center, n_used
 
 
 def _median(stack: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:

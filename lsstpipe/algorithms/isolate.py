@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from lsstpipe.algorithms.aperture import measure_annulus_background
 from lsstpipe.algorithms.deblend import Blend, deblend
 from lsstpipe.algorithms.detect import Detection
 from lsstpipe.algorithms.forced import PsfPositions
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.errors import AlgorithmError
-from lsstpipe.image.mask import MaskPlane
+from lsstpipe.image.mask import MaskPlane, has
 from lsstpipe.image.psf import Psf, nearest_pixel
 
 FloatArray = npt.NDArray[np.float64]
@@ -24,6 +25,8 @@ HALF_SIZE = 15
 """Half side of a stamp in pixels; the largest aperture and its rim must fit."""
 
 _SIZE = 2 * HALF_SIZE + 1
+
+_REPLACEABLE = MaskPlane.BAD | MaskPlane.CR | MaskPlane.INTRP | MaskPlane.UNMASKEDNAN
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,6 +50,8 @@ class Mosaic:
 def subtract_neighbours(planes: Planes, psf: Psf, fit: PsfPositions) -> Mosaic:
     """Take the PSFs of all other sources off the stamp of each.
 
+    Pixels that were not measured, but are not saturated, take the value of the source's own PSF.
+
     Parameters
     ----------
     planes
@@ -56,6 +61,47 @@ def subtract_neighbours(planes: Planes, psf: Psf, fit: PsfPositions) -> Mosaic:
     fit
         Positions and fluxes of all sources.
     """
+    residual, models = _subtract_all(planes, psf, fit)
+    lost = has(planes.mask, _REPLACEABLE) & ~has(planes.mask, MaskPlane.SAT | MaskPlane.NO_DATA)
+    residual[lost] = 0.0
+    mask = np.where(lost, planes.mask & ~np.int32(_REPLACEABLE), planes.mask)
+    mosaic = _lay_out(residual, replace(planes, mask=mask), _positions(fit))
+    margin = HALF_SIZE - psf.size // 2
+    for i, model in enumerate(models):
+        _add(mosaic.planes.image[i * _SIZE : (i + 1) * _SIZE], model, margin, margin)
+    return mosaic
+
+
+def local_background(planes: Planes, psf: Psf, fit: PsfPositions, *, radius: float) -> FloatArray:
+    """Measure what is left around each source when the PSFs of all sources are taken off.
+
+    Parameters
+    ----------
+    planes
+        Image without background, variance and mask.
+    psf
+        PSF in absolute coordinates.
+    fit
+        Positions and fluxes of all sources.
+    radius
+        Pixels within this distance count.
+
+    Returns
+    -------
+    numpy.ndarray
+        Median per pixel, shape ``(n,)``.
+    """
+    residual, _ = _subtract_all(planes, psf, fit)
+    sources = np.int32(MaskPlane.DETECTED)
+    left = Planes(residual, planes.variance, planes.mask & ~sources, planes.y0, planes.x0)
+    position = _positions(fit)
+    return measure_annulus_background(
+        left, y=position[:, 0], x=position[:, 1], inner=0.0, outer=radius
+    )
+
+
+def _subtract_all(planes: Planes, psf: Psf, fit: PsfPositions) -> tuple[FloatImage, FloatArray]:
+    """Take the PSFs of all sources off an image; return it and the PSFs."""
     flux = np.where(np.isfinite(fit.fluxes.flux), fit.fluxes.flux, 0.0)
     position = _positions(fit)
     models = psf.stamps(y=position[:, 0], x=position[:, 1]) * flux[:, None, None]
@@ -63,11 +109,7 @@ def subtract_neighbours(planes: Planes, psf: Psf, fit: PsfPositions) -> Mosaic:
     residual = planes.image.astype(np.float32).copy()
     for model, (top, left) in zip(models, corner.tolist(), strict=True):
         _add(residual, -model, top, left)
-    mosaic = _lay_out(residual, planes, position)
-    margin = HALF_SIZE - psf.size // 2
-    for i, model in enumerate(models):
-        _add(mosaic.planes.image[i * _SIZE : (i + 1) * _SIZE], model, margin, margin)
-    return mosaic
+    return residual, models
 
 
 def share_blends(planes: Planes, psf: Psf, detection: Detection, fit: PsfPositions) -> Mosaic:

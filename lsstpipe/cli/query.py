@@ -18,6 +18,9 @@ from lsstpipe.errors import UserError
 from lsstpipe.registry.provenance import Provenance
 from lsstpipe.registry.records import DatasetRecord, QuantumRecord
 
+_WIDEST = 10_000
+"""Characters that no table has."""
+
 
 @click.command("query")
 @click.argument("dataset_type", required=False)
@@ -63,7 +66,11 @@ def command(
     if as_json:
         click.echo(json.dumps(content, indent=1))
     else:
-        Console().print(picture)
+        console = Console()
+        # As wide as it needs: an id that a narrow terminal cuts short is of no use.
+        wide = console.options.update(max_width=_WIDEST)
+        console.width = max(console.width, console.measure(picture, options=wide).maximum)
+        console.print(picture)
 
 
 def _parse_id(text: str) -> uuid.UUID:

@@ -6,7 +6,8 @@ import csv
 import glob
 import json
 import math
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,15 +121,15 @@ def ingest(
     Butler.create(campaign.repo, exist_ok=True)
     store = ProductStore(campaign.repo)
     result = Ingested()
-    for path in paths:
-        try:
-            info = read_info(path, camera)
-            _add_raw(result, info, path, store)
-        except (InputFileError, ConflictError) as error:
-            result.refused.append(Refusal(path, str(error)))
-        on_file(path)
     with Registry.open(registry_url(campaign.repo)) as registry:
-        _refuse_conflicts(result, registry)
+        known = {record.id: record for _, record in registry.query_exposures()}
+        for path in paths:
+            try:
+                info = read_info(path, camera)
+                _add_raw(result, info, path, store, known)
+            except (InputFileError, ConflictError) as error:
+                result.refused.append(Refusal(path, str(error)))
+            on_file(path)
         if result.records:
             result.n_new = registry.insert_exposures(result.infos, result.records)
         inputs = _write_inputs(campaign, stars, store)
@@ -141,11 +142,26 @@ def ingest(
     return result
 
 
-def _add_raw(result: Ingested, info: ObservationInfo, path: str, store: ProductStore) -> None:
-    """Name a raw; refuse it if another file of this ingest is the same exposure."""
+def _add_raw(
+    result: Ingested,
+    info: ObservationInfo,
+    path: str,
+    store: ProductStore,
+    known: Mapping[uuid.UUID, DatasetRecord],
+) -> None:
+    """Name a raw; refuse it if the same exposure is registered, or came before it, otherwise.
+
+    What is registered goes first: a file that is added later cannot take its place.
+    """
     data_id = DataId(instrument=info.instrument, exposure=info.exposure, detector=info.detector)
     ref = make_ref(DATASET_TYPES["raw"], data_id, RAW_RUN)
     stored = store.datastore.describe(str(Path(path).absolute()))
+    registered = known.get(ref.id)
+    if registered is not None and registered.checksum != stored.checksum:
+        raise ConflictError(
+            f"{path} has other pixels than {registered.path}, which is registered as the same "
+            f"exposure ({data_id}); leave it out, or use a new repository."
+        )
     for other in result.records:
         if other.id == ref.id and other.checksum != stored.checksum:
             raise ConflictError(
@@ -158,24 +174,6 @@ def _add_raw(result: Ingested, info: ObservationInfo, path: str, store: ProductS
     result.records.append(
         DatasetRecord(ref.id, "raw", data_id, RAW_RUN, stored.path, stored.size, stored.checksum)
     )
-
-
-def _refuse_conflicts(result: Ingested, registry: Registry) -> None:
-    """Refuse the raws that are registered with other pixels already."""
-    known = {record.id: record for _, record in registry.query_exposures()}
-    keep = []
-    for i, record in enumerate(result.records):
-        other = known.get(record.id)
-        if other is not None and other.checksum != record.checksum:
-            message = (
-                f"{record.path} has other pixels than {other.path}, which is registered as the "
-                f"same exposure ({record.data_id}); leave it out, or use a new repository."
-            )
-            result.refused.append(Refusal(record.path, message))
-            continue
-        keep.append(i)
-    result.infos = [result.infos[i] for i in keep]
-    result.records = [result.records[i] for i in keep]
 
 
 def read_reference_catalog(campaign: Campaign) -> Catalog:

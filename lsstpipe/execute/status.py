@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from lsstpipe.butler import ProductStore
 from lsstpipe.config.campaign import Stages
 from lsstpipe.execute.chunk import compute_keys, open_workspace
 from lsstpipe.execute.manifest import (
@@ -16,6 +17,7 @@ from lsstpipe.execute.manifest import (
 )
 from lsstpipe.plan.layout import manifest_path
 from lsstpipe.plan.read import Plan, PlanIndex
+from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.stages import STAGES
 
 
@@ -37,8 +39,8 @@ class StageStatus:
     n_chunks
         How many there are.
     done, stale, failed, running, waiting
-        Names of chunks: done and up to date; done with other settings or inputs; stopped by an
-        error; begun; not begun.
+        Names of chunks: done and up to date; done with other settings or inputs, or with products
+        lost; stopped by an error; begun; not begun.
     flagged, no_work, errors
         Quanta that did not end in ``done``, and why.
     """
@@ -57,8 +59,8 @@ class StageStatus:
 def campaign_status(plan: Plan, stages: Stages = STAGES) -> dict[str, StageStatus]:
     """Tell how far each stage of a plan is.
 
-    A chunk is stale if the settings or the inputs of a quantum are not those of its record, or if
-    one of the chunks before it is stale or not done.
+    A chunk is stale if the settings or the inputs of a quantum are not those of its record, if a
+    product is absent, or if one of the chunks before it is stale or not done.
 
     Parameters
     ----------
@@ -121,4 +123,15 @@ def _is_fresh(
     chunk = index.chunk(manifest.stage, manifest.chunk)
     work = open_workspace(plan, chunk, upstream, stages)
     keys = compute_keys(chunk, work)
-    return keys == {entry.record.id: entry.key for entry in manifest.quanta}
+    return keys == {entry.record.id: entry.key for entry in manifest.quanta} and all(
+        _is_there(file, work.store) for entry in manifest.quanta for file in entry.files
+    )
+
+
+def _is_there(file: DatasetRecord, store: ProductStore) -> bool:
+    """Tell whether a file has its size; one that is not on a local disk is taken to be there."""
+    path = store.datastore.local_path(file.path)
+    try:
+        return path is None or path.stat().st_size == file.size
+    except FileNotFoundError:
+        return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lsstpipe.datastore.atomic import find_temporaries
+from lsstpipe.errors import RepositoryError
 from lsstpipe.execute.manifest import open_journal
 
 
@@ -24,6 +25,11 @@ def sweep(repo: Path, *, dry_run: bool = False) -> list[Path]:
     -------
     paths
         What was, or would be, removed.
+
+    Raises
+    ------
+    RepositoryError
+        If the folder cannot be written.
     """
     found = list(find_temporaries(repo))
     finished = [
@@ -33,9 +39,17 @@ def sweep(repo: Path, *, dry_run: bool = False) -> list[Path]:
     ]
     if not dry_run:
         for path in found:
-            path.unlink(missing_ok=True)
+            _remove(path)
         for path in finished:
             # The lock keeps a job that runs the chunk again from losing its lines.
             with open_journal(path.with_suffix("")) as journal:
                 journal.remove()
     return found + finished
+
+
+def _remove(path: Path) -> None:
+    """Remove a file that may have gone by itself."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise RepositoryError(f"{path} cannot be removed: {error.strerror}.") from error

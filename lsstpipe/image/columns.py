@@ -136,7 +136,11 @@ FORCED_SOURCE = Schema(
         Column("x", "f8", "pixel", "Column at which it was measured."),
         Column("y", "f8", "pixel", "Row at which it was measured."),
         *_flux("psf", "PSF flux at the object's position, calibrated by the joint fit."),
-        *_flux("ap06", "Flux within 6 pixels, calibrated by the joint fit."),
+        *_flux(
+            "ap05",
+            "Flux within 5 pixels without the PSFs of all other objects and the median of what is "
+            "left around, calibrated by the joint fit.",
+        ),
         *_PIXEL_FLAGS,
         Column("invalidPsfFlag", "?", "", "There is no PSF at this position."),
         Column("detect_isPrimary", "?", "", "The object is primary."),

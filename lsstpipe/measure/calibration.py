@@ -32,7 +32,7 @@ def astrometry_metrics(frames: Sequence[Json], n_expected: int) -> list[Metric]:
     n_all = max(n_expected, len(frames))
     worst = max((max(fit["rms_y_pix"], fit["rms_x_pix"]) for fit in fits), default=math.nan)
     n_star = min((fit["n_matched"] for fit in fits), default=0)
-    matched = sum(fit["n_matched"] for fit in fits)
+    matched = sum(fit["n_in_frame_matched"] for fit in fits)
     in_frame = sum(fit["n_in_frame"] for fit in fits)
     return [
         Metric(

@@ -21,6 +21,7 @@ from lsstpipe.config import Campaign
 from lsstpipe.config.campaign import digest
 from lsstpipe.data_model import DIMENSIONS
 from lsstpipe.datastore.atomic import write_atomically
+from lsstpipe.errors import RepositoryError
 from lsstpipe.plan.build import Quanta, data_ids
 from lsstpipe.plan.chunking import Chunking, all_dataset_ids, assign_chunks, make_chunks
 from lsstpipe.plan.chunks import Chunk, write_chunks
@@ -61,7 +62,7 @@ def write_plan(folder: Path, quanta: Quanta, campaign: Campaign) -> dict[str, An
         "n_datasets": quanta.n_datasets,
         "n_chunks": len(chunks),
     }
-    (folder / "plan.json").unlink(missing_ok=True)
+    _invalidate(folder)
     write_atomically(folder / "campaign.json", _json(campaign.plain()))
     write_atomically(folder / "plan.parquet", _parquet(_quantum_table(quanta, chunking)))
     write_atomically(folder / "datasets.parquet", _parquet(_dataset_table(quanta, campaign)))
@@ -85,6 +86,16 @@ def count_by_stage(chunks: Sequence[Chunk]) -> dict[str, tuple[int, int]]:
         n_chunks, n_quanta = counts.get(chunk.stage, (0, 0))
         counts[chunk.stage] = (n_chunks + 1, n_quanta + chunk.n_quanta)
     return counts
+
+
+def _invalidate(folder: Path) -> None:
+    """Take away the mark of a whole plan."""
+    try:
+        (folder / "plan.json").unlink(missing_ok=True)
+    except OSError as error:
+        raise RepositoryError(
+            f"The plan in {folder} cannot be renewed: {error.strerror}."
+        ) from error
 
 
 def _json(value: object) -> bytes:

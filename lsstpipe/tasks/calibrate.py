@@ -70,14 +70,18 @@ class Config(TaskConfig):
     first_psf_fwhm_pix: PositiveFloat = 3.0
     """Full width at half maximum of the Gaussian that the first detection takes for the PSF."""
 
-    first_detection_n_sigma: PositiveFloat = 20.0
+    first_detection_n_sigma: PositiveFloat = 15.0
     """Significance of the sources that the PSF is learned from."""
 
     psf_order: NonNegativeInt = 2
     """Degree of the polynomial by which the PSF varies over the detector."""
 
     psf_min_signal_to_noise: PositiveFloat = 50.0
-    """Least signal-to-noise ratio of a star that the PSF is learned from."""
+    """Least signal-to-noise ratio of a star that the PSF is learned from; while there are too few
+    it is lowered, down to 20."""
+
+    psf_wanted_stars: PositiveInt = 150
+    """Stars from which the signal-to-noise ratio is not lowered any further."""
 
     psf_reserve_every: int = Field(default=5, ge=2)
     """One PSF star of this many, in order of brightness, is kept out of the fit to test it."""
@@ -103,7 +107,7 @@ class Config(TaskConfig):
     astrometry_max_rms_pix: PositiveFloat = 1.0
     """Residuals from which a solution is not believed."""
 
-    calibration_aperture: Literal["ap06", "ap09", "ap12"] = "ap09"
+    calibration_aperture: Literal["ap06", "ap09", "ap12"] = "ap06"
     """Aperture that PSF fluxes are put on the scale of."""
 
     aperture_correction_order: NonNegativeInt = 1
@@ -215,7 +219,9 @@ def _learn_psf(planes: Planes, config: Config) -> PsfFit:
             first_fwhm=config.first_psf_fwhm_pix,
             n_sigma=config.first_detection_n_sigma,
             stars=StarSettings(
-                min_snr=config.psf_min_signal_to_noise, reserve_every=config.psf_reserve_every
+                min_snr=config.psf_min_signal_to_noise,
+                n_wanted=config.psf_wanted_stars,
+                reserve_every=config.psf_reserve_every,
             ),
             model=PsfModelSettings(max_order=config.psf_order, min_stars=config.min_psf_stars),
         ),

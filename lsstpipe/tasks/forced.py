@@ -7,12 +7,19 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import NonNegativeFloat
 
 from lsstpipe import datasets
 from lsstpipe.algorithms.aperture import measure_apertures
 from lsstpipe.algorithms.background import estimate_sky_variance
-from lsstpipe.algorithms.forced import ForcedSettings, measure_psf_flux
+from lsstpipe.algorithms.forced import (
+    ForcedSettings,
+    PsfFluxes,
+    PsfPositions,
+    measure_psf_flux,
+)
+from lsstpipe.algorithms.isolate import local_background, subtract_neighbours
 from lsstpipe.algorithms.measure_sources import flag_pixels
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.data_model import DataId
@@ -22,7 +29,13 @@ from lsstpipe.image.catalog import Catalog, concatenate
 from lsstpipe.image.columns import FORCED_SOURCE, OBJECT
 from lsstpipe.image.exposure import Exposure
 from lsstpipe.image.photocalib import photo_calib_from_json
+from lsstpipe.image.psf import Psf
 from lsstpipe.tasks.base import Json, TaskConfig, get_info
+
+FloatArray = npt.NDArray[np.float64]
+
+_APERTURE_RADIUS = 5.0
+_SKY_RADIUS = 12.0
 
 
 class Config(TaskConfig):
@@ -82,7 +95,7 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
         sky_variance=estimate_sky_variance(planes),
         settings=ForcedSettings(max_masked=config.max_masked),
     )
-    aperture = measure_apertures(planes, y=y, x=x, radii=(6.0,))
+    aperture, aperture_err, aperture_flag = _measure_aperture(planes, exposure.psf, psf, y=y, x=x)
     scale = photo_calib_from_json(summary["photo_calib"]).factor(y=y, x=x)
     psf_scale = scale * exposure.aperture_correction.factor(y=y, x=x)
     info = get_info(exposure)
@@ -103,12 +116,31 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
                 "psfFlux": psf.flux * psf_scale,
                 "psfFluxErr": psf.error * psf_scale,
                 "psfFlux_flag": psf.flag,
-                "ap06Flux": aperture.flux[:, 0] * scale,
-                "ap06FluxErr": aperture.error[:, 0] * scale,
-                "ap06Flux_flag": aperture.flag[:, 0] | aperture.has_masked[:, 0],
+                "ap05Flux": aperture * scale,
+                "ap05FluxErr": aperture_err * scale,
+                "ap05Flux_flag": aperture_flag,
                 **flag_pixels(planes, y=y, x=x, at_edge=psf.edge),
                 "invalidPsfFlag": ~np.isfinite(psf.flux),
                 "detect_isPrimary": objects["detect_isPrimary"],
             },
         )
+    )
+
+
+def _measure_aperture(
+    planes: Planes, psf: Psf, fluxes: PsfFluxes, *, y: FloatArray, x: FloatArray
+) -> tuple[FloatArray, FloatArray, npt.NDArray[np.bool_]]:
+    """Sum a small aperture without the neighbours' light and what is left of the sky."""
+    none = np.zeros(len(y))
+    fit = PsfPositions(y, x, none, none, none.astype(bool), fluxes)
+    mosaic = subtract_neighbours(planes, psf, fit)
+    sums = measure_apertures(mosaic.planes, y=mosaic.y, x=mosaic.x, radii=(_APERTURE_RADIUS,))
+    area = np.pi * _APERTURE_RADIUS**2
+    sky = local_background(planes, psf, fit, radius=_SKY_RADIUS)
+    # The sky's own error: that of a median of the pixels within its radius.
+    sky_err = sums.error[:, 0] * np.sqrt(np.pi / 2) * _APERTURE_RADIUS / _SKY_RADIUS
+    return (
+        sums.flux[:, 0] - area * sky,
+        np.hypot(sums.error[:, 0], sky_err),
+        sums.flag[:, 0] | sums.has_masked[:, 0],
     )

@@ -41,8 +41,8 @@ class Config(TaskConfig):
     """Declination of the target (ICRS), degrees."""
     target_radius_arcsec: float = 5.0
     """How far from there the object may be, arcsec."""
-    flux: Literal["psf", "ap06"] = "psf"
-    """Flux that the light curve is made of: that of the PSF or that within 6 pixels."""
+    flux: Literal["psf", "ap05"] = "psf"
+    """Flux that the light curve is made of: that of the PSF or that within 5 pixels."""
     transit_duration_h: float = 2.5
     """Expected time from first to fourth contact, hours."""
     transit_duration_err_h: float = 0.25
@@ -150,7 +150,7 @@ def _gather(schema: Schema, tables: Mapping[DataId, Catalog]) -> Catalog:
 
 
 def arrange_forced(
-    table: Catalog, flux: Literal["psf", "ap06"], reject_flags: tuple[str, ...]
+    table: Catalog, flux: Literal["psf", "ap05"], reject_flags: tuple[str, ...]
 ) -> FluxMatrix:
     """Arrange the forced sources of primary objects by star and visit.
 

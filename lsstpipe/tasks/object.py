@@ -8,7 +8,7 @@ from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from lsstpipe import datasets
 from lsstpipe.algorithms.background import (
@@ -35,6 +35,9 @@ class Config(TaskConfig):
 
     detection_n_sigma: PositiveFloat = 5.0
     """Significance of an object in the matched filter."""
+
+    footprint_growth_pix: NonNegativeFloat = 2.5
+    """Pixels by which footprints are grown over the threshold."""
 
     background_mesh_pix: PositiveInt = 128
     """Side of the meshes of the background that is left on the coadd, in pixels."""
@@ -112,7 +115,11 @@ def _measure(coadd: Exposure, n_image: Exposure, config: Config) -> Columns:
     )
     planes = Planes(coadd.image - background.image, coadd.variance, coadd.mask, box.y0, box.x0)
     center = coadd.psf.stamp(y=float(box.y0 + box.ny // 2), x=float(box.x0 + box.nx // 2))
-    detection = detect_sources(planes, center, DetectionSettings(n_sigma=config.detection_n_sigma))
+    detection = detect_sources(
+        planes,
+        center,
+        DetectionSettings(n_sigma=config.detection_n_sigma, growth=config.footprint_growth_pix),
+    )
     if len(detection.y) == 0:
         raise NoWorkFound(
             f"Nothing on the coadd is brighter than {config.detection_n_sigma:g} sigma."

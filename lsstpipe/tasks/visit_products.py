@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from lsstpipe.algorithms.astrometry import AstrometrySolution
 from lsstpipe.algorithms.background import Background
@@ -23,9 +24,13 @@ from lsstpipe.image.columns import APERTURE_NAMES, SOURCE
 from lsstpipe.image.exposure import Exposure
 from lsstpipe.image.mask import MaskPlane, has
 from lsstpipe.image.photocalib import PhotoCalib
+from lsstpipe.image.psf import nearest_pixel
 from lsstpipe.tasks.base import Json, get_info, plain
 
 FWHM_PER_SIGMA = 2.3548
+
+_MARGIN_PIX = 12
+_SATURATION_BOX_PIX = 7
 
 _FLUXES = ("psf", *APERTURE_NAMES)
 _COLUMNS_OF_FLAGS = (
@@ -229,10 +234,12 @@ def _summarise_astrometry(measured: Measured, exposure: Exposure) -> Json:
     fit, used = solution.fit, solution.fit.used
     (a, b), (c, d) = fit.wcs.cd
     y, x = fit.wcs.sky_to_pixel(measured.reference["ra"], measured.reference["dec"])
+    matchable = _find_matchable(exposure, y=y, x=x)
     own_y, own_x = (measured.sources[axis][solution.detection] for axis in ("y", "x"))
     return {
         "n_matched": int(used.sum()),
-        "n_in_frame": int(np.sum(exposure.box.contains(y=y, x=x))),
+        "n_in_frame": int(matchable.sum()),
+        "n_in_frame_matched": int(matchable[solution.reference].sum()),
         "rms_y_pix": fit.rms_y_pix,
         "rms_x_pix": fit.rms_x_pix,
         "rms_arcsec": float(np.hypot(*fit.rms_arcsec) / np.sqrt(2)),
@@ -245,6 +252,25 @@ def _summarise_astrometry(measured: Measured, exposure: Exposure) -> Json:
         "dy_pix": plain(fit.residual_y[used], 4),
         "dx_pix": plain(fit.residual_x[used], 4),
     }
+
+
+def _find_matchable(
+    exposure: Exposure, *, y: npt.NDArray[np.float64], x: npt.NDArray[np.float64]
+) -> npt.NDArray[np.bool_]:
+    """Find the reference stars that a good solution must match.
+
+    Those are inside the frame by more than the reach of a detection, and not saturated.
+    """
+    inner = exposure.box.grown(-_MARGIN_PIX)
+    inside = inner.contains(y=y, x=x)
+    row, column = (
+        nearest_pixel(np.where(inside, c, float(first))) - first
+        for c, first in ((y, inner.y0), (x, inner.x0))
+    )
+    near = ndimage.maximum_filter(has(exposure.mask, MaskPlane.SAT), size=_SATURATION_BOX_PIX)
+    cut = near[_MARGIN_PIX:-_MARGIN_PIX, _MARGIN_PIX:-_MARGIN_PIX]
+    result: npt.NDArray[np.bool_] = inside & ~cut[row, column]
+    return result
 
 
 def _magnitude_limit(measured: Measured) -> float:

@@ -10,9 +10,7 @@ def test_predicted_variance_is_that_of_many_realisations() -> None:
     signal = np.repeat(np.array([0.0, 100.0, 5000.0, 40000.0]), 4).reshape(4, 4)
     current = np.zeros((4, 4))
     current[:, 3] = 900.0
-    shots = (
-        rng.poisson(signal + current, (4000, 4, 4)) - current + rng.normal(0, 9, (4000, 4, 4))
-    )
+    shots = rng.poisson(signal + current, (4000, 4, 4)) - current + rng.normal(0, 9, (4000, 4, 4))
     dark = (115 + current).astype(np.float32)
     predicted = make_variance(
         signal.astype(np.float32), dark, np.zeros((4, 4), np.float32), read_noise=9.0

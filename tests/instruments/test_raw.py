@@ -104,15 +104,13 @@ def test_a_header_that_cannot_be_true_is_refused(
 
 def test_a_frame_of_another_size_is_refused(tmp_path: Path) -> None:
     path = _write(tmp_path / "small.fits", np.zeros((100, 200), np.uint16))
-    with pytest.raises(InputFileError, match="has 100 x 200 pixels .* have 736 x 1092"):
+    with pytest.raises(InputFileError, match=r"has 100 x 200 pixels .* have 736 x 1092"):
         read_info(path, ST10)
 
 
 @pytest.mark.parametrize("share", [0.9, 0.5, 0.1])
 @pytest.mark.parametrize("name", ["tres1-130.fits.fz", "plain.fits", "zipped.fits.gz"])
-def test_a_truncated_file_is_refused(
-    tmp_path: Path, tres1: Path, share: float, name: str
-) -> None:
+def test_a_truncated_file_is_refused(tmp_path: Path, tres1: Path, share: float, name: str) -> None:
     whole = tres1 / name
     if not whole.exists():
         plain = _write(tmp_path / "whole.fits")

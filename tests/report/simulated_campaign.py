@@ -163,8 +163,8 @@ def _forced(
         band=np.full(n, "clear"), midpointMjdTai=sky.mjd[visit],
         coord_ra=objects["coord_ra"][star], coord_dec=objects["coord_dec"][star],
         x=sky.x[star] - sky.offset[visit, 1], y=sky.y[star] - sky.offset[visit, 0],
-        psfFlux=flux[star, visit], psfFluxErr=error[star, visit], ap06Flux=flux[star, visit],
-        ap06FluxErr=1.4 * error[star, visit], detect_isPrimary=np.ones(n, bool),
+        psfFlux=flux[star, visit], psfFluxErr=error[star, visit], ap05Flux=flux[star, visit],
+        ap05FluxErr=1.4 * error[star, visit], detect_isPrimary=np.ones(n, bool),
         pixelFlags_saturated=sky.flux[star] > 0.99 * sky.flux.max(),
     )  # fmt: skip
 

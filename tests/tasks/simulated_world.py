@@ -12,13 +12,15 @@ from lsstpipe.data_model import DataId
 from lsstpipe.geometry.box import Box
 from lsstpipe.geometry.wcs import SkyWcs
 from lsstpipe.image.catalog import Catalog
-from lsstpipe.image.columns import REFERENCE
+from lsstpipe.image.columns import APERTURE_NAMES, APERTURE_RADII, REFERENCE
 from lsstpipe.image.exposure import Exposure, ObservationInfo
 from lsstpipe.image.mask import MaskPlane
 from lsstpipe.instruments import get_camera
+from lsstpipe.tasks import calibrate
 
 FloatArray = npt.NDArray[np.float64]
 
+CALIBRATION_RADIUS = APERTURE_RADII[APERTURE_NAMES.index(calibrate.Config().calibration_aperture)]
 DETECTOR = get_camera("st10").detector(0)
 SHAPE = (DETECTOR.ny, DETECTOR.nx)
 CENTRE = (285.97, 36.708)
@@ -65,7 +67,14 @@ class Visit:
 
     @property
     def zero_point(self) -> float:
-        return ZERO_POINT - self.extinction
+        """AB magnitude of a star with one electron in the aperture that fluxes are tied to."""
+        share = aperture_share(CALIBRATION_RADIUS, sigma=self.sigma)
+        return ZERO_POINT - self.extinction + 2.5 * float(np.log10(share))
+
+    @property
+    def nanojansky(self) -> FloatArray:
+        """Flux of each star above the atmosphere, with the dip of the variable one."""
+        return self.flux * 10 ** (0.4 * (31.4 - ZERO_POINT + self.extinction))
 
     def inside(self, margin: float) -> npt.NDArray[np.bool_]:
         """Find the stars that are further than this from the edge of the frame."""
@@ -99,6 +108,12 @@ class World:
         plain = np.ones(len(self.mag), dtype=bool)
         plain[[SATURATED, VARIABLE, *PAIR]] = False
         return plain
+
+
+def aperture_share(radius: float, *, sigma: float) -> float:
+    """Integrate the PSF over a circle, but for the pixels' own width: two Gaussians."""
+    core, wings = (np.exp(-0.5 * (radius / (ratio * sigma)) ** 2) for ratio in (1.0, WING_RATIO))
+    return float(1 - CORE_SHARE * core - (1 - CORE_SHARE) * wings)
 
 
 def psf_stamp(y: float, x: float, *, sigma: float, half: int = 20) -> FloatArray:
@@ -156,7 +171,7 @@ def make_raw(electrons: FloatArray, info: ObservationInfo) -> Exposure:
 def scatter_stars(rng: np.random.Generator, n: int) -> tuple[FloatArray, FloatArray]:
     """Place stars on and around the field, no two closer than 14 pixels but one pair."""
     ny, nx = SHAPE
-    placed = [(ny * 0.4, nx * 0.3), (ny * 0.6, nx * 0.55), (200.0, 800.3), (202.7, 804.0)]
+    placed = [(ny * 0.4, nx * 0.3), (ny * 0.6, nx * 0.55), (200.0, 800.3), (203.2, 804.6)]
     while len(placed) < n:
         y, x = rng.uniform(-30, ny + 30), rng.uniform(-30, nx + 30)
         if min((y - a) ** 2 + (x - b) ** 2 for a, b in placed) > 14**2:
@@ -172,7 +187,9 @@ def make_wcs(dither: tuple[int, int], rotation_deg: float) -> SkyWcs:
     scale = SCALE_ARCSEC / 3600
     cos, sin = np.cos(np.deg2rad(rotation_deg)), np.sin(np.deg2rad(rotation_deg))
     cd = ((scale * cos, -scale * sin), (scale * sin, scale * cos))
-    ra, dec = SkyWcs(middle, CENTRE, cd).pixel_to_sky(y=middle[0] + dither[0], x=middle[1] + dither[1])
+    ra, dec = SkyWcs(middle, CENTRE, cd).pixel_to_sky(
+        y=middle[0] + dither[0], x=middle[1] + dither[1]
+    )
     k = 0.5 / np.hypot(*middle) ** 3
     zero = (0.0,) * 4
     sip_a = (zero, (0.0, 0.0, k, 0.0), zero, (k, 0.0, 0.0, 0.0))

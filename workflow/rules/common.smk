@@ -39,8 +39,12 @@ wildcard_constraints:
 
 
 def manifest(stage):
-    """Path of the manifests of a stage, with the wildcard chunk."""
-    return str(layout.manifest_path(REPO, stage, "{chunk}"))
+    """Path of the manifests of a stage, with the wildcard chunk.
+
+    Snakemake leaves the manifest of an earlier run in place: the quanta in it that still stand do
+    not run again.
+    """
+    return update(str(layout.manifest_path(REPO, stage, "{chunk}")))
 
 
 def log_file(stage):
