@@ -15,7 +15,7 @@ if not config:
 report: "workflow/report/workflow.rst"
 
 
-include: "workflow/rules/common.smk"
+include: "workflow/rules/chunks.smk"
 include: "workflow/rules/ingest.smk"
 include: "workflow/rules/plan.smk"
 include: "workflow/rules/calibs.smk"

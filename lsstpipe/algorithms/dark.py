@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import chi2
 
 from lsstpipe.algorithms.clipped_mean import clipped_mean
 from lsstpipe.errors import AlgorithmError
@@ -72,7 +73,9 @@ def combine_darks(
     kept = np.where(np.abs(shifted - image) <= n_sigma * sigma, shifted, np.nan)
     with np.errstate(invalid="ignore"):
         scatter = np.sqrt(np.nansum((kept - image) ** 2, axis=0) / np.maximum(result.n_used - 1, 1))
-    noise = float(np.median(scatter))
+    # The median of a chi distribution is not its scale: it is corrected for the degrees of freedom.
+    dof = np.maximum(result.n_used - 1, 1)
+    noise = float(np.median(scatter / np.sqrt(chi2.median(dof) / dof)))
     n_used = np.maximum(result.n_used, 1)
     # The median deviation: one cosmic ray does not move it, a pixel that blinks does.
     deviation = np.nanmedian(np.abs(shifted - first), axis=0)

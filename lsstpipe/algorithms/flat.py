@@ -15,7 +15,7 @@ _SOURCE_SMOOTHING_PIX = 1.5
 _SOURCE_N_SIGMA = 2.5
 _SOURCE_GROWTH_PIX = 5
 _SKY_MESH_PIX = 46
-_SMOOTHING_PIX = 2.0
+_SMOOTHING_PIX = 1.0
 _KEEP_N_SIGMA = 5.0
 
 
@@ -129,7 +129,8 @@ def shrink_noise(
     smooth = np.where(weight > 0.01, smooth / np.maximum(weight, 0.01), np.float32(1))
     detail = np.where(known, flat - smooth, np.float32(0))
     scatter = 1.4826 * float(np.median(np.abs(detail[known])))
-    noise = float(np.median(variance[known]))
+    # Of white noise of variance 1, this much is left in the detail.
+    noise = float(np.median(variance[known])) * (1 - 0.75 / (np.pi * _SMOOTHING_PIX**2))
     share = max(0.0, 1.0 - noise / max(scatter**2, 1e-12))
     stands_out = np.abs(detail) > _KEEP_N_SIGMA * np.sqrt(variance)
     kept = np.where(stands_out, np.float32(1), np.float32(share))

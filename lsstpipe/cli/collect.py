@@ -21,7 +21,7 @@ def command(folder: Path, as_json: bool) -> None:
     \b
     Example:
       lsstpipe collect --plan runs/demo/plan
-    """  # noqa: D301
+    """
     from lsstpipe.execute.collect import collect
     from lsstpipe.plan.read import open_plan
 

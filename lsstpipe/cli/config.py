@@ -14,7 +14,7 @@ def command() -> None:
     \b
     Example:
       lsstpipe config check config/campaigns/demo.yaml
-    """  # noqa: D301
+    """
 
 
 @command.command()
@@ -25,7 +25,7 @@ def check(campaign: str) -> None:
     \b
     Example:
       lsstpipe config check config/campaigns/demo.yaml
-    """  # noqa: D301
+    """
     from lsstpipe.config import load_campaign
 
     settings = load_campaign(campaign)
@@ -43,7 +43,7 @@ def show(campaign: str, as_json: bool) -> None:
     \b
     Example:
       lsstpipe config show config/campaigns/demo.yaml
-    """  # noqa: D301
+    """
     import yaml
 
     from lsstpipe.config import load_campaign
@@ -59,7 +59,7 @@ def schema() -> None:
     \b
     Example:
       lsstpipe config schema > config/schema.json
-    """  # noqa: D301
+    """
     from lsstpipe.config.document import write_schema
 
     click.echo(write_schema(), nl=False)
@@ -72,7 +72,7 @@ def template() -> None:
     \b
     Example:
       lsstpipe config template > config/config.yaml
-    """  # noqa: D301
+    """
     from lsstpipe.config.document import write_template
 
     click.echo(write_template(), nl=False)

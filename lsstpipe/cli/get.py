@@ -40,7 +40,7 @@ def command(
     collections: tuple[str, ...],
     target: Path | None,
 ) -> None:
-    r"""Copy a dataset out, or show it: text as it is, catalogues as a table, images as their path.
+    """Copy a dataset out, or show it: text as it is, catalogues as a table, images as their path.
 
     DATA_ID is as much of NAME=VALUE as tells it from others, such as visit=24.
 

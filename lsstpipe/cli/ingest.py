@@ -21,7 +21,7 @@ def command(campaign: str, strict: bool, as_json: bool) -> None:
     \b
     Example:
       lsstpipe ingest config/campaigns/demo.yaml
-    """  # noqa: D301
+    """
     from lsstpipe.cli.progress import progress_bar
     from lsstpipe.config import load_campaign
     from lsstpipe.errors import InputFileError

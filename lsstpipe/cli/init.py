@@ -17,7 +17,7 @@ def command(repo: Path) -> None:
     \b
     Example:
       lsstpipe init runs/demo
-    """  # noqa: D301
+    """
     from lsstpipe.butler import Butler
 
     Butler.create(repo, exist_ok=True)

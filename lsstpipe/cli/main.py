@@ -68,7 +68,7 @@ def cli(log_json: bool, quiet: bool) -> None:
     Example:
       snakemake --cores 2 --configfile config/campaigns/demo.yaml
       lsstpipe status config/campaigns/demo.yaml
-    """  # noqa: D301
+    """
     import logging
 
     from lsstpipe.logs import configure

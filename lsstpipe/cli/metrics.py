@@ -21,7 +21,7 @@ def command(repo: Path, as_json: bool, check: bool) -> None:
     Example:
       lsstpipe metrics runs/demo
       lsstpipe metrics runs/demo --json
-    """  # noqa: D301
+    """
     from rich.console import Console
 
     from lsstpipe.errors import UserError

@@ -20,7 +20,7 @@ def command(campaign: str, explain: bool, as_json: bool) -> None:
     \b
     Example:
       lsstpipe plan config/campaigns/demo.yaml --explain
-    """  # noqa: D301
+    """
     from lsstpipe.config import load_campaign
     from lsstpipe.plan.chunks import read_chunks
     from lsstpipe.plan.layout import plan_folder

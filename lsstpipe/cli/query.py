@@ -45,7 +45,7 @@ def command(
     dataset_id: str | None,
     as_json: bool,
 ) -> None:
-    r"""List datasets, or show where one came from.
+    """List datasets, or show where one came from.
 
     DATASET_TYPE is a name such as visit_image; without it all types are listed.
 

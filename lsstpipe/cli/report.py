@@ -20,7 +20,7 @@ def command(repo: Path, summary: bool) -> None:
     Example:
       lsstpipe report runs/demo
       lsstpipe report --summary runs/demo
-    """  # noqa: D301
+    """
     from rich.console import Console
 
     from lsstpipe.datastore.atomic import write_atomically

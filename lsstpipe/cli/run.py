@@ -43,7 +43,7 @@ def command(
     Example:
       lsstpipe run visit --plan runs/demo/plan --jobs 2
       lsstpipe run coadd --plan runs/demo/plan --chunk tres1_0_0_clear
-    """  # noqa: D301
+    """
     from lsstpipe.errors import UserError
     from lsstpipe.plan.read import open_plan
 

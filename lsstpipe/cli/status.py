@@ -29,7 +29,7 @@ def command(campaign: str | None, repo: Path | None, as_json: bool) -> None:
     Example:
       lsstpipe status config/campaigns/demo.yaml
       lsstpipe status --repo runs/demo --json
-    """  # noqa: D301
+    """
     from lsstpipe.config import load_campaign
     from lsstpipe.errors import UserError
     from lsstpipe.execute.ingest import read_ingest_manifest

@@ -20,7 +20,7 @@ def command(repo: Path, dry_run: bool, as_json: bool) -> None:
     \b
     Example:
       lsstpipe sweep runs/demo --dry-run
-    """  # noqa: D301
+    """
     from lsstpipe.execute.sweep import sweep
 
     paths = sweep(repo, dry_run=dry_run)

@@ -308,7 +308,9 @@ def _make_entry(
         outputs=outcome.outputs,
     )
     checksums = {i: work.available[i].checksum for i in record.inputs if i in work.available}
-    return QuantumEntry(record, step.key, checksums, outcome.files)
+    # Without a key the record never stands: the next run tries again.
+    key = step.key if outcome.is_final else ""
+    return QuantumEntry(record, key, checksums, outcome.files)
 
 
 def _forget(step: Step, steps: list[Step], work: Workspace) -> None:

@@ -68,6 +68,9 @@ class Outcome:
         What of that was written.
     bytes_read
         Size of the files that it read.
+    is_final
+        Whether the same inputs would give the same again: not so where a raw could not be read,
+        for it may be mended.
     """
 
     status: QuantumStatus = "done"
@@ -75,6 +78,7 @@ class Outcome:
     outputs: tuple[uuid.UUID, ...] = ()
     files: tuple[DatasetRecord, ...] = ()
     bytes_read: int = 0
+    is_final: bool = True
 
 
 def run_quantum(quantum: PlannedQuantum, work: Workspace) -> Outcome:
@@ -104,6 +108,7 @@ def run_quantum(quantum: PlannedQuantum, work: Workspace) -> Outcome:
         return outcome
     except (AlgorithmError, InputFileError) as error:
         outcome.status, outcome.message = "flagged", str(error)
+        outcome.is_final = not isinstance(error, InputFileError)
         return outcome
     _keep(task, quantum, made, work, outcome)
     return outcome

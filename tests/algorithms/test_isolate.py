@@ -6,7 +6,13 @@ import pytest
 
 from lsstpipe.algorithms.detect import DetectionSettings, detect_sources
 from lsstpipe.algorithms.forced import PsfFluxes, PsfPositions
-from lsstpipe.algorithms.isolate import HALF_SIZE, Mosaic, share_blends, subtract_neighbours
+from lsstpipe.algorithms.isolate import (
+    HALF_SIZE,
+    Mosaic,
+    local_background,
+    share_blends,
+    subtract_neighbours,
+)
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.image.mask import MaskPlane, has
 from lsstpipe.image.psf import CellPsf
@@ -91,12 +97,34 @@ def test_a_source_without_a_position_has_no_data_at_all(psf: CellPsf) -> None:
     assert (mosaic.planes.image[: 3 * SIZE] == three.planes.image).all()
 
 
-def test_masked_pixels_stay_masked_on_the_stamps(psf: CellPsf) -> None:
+@pytest.mark.parametrize("plane", [MaskPlane.BAD, MaskPlane.CR, MaskPlane.INTRP])
+def test_a_pixel_that_was_not_measured_takes_the_value_of_the_psf(
+    psf: CellPsf, plane: MaskPlane
+) -> None:
+    clean = draw(psf, Y, X, FLUX)
+    hit = draw(psf, Y, X, FLUX)
+    hit.image[42, 43] = 1e6
+    hit.mask[42, 43] = int(plane)
+    fit = positions(Y, X, FLUX)
+    mosaic, expected = (subtract_neighbours(planes, psf, fit) for planes in (hit, clean))
+    assert mosaic.planes.image == pytest.approx(expected.planes.image, abs=1e-2)
+    assert (mosaic.planes.mask == expected.planes.mask).all()
+
+
+def test_saturated_pixels_stay_masked_on_the_stamps(psf: CellPsf) -> None:
     planes = draw(psf, Y, X, FLUX)
-    planes.mask[42, 43] = int(MaskPlane.CR)
+    planes.mask[42, 43] = int(MaskPlane.SAT | MaskPlane.INTRP)
     mosaic = subtract_neighbours(planes, psf, positions(Y, X, FLUX))
-    hit = np.argwhere(has(mosaic.planes.mask[:SIZE], MaskPlane.CR))
+    hit = np.argwhere(has(mosaic.planes.mask[:SIZE], MaskPlane.SAT))
     assert hit.tolist() == [[HALF_SIZE + 2, HALF_SIZE + 3]]
+
+
+def test_what_is_left_around_a_star_is_the_background(psf: CellPsf) -> None:
+    planes = draw(psf, Y, X, FLUX)
+    slope = planes.image + np.linspace(3.0, 9.0, SHAPE[1], dtype=np.float32)
+    tilted = Planes(slope, planes.variance, planes.mask, *ORIGIN)
+    left = local_background(tilted, psf, positions(Y, X, FLUX), radius=8.0)
+    assert left == pytest.approx(3.0 + 6.0 * (X - ORIGIN[1]) / (SHAPE[1] - 1), abs=0.06)
 
 
 def test_the_image_is_left_as_it_was(psf: CellPsf) -> None:

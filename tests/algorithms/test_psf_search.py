@@ -12,7 +12,7 @@ from lsstpipe.errors import AlgorithmError
 from lsstpipe.image.psf import stamp_moments
 from tests.algorithms.conftest import StarField, fwhm_at, moffat_stamp
 
-SETTINGS = PsfSearchSettings(n_sigma=20.0, model=PsfModelSettings(max_order=2))
+SETTINGS = PsfSearchSettings(n_sigma=20.0, model=PsfModelSettings(max_order=1))
 
 
 def planes_of(field: StarField) -> Planes:
@@ -25,11 +25,13 @@ def true_sigma(field: StarField, y: float, x: float) -> float:
     return float(np.sqrt((iyy + ixx) / 2))
 
 
-@pytest.mark.parametrize("first_fwhm", [2.2, 3.2, 4.5])
+@pytest.mark.parametrize("first_fwhm", [2.2, 4.5])
 def test_the_psf_is_found_from_a_wrong_first_guess(
     star_field: StarField, first_fwhm: float
 ) -> None:
-    fit = find_psf(planes_of(star_field), replace(SETTINGS, first_fwhm=first_fwhm))
+    model = PsfModelSettings(max_order=2)  # the true PSF widens with the product of y and x
+    settings = replace(SETTINGS, first_fwhm=first_fwhm, model=model)
+    fit = find_psf(planes_of(star_field), settings)
     for y, x in ((240.0, 240.0), (60.0, 400.0), (400.0, 60.0)):
         assert fit.psf.sigma(y=y, x=x) == pytest.approx(true_sigma(star_field, y, x), rel=0.01)
 

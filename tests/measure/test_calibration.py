@@ -17,6 +17,7 @@ def frame(n_matched: int, rms_y: float, rms_x: float, n_in_frame: int = 30) -> d
     return {
         "astrometry": {
             "n_matched": n_matched, "n_in_frame": n_in_frame,
+            "n_in_frame_matched": n_matched,
             "rms_y_pix": rms_y, "rms_x_pix": rms_x,
         }
     }  # fmt: skip

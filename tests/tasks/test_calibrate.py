@@ -20,6 +20,7 @@ from tests.tasks.simulated_world import (
     N_VISITS,
     RAY_VISIT,
     SATURATED,
+    SCALE_ARCSEC,
     SHAPE,
     Visit,
     World,
@@ -98,6 +99,18 @@ def test_positions_scatter_about_the_truth_by_their_errors(
         pull = ((source[axis] - true[star]) / source[f"{axis}Err"])[good]
         assert abs(np.median(pull)) < 0.3
         assert 0.8 < 1.4826 * np.median(np.abs(pull)) < 1.25
+
+
+def test_errors_on_the_sky_are_those_on_the_pixels(world: World, calibrated: Calibrated) -> None:
+    visit = world.visits[0]
+    source = calibrated[visit.data_id].source
+    known = ~source["centroid_flag"].astype(bool)
+    on_sky = np.hypot(source["raErr"], source["decErr"])[known] * 3600
+    on_pixels = np.hypot(source["xErr"], source["yErr"])[known] * SCALE_ARCSEC
+    np.testing.assert_allclose(on_sky, on_pixels, rtol=0.005)
+    # East is along x here, but for 1.5 degrees.
+    ratio = source["raErr"][known] / source["xErr"][known] * 3600
+    np.testing.assert_allclose(ratio, SCALE_ARCSEC, rtol=0.02)
 
 
 @EVERY_VISIT

@@ -77,6 +77,20 @@ def test_without_a_flat_the_response_stays_in(world: World, calibs: Calibs) -> N
     assert np.median(image.image[corner]) < 0.97 * world.visits[0].sky
 
 
+def test_without_the_noise_of_a_flat_the_errors_are_those_of_photons_and_camera(
+    world: World, calibs: Calibs
+) -> None:
+    key, raw = first_raw(world)
+    visit = world.visits[0]
+    inputs = isr.Inputs(raw, calibs.dark, calibs.defects, None)
+    image = isr.run(inputs, isr.Config(), key).post_isr_image
+    light = visit.sky + draw_stars(SHAPE, y=visit.y, x=visit.x, flux=visit.flux, sigma=visit.sigma)
+    good = image.mask == 0
+    pull = (image.image - light * world.response)[good] / np.sqrt(image.variance[good])
+    assert 0.98 < pull.std() < 1.03
+    assert abs(pull.mean()) < 0.03
+
+
 def test_without_growth_the_saturated_pixels_are_those_of_the_raw(
     world: World, calibs: Calibs
 ) -> None:

@@ -65,6 +65,34 @@ def test_isolated_stars_are_alone_and_unsaturated(world: World, joint: Joint) ->
     assert len(missing) <= 0.1 * everywhere.sum()
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pixelFlags_saturated",
+        "pixelFlags_bad",
+        "pixelFlags_edge",
+        "pixelFlags_nodata",
+        "psfFlux_flag",
+        "centroid_flag",
+    ],
+)
+def test_a_flagged_source_belongs_to_no_star(
+    calibrated: dict[DataId, calibrate.Outputs], joint: Joint, name: str
+) -> None:
+    """Flag every source that an isolated star is made of on one visit."""
+    used = set(joint.stars["sourceId"].tolist())
+    flagged = next(iter(calibrated))
+    sources = {key: made.source for key, made in calibrated.items()}
+    columns = dict(sources[flagged].columns)
+    columns[name] = columns[name].astype(bool) | np.isin(columns["sourceId"], list(used))
+    sources[flagged] = Catalog(SOURCE, columns)
+    stars = isolated_star.run(
+        isolated_star.Inputs(sources), isolated_star.Config(), TRACT_ID
+    ).isolated_star
+    assert not (used & set(stars["sourceId"].tolist())) & set(columns["sourceId"].tolist())
+    assert len(stars) > 0.7 * len(joint.stars)
+
+
 def test_a_wider_radius_leaves_out_a_close_pair(
     world: World, calibrated: dict[DataId, calibrate.Outputs], joint: Joint
 ) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -12,12 +13,13 @@ from lsstpipe.errors import NoWorkFound
 from lsstpipe.geometry.skymap import SkyMap
 from lsstpipe.geometry.wcs import SkyWcs
 from lsstpipe.image.catalog import Catalog, concatenate
-from lsstpipe.image.columns import OBJECT
+from lsstpipe.image.columns import FORCED_SOURCE, OBJECT
 from lsstpipe.tasks import calibrate, forced, tables
 from lsstpipe.tasks import object as object_task
 from lsstpipe.tasks.base import Json
 from tests.tasks.conftest import TRACT_ID, Coadds, Joint
 from tests.tasks.simulated_world import (
+    CALIBRATION_RADIUS,
     DIP,
     DIP_VISITS,
     PAIR,
@@ -25,6 +27,7 @@ from tests.tasks.simulated_world import (
     SHAPE,
     VARIABLE,
     World,
+    aperture_share,
 )
 
 Objects = dict[DataId, Catalog]
@@ -234,6 +237,24 @@ def test_stars_that_do_not_vary_scatter_by_their_errors(
     assert n_free > 300
     assert total / n_free == pytest.approx(1.0, abs=0.15)
     assert np.median(levels) == pytest.approx(1.0, abs=0.015)
+
+
+def test_the_forced_aperture_holds_the_light_of_its_radius(
+    world: World, objects: Objects, forced_sources: Objects, skymap: Json
+) -> None:
+    (name,) = (n for n in FORCED_SOURCE.names() if re.fullmatch(r"ap\d\dFlux", n))
+    catalog = primaries(objects)
+    distance, star = match(catalog, world, skymap)
+    bright = (distance < 0.5) & (world.plain_stars() & (world.mag < 11.5))[star]
+    of_object = dict(zip(catalog["objectId"][bright].tolist(), star[bright].tolist(), strict=True))
+    for visit, own in zip(world.visits, forced_sources.values(), strict=True):
+        keep = np.isin(own["objectId"], list(of_object)) & ~flag(own, f"{name}_flag")
+        keep &= ~flag(own, "pixelFlags_edge")
+        true = visit.nanojansky[[of_object[i] for i in own["objectId"][keep].tolist()]]
+        share = aperture_share(float(name[2:4]), sigma=visit.sigma)
+        share /= aperture_share(CALIBRATION_RADIUS, sigma=visit.sigma)
+        assert keep.sum() > 40
+        assert np.median(own[name][keep] / true) == pytest.approx(share, abs=0.012)
 
 
 def test_only_objects_on_the_detector_are_measured(
