@@ -203,7 +203,8 @@ def _frame(rng: np.random.Generator, sky: _Sky, visit: int) -> dict[str, Any]:
         "sky_noise_electron": 38.0, "read_noise_electron": 8.8, "n_cosmic_ray_pixels": 40,
         "n_saturated_pixels": 120, "n_bad_pixels": 250,
         "astrometry": {
-            "n_matched": n_ref, "n_in_frame": n_ref, "n_in_frame_matched": n_ref, "rms_y_pix": float(np.std(dy)),
+            "n_matched": n_ref, "n_in_frame": n_ref, "n_in_frame_matched": n_ref,
+            "rms_y_pix": float(np.std(dy)),
             "rms_x_pix": float(np.std(dx)), "rms_arcsec": 0.3, "order": 2, "mirrored": True,
             "rotation_deg": 0.1, "pixel_scale_arcsec": SCALE_ARCSEC,
             "y": rng.uniform(0, 736, n_ref).tolist(), "x": rng.uniform(0, 1092, n_ref).tolist(),
