@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -15,14 +17,23 @@ from small_campaign import Project, write_raws
 
 
 @pytest.fixture(scope="session")
-def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """The campaign, run from beginning to end. Look, do not touch."""
-    project = Project(tmp_path_factory.mktemp("calm"))
-    write_raws(project.folder / "data")
-    project.write()
-    project.snakemake()
-    yield project
-    shutil.rmtree(project.folder)
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The campaign, run from beginning to end. Look, do not touch.
+
+    The first process that needs it makes it; the others wait for it and share it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    project = Project(root / "calm")
+    with (root / "calm.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (root / "calm.done").exists():
+            shutil.rmtree(project.folder, ignore_errors=True)
+            write_raws(project.folder / "data")
+            project.write()
+            project.snakemake()
+            (root / "calm.done").touch()
+    return project
 
 
 @pytest.fixture
