@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import sep
 
+from lsstpipe.algorithms._aperture_kernel import ring_medians
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.image.mask import MaskPlane
 
@@ -15,6 +16,9 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 _UNUSABLE = MaskPlane.BAD | MaskPlane.NO_DATA | MaskPlane.UNMASKEDNAN
+
+
+_LEAST = 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,21 +99,7 @@ def measure_annulus_background(
         fewer than 20 are left.
     """
     usable = planes.usable(_UNUSABLE | MaskPlane.DETECTED | MaskPlane.CR | MaskPlane.SAT)
-    ny, nx = usable.shape
-    reach = int(np.ceil(outer))
-    result = np.zeros(len(y))
-    for k, (row, column) in enumerate(
-        zip(np.asarray(y) - planes.y0, np.asarray(x) - planes.x0, strict=True)
-    ):
-        if not (np.isfinite(row) and np.isfinite(column)):
-            continue
-        top, left = max(0, int(row) - reach), max(0, int(column) - reach)
-        bottom, right = min(ny, int(row) + reach + 2), min(nx, int(column) + reach + 2)
-        if top >= bottom or left >= right:
-            continue
-        dy, dx = np.ogrid[top:bottom, left:right]
-        distance2 = (dy - row) ** 2 + (dx - column) ** 2
-        ring = (distance2 >= inner**2) & (distance2 <= outer**2) & usable[top:bottom, left:right]
-        if ring.sum() >= 20:
-            result[k] = np.median(planes.image[top:bottom, left:right][ring])
-    return result
+    position = np.stack([np.asarray(y) - planes.y0, np.asarray(x) - planes.x0], axis=1)
+    return ring_medians(
+        planes.image.astype(np.float32), usable, position.astype(np.float64), (inner, outer), _LEAST
+    )

@@ -59,6 +59,7 @@ from lsstpipe.tasks.visit_products import (
 FloatArray = npt.NDArray[np.float64]
 
 _SATURATED_ERR_PIX = 0.1
+_FIRST_STARS = 40
 
 
 class Config(TaskConfig):
@@ -146,11 +147,12 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
         exposure.image, exposure.mask, BackgroundSettings(mesh_size=config.background_mesh_pix)
     )
     planes = Planes(exposure.image - background.image, exposure.variance, exposure.mask.copy())
-    fit = _learn_psf(planes, config)
+    # Cosmic rays only need the width of the PSF: a plain fit to few stars has it.
+    fit = _learn_psf(planes, config, max_order=0, n_wanted=_FIRST_STARS)
     stamp = _central_stamp(fit, planes)
     rays = find_cosmic_rays(planes, stamp, CosmicRaySettings(n_sigma=config.cosmic_ray_n_sigma))
     planes = _repair(_with_plane(planes, MaskPlane.CR, rays), fit)
-    fit = _learn_psf(planes, config)
+    fit = _learn_psf(planes, config, max_order=config.psf_order, n_wanted=config.psf_wanted_stars)
     planes = _with_plane(planes, MaskPlane.EDGE, _rim(planes, fit.psf.size // 2))
     detection = detect_sources(
         planes,
@@ -211,7 +213,7 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     )
 
 
-def _learn_psf(planes: Planes, config: Config) -> PsfFit:
+def _learn_psf(planes: Planes, config: Config, *, max_order: int, n_wanted: int) -> PsfFit:
     """Find the stars and fit the PSF to them."""
     return find_psf(
         planes,
@@ -220,10 +222,11 @@ def _learn_psf(planes: Planes, config: Config) -> PsfFit:
             n_sigma=config.first_detection_n_sigma,
             stars=StarSettings(
                 min_snr=config.psf_min_signal_to_noise,
-                n_wanted=config.psf_wanted_stars,
+                n_wanted=n_wanted,
+                n_most=max(n_wanted, _FIRST_STARS) * 2,
                 reserve_every=config.psf_reserve_every,
             ),
-            model=PsfModelSettings(max_order=config.psf_order, min_stars=config.min_psf_stars),
+            model=PsfModelSettings(max_order=max_order, min_stars=config.min_psf_stars),
         ),
     )
 
