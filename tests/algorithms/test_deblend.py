@@ -1,7 +1,7 @@
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lsstpipe.algorithms._deblend_kernel import make_monotonic, symmetric_minimum
@@ -82,6 +82,7 @@ def test_the_children_sum_to_the_blend_whatever_it_is(seed: int, n_peaks: int) -
     flux = 10.0 ** rng.uniform(2.5, 5.0, n_peaks)
     sources = [source((61, 61), *p, w, f) for p, w, f in zip(peaks, fwhms, flux, strict=True)]
     found, blend = run(sources, peaks, 3.0, rng)
+    assume(blend.footprint.any())  # a faint and wide source may stand out nowhere
     total = found.children.sum(axis=0, dtype=np.float64)[0]
     scale = np.abs(blend.images).max()
     assert np.abs(total - blend.images[0])[blend.footprint].max() < 1e-6 * scale
