@@ -47,10 +47,27 @@ class Mosaic:
     x: FloatArray
 
 
-def subtract_neighbours(planes: Planes, psf: Psf, fit: PsfPositions) -> Mosaic:
-    """Take the PSFs of all other sources off the stamp of each.
+@dataclass(frozen=True, slots=True, eq=False)
+class Subtracted:
+    """An image without its sources.
 
-    Pixels that were not measured, but are not saturated, take the value of the source's own PSF.
+    Attributes
+    ----------
+    planes
+        What is left of the image, its variance and mask.
+    models
+        PSF of each source times its flux, shape ``(n, s, s)``.
+    position
+        Absolute row and column of each source, shape ``(n, 2)``; far away where there is none.
+    """
+
+    planes: Planes
+    models: FloatArray
+    position: FloatArray
+
+
+def subtract_sources(planes: Planes, psf: Psf, fit: PsfPositions) -> Subtracted:
+    """Take the PSFs of all sources off an image.
 
     Parameters
     ----------
@@ -61,28 +78,44 @@ def subtract_neighbours(planes: Planes, psf: Psf, fit: PsfPositions) -> Mosaic:
     fit
         Positions and fluxes of all sources.
     """
-    residual, models = _subtract_all(planes, psf, fit)
+    flux = np.where(np.isfinite(fit.fluxes.flux), fit.fluxes.flux, 0.0)
+    position = _positions(fit)
+    models = psf.stamps(y=position[:, 0], x=position[:, 1]) * flux[:, None, None]
+    corner = nearest_pixel(position) - psf.size // 2 - (planes.y0, planes.x0)
+    residual = planes.image.astype(np.float32).copy()
+    for model, (top, left) in zip(models, corner.tolist(), strict=True):
+        _add(residual, -model, top, left)
+    return Subtracted(replace(planes, image=residual), models, position)
+
+
+def subtract_neighbours(subtracted: Subtracted) -> Mosaic:
+    """Give each source its own PSF back on what is left without all of them.
+
+    Pixels that were not measured, but are not saturated, take the value of the source's own PSF.
+
+    Parameters
+    ----------
+    subtracted
+        The image without its sources.
+    """
+    planes = subtracted.planes
     lost = has(planes.mask, _REPLACEABLE) & ~has(planes.mask, MaskPlane.SAT | MaskPlane.NO_DATA)
-    residual[lost] = 0.0
+    image = np.where(lost, np.float32(0), planes.image)
     mask = np.where(lost, planes.mask & ~np.int32(_REPLACEABLE), planes.mask)
-    mosaic = _lay_out(residual, replace(planes, mask=mask), _positions(fit))
-    margin = HALF_SIZE - psf.size // 2
-    for i, model in enumerate(models):
+    mosaic = _lay_out(image, replace(planes, mask=mask), subtracted.position)
+    margin = HALF_SIZE - subtracted.models.shape[1] // 2
+    for i, model in enumerate(subtracted.models):
         _add(mosaic.planes.image[i * _SIZE : (i + 1) * _SIZE], model, margin, margin)
     return mosaic
 
 
-def local_background(planes: Planes, psf: Psf, fit: PsfPositions, *, radius: float) -> FloatArray:
+def local_background(subtracted: Subtracted, *, radius: float) -> FloatArray:
     """Measure what is left around each source when the PSFs of all sources are taken off.
 
     Parameters
     ----------
-    planes
-        Image without background, variance and mask.
-    psf
-        PSF in absolute coordinates.
-    fit
-        Positions and fluxes of all sources.
+    subtracted
+        The image without its sources.
     radius
         Pixels within this distance count.
 
@@ -91,25 +124,10 @@ def local_background(planes: Planes, psf: Psf, fit: PsfPositions, *, radius: flo
     numpy.ndarray
         Median per pixel, shape ``(n,)``.
     """
-    residual, _ = _subtract_all(planes, psf, fit)
-    sources = np.int32(MaskPlane.DETECTED)
-    left = Planes(residual, planes.variance, planes.mask & ~sources, planes.y0, planes.x0)
-    position = _positions(fit)
-    return measure_annulus_background(
-        left, y=position[:, 0], x=position[:, 1], inner=0.0, outer=radius
-    )
-
-
-def _subtract_all(planes: Planes, psf: Psf, fit: PsfPositions) -> tuple[FloatImage, FloatArray]:
-    """Take the PSFs of all sources off an image; return it and the PSFs."""
-    flux = np.where(np.isfinite(fit.fluxes.flux), fit.fluxes.flux, 0.0)
-    position = _positions(fit)
-    models = psf.stamps(y=position[:, 0], x=position[:, 1]) * flux[:, None, None]
-    corner = nearest_pixel(position) - psf.size // 2 - (planes.y0, planes.x0)
-    residual = planes.image.astype(np.float32).copy()
-    for model, (top, left) in zip(models, corner.tolist(), strict=True):
-        _add(residual, -model, top, left)
-    return residual, models
+    planes = subtracted.planes
+    left = replace(planes, mask=planes.mask & ~np.int32(MaskPlane.DETECTED))
+    y, x = subtracted.position.T
+    return measure_annulus_background(left, y=y, x=x, inner=0.0, outer=radius)
 
 
 def share_blends(planes: Planes, psf: Psf, detection: Detection, fit: PsfPositions) -> Mosaic:

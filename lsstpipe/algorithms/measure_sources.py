@@ -11,7 +11,12 @@ from scipy import ndimage
 from lsstpipe.algorithms.aperture import measure_apertures
 from lsstpipe.algorithms.detect import Detection
 from lsstpipe.algorithms.forced import ForcedSettings, fit_psf
-from lsstpipe.algorithms.isolate import HALF_SIZE, share_blends, subtract_neighbours
+from lsstpipe.algorithms.isolate import (
+    HALF_SIZE,
+    share_blends,
+    subtract_neighbours,
+    subtract_sources,
+)
 from lsstpipe.algorithms.moments import Moments, measure_moments, psf_moments
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.image.columns import APERTURE_NAMES, APERTURE_RADII, PIXEL_FLAG_NAMES
@@ -103,7 +108,7 @@ def measure_sources(
     if chosen.deblend:
         mosaic = share_blends(planes, psf, detection, fit)
     else:
-        mosaic = subtract_neighbours(planes, psf, fit)
+        mosaic = subtract_neighbours(subtract_sources(planes, psf, fit))
     center_y, center_x = mosaic.y, mosaic.x
     apertures = measure_apertures(mosaic.planes, y=center_y, x=center_x, radii=APERTURE_RADII)
     columns: Columns = {

@@ -13,14 +13,13 @@ from lsstpipe.algorithms.planes import Planes
 from lsstpipe.errors import AlgorithmError
 from lsstpipe.image._psf_kernel import adaptive_moments
 from lsstpipe.image.mask import INVALID
-from lsstpipe.image.psf import PolynomialPsf, n_terms, nearest_pixel, stamp_moments
+from lsstpipe.image.psf import FWHM_PER_SIGMA, PolynomialPsf, n_terms, nearest_pixel, stamp_moments
 
 FloatArray = npt.NDArray[np.float64]
 FloatImage = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-_FWHM = 2.3548
 _OVERSAMPLED_FWHM = 4.0
 _N_GUESS = 30
 _FLOOR = 3e-4
@@ -153,7 +152,7 @@ def fit_psf_model(
         raise AlgorithmError(
             f"A PSF needs at least {chosen.min_stars} stars, {(~is_reserved).sum()} were found."
         )
-    fwhm = _FWHM * _typical_sigma(planes, position)
+    fwhm = FWHM_PER_SIGMA * _typical_sigma(planes, position)
     half = chosen.size // 2 if chosen.size else int(np.clip(np.ceil(3.0 * fwhm), 7, 22))
     stars = _cut_out(planes, position, sky_variance, half)
     psf = _first_guess(stars, fwhm, (planes.y0, planes.x0, *planes.image.shape))

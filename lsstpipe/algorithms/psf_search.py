@@ -17,8 +17,8 @@ from lsstpipe.algorithms.psf_model import PsfFit, PsfModelSettings, fit_psf_mode
 from lsstpipe.algorithms.psf_stars import StarCandidates, StarSettings, select_psf_stars
 from lsstpipe.errors import AlgorithmError
 from lsstpipe.image.mask import MaskPlane
+from lsstpipe.image.psf import FWHM_PER_SIGMA
 
-_FWHM_PER_SIGMA = 2.3548
 _STAMP_SIZE = 17
 _APERTURE_PER_SIGMA = 3.0
 
@@ -63,7 +63,7 @@ def find_psf(planes: Planes, settings: PsfSearchSettings) -> PsfFit:
     AlgorithmError
         If there are too few stars.
     """
-    sigma = settings.first_fwhm / _FWHM_PER_SIGMA
+    sigma = settings.first_fwhm / FWHM_PER_SIGMA
     detection = detect_sources(
         planes, _gaussian(sigma), DetectionSettings(n_sigma=settings.n_sigma)
     )

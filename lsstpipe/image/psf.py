@@ -15,6 +15,9 @@ from lsstpipe.image._psf_kernel import adaptive_moments, draw
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
+FWHM_PER_SIGMA = 2.3548
+"""Full width at half maximum of a Gaussian of unit standard deviation."""
+
 _MARGIN = 4
 """Knots of zeros around a cell's stamp, so that its spline may ring out instead of reflecting."""
 

@@ -146,7 +146,8 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     background = fit_background(
         exposure.image, exposure.mask, BackgroundSettings(mesh_size=config.background_mesh_pix)
     )
-    planes = Planes(exposure.image - background.image, exposure.variance, exposure.mask.copy())
+    unfilled = exposure.image - background.image
+    planes = Planes(unfilled, exposure.variance, exposure.mask)
     # Cosmic rays only need the width of the PSF: a plain fit to few stars has it.
     fit = _learn_psf(planes, config, max_order=0, n_wanted=_FIRST_STARS)
     stamp = _central_stamp(fit, planes)
@@ -171,7 +172,7 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     factor = correction.factor(y=columns["y"].astype(np.float64), x=columns["x"].astype(np.float64))
     for name in ("psfFlux", "psfFluxErr"):
         columns[name] = columns[name].astype(np.float64) * factor
-    stars_seen = _positions_of_stars(columns, exposure.image - background.image, planes, fit)
+    stars_seen = _positions_of_stars(columns, unfilled, planes, fit)
     solution = _solve(stars_seen, inputs.reference_catalog, info, planes, config)
     reference_mag = _reference_magnitudes(len(detection.y), solution, inputs.reference_catalog)
     zero_point = _fit_zero_point(columns, reference_mag, config)

@@ -19,7 +19,11 @@ from lsstpipe.algorithms.forced import (
     PsfPositions,
     measure_psf_flux,
 )
-from lsstpipe.algorithms.isolate import local_background, subtract_neighbours
+from lsstpipe.algorithms.isolate import (
+    local_background,
+    subtract_neighbours,
+    subtract_sources,
+)
 from lsstpipe.algorithms.measure_sources import flag_pixels
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.data_model import DataId
@@ -133,10 +137,11 @@ def _measure_aperture(
     """Sum a small aperture without the neighbours' light and what is left of the sky."""
     none = np.zeros(len(y))
     fit = PsfPositions(y, x, none, none, none.astype(bool), fluxes)
-    mosaic = subtract_neighbours(planes, psf, fit)
+    subtracted = subtract_sources(planes, psf, fit)
+    mosaic = subtract_neighbours(subtracted)
     sums = measure_apertures(mosaic.planes, y=mosaic.y, x=mosaic.x, radii=(_APERTURE_RADIUS,))
     area = np.pi * _APERTURE_RADIUS**2
-    sky = local_background(planes, psf, fit, radius=_SKY_RADIUS)
+    sky = local_background(subtracted, radius=_SKY_RADIUS)
     # The sky's own error: that of a median of the pixels within its radius.
     sky_err = sums.error[:, 0] * np.sqrt(np.pi / 2) * _APERTURE_RADIUS / _SKY_RADIUS
     return (

@@ -24,10 +24,8 @@ from lsstpipe.image.columns import APERTURE_NAMES, SOURCE
 from lsstpipe.image.exposure import Exposure
 from lsstpipe.image.mask import MaskPlane, has
 from lsstpipe.image.photocalib import PhotoCalib
-from lsstpipe.image.psf import nearest_pixel
+from lsstpipe.image.psf import FWHM_PER_SIGMA, nearest_pixel
 from lsstpipe.tasks.base import Json, get_info, plain
-
-FWHM_PER_SIGMA = 2.3548
 
 _MARGIN_PIX = 12
 _SATURATION_BOX_PIX = 7

@@ -12,6 +12,7 @@ from lsstpipe.algorithms.isolate import (
     local_background,
     share_blends,
     subtract_neighbours,
+    subtract_sources,
 )
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.image.mask import MaskPlane, has
@@ -61,7 +62,9 @@ FLUX = np.array([1e4, 4e3, 7e3])
 
 
 def test_a_stamp_holds_its_own_star_alone(psf: CellPsf) -> None:
-    mosaic = subtract_neighbours(draw(psf, Y, X, FLUX), psf, positions(Y, X, FLUX))
+    mosaic = subtract_neighbours(
+        subtract_sources(draw(psf, Y, X, FLUX), psf, positions(Y, X, FLUX))
+    )
     own = psf.stamps(y=Y, x=X) * FLUX[:, None, None]
     margin = HALF_SIZE - psf.size // 2
     for i in range(3):
@@ -71,7 +74,9 @@ def test_a_stamp_holds_its_own_star_alone(psf: CellPsf) -> None:
 
 
 def test_the_positions_on_the_mosaic_keep_their_fractions_of_a_pixel(psf: CellPsf) -> None:
-    mosaic = subtract_neighbours(draw(psf, Y, X, FLUX), psf, positions(Y, X, FLUX))
+    mosaic = subtract_neighbours(
+        subtract_sources(draw(psf, Y, X, FLUX), psf, positions(Y, X, FLUX))
+    )
     centre = np.arange(3) * SIZE + HALF_SIZE
     assert mosaic.y == pytest.approx(centre + np.array([0.3, -0.1, 0.1]))
     assert mosaic.x == pytest.approx(HALF_SIZE + np.array([0.2, 0.4, -0.3]))
@@ -80,7 +85,7 @@ def test_the_positions_on_the_mosaic_keep_their_fractions_of_a_pixel(psf: CellPs
 def test_where_a_stamp_leaves_the_image_there_is_no_data(psf: CellPsf) -> None:
     y, x, flux = np.array([502.0]), np.array([817.0]), np.array([1e4])
     planes = draw(psf, y, x, flux)
-    mosaic = subtract_neighbours(planes, psf, positions(y, x, flux))
+    mosaic = subtract_neighbours(subtract_sources(planes, psf, positions(y, x, flux)))
     empty = has(mosaic.planes.mask, MaskPlane.NO_DATA)
     expected = np.ones((SIZE, SIZE), dtype=bool)
     expected[HALF_SIZE - 2 :, : HALF_SIZE + 3] = False
@@ -91,9 +96,11 @@ def test_where_a_stamp_leaves_the_image_there_is_no_data(psf: CellPsf) -> None:
 def test_a_source_without_a_position_has_no_data_at_all(psf: CellPsf) -> None:
     planes = draw(psf, Y, X, FLUX)
     y, x = np.append(Y, np.nan), np.append(X, np.nan)
-    mosaic = subtract_neighbours(planes, psf, positions(y, x, np.append(FLUX, np.nan)))
+    mosaic = subtract_neighbours(
+        subtract_sources(planes, psf, positions(y, x, np.append(FLUX, np.nan)))
+    )
     assert has(mosaic.planes.mask[3 * SIZE :], MaskPlane.NO_DATA).all()
-    three = subtract_neighbours(planes, psf, positions(Y, X, FLUX))
+    three = subtract_neighbours(subtract_sources(planes, psf, positions(Y, X, FLUX)))
     assert (mosaic.planes.image[: 3 * SIZE] == three.planes.image).all()
 
 
@@ -106,7 +113,9 @@ def test_a_pixel_that_was_not_measured_takes_the_value_of_the_psf(
     hit.image[42, 43] = 1e6
     hit.mask[42, 43] = int(plane)
     fit = positions(Y, X, FLUX)
-    mosaic, expected = (subtract_neighbours(planes, psf, fit) for planes in (hit, clean))
+    mosaic, expected = (
+        subtract_neighbours(subtract_sources(planes, psf, fit)) for planes in (hit, clean)
+    )
     assert mosaic.planes.image == pytest.approx(expected.planes.image, abs=1e-2)
     assert (mosaic.planes.mask == expected.planes.mask).all()
 
@@ -114,7 +123,7 @@ def test_a_pixel_that_was_not_measured_takes_the_value_of_the_psf(
 def test_saturated_pixels_stay_masked_on_the_stamps(psf: CellPsf) -> None:
     planes = draw(psf, Y, X, FLUX)
     planes.mask[42, 43] = int(MaskPlane.SAT | MaskPlane.INTRP)
-    mosaic = subtract_neighbours(planes, psf, positions(Y, X, FLUX))
+    mosaic = subtract_neighbours(subtract_sources(planes, psf, positions(Y, X, FLUX)))
     hit = np.argwhere(has(mosaic.planes.mask[:SIZE], MaskPlane.SAT))
     assert hit.tolist() == [[HALF_SIZE + 2, HALF_SIZE + 3]]
 
@@ -123,14 +132,14 @@ def test_what_is_left_around_a_star_is_the_background(psf: CellPsf) -> None:
     planes = draw(psf, Y, X, FLUX)
     slope = planes.image + np.linspace(3.0, 9.0, SHAPE[1], dtype=np.float32)
     tilted = Planes(slope, planes.variance, planes.mask, *ORIGIN)
-    left = local_background(tilted, psf, positions(Y, X, FLUX), radius=8.0)
+    left = local_background(subtract_sources(tilted, psf, positions(Y, X, FLUX)), radius=8.0)
     assert left == pytest.approx(3.0 + 6.0 * (X - ORIGIN[1]) / (SHAPE[1] - 1), abs=0.06)
 
 
 def test_the_image_is_left_as_it_was(psf: CellPsf) -> None:
     planes = draw(psf, Y, X, FLUX)
     before = planes.image.copy()
-    subtract_neighbours(planes, psf, positions(Y, X, FLUX))
+    subtract_neighbours(subtract_sources(planes, psf, positions(Y, X, FLUX)))
     assert (planes.image == before).all()
 
 
