@@ -6,18 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 
-from lsstpipe.algorithms._forced_kernel import (
-    blend_errors,
-    chi_squared,
-    overlap,
-    project,
-    refine,
-    solve_fluxes,
-    subtract,
-)
+from lsstpipe.algorithms._forced_kernel import refine, subtract
 from lsstpipe.algorithms.aperture import measure_annulus_background
+from lsstpipe.algorithms.flux_solution import (
+    Solution,
+    draw_stamps,
+    first_pixels,
+    prepare_pixels,
+    solve_stamps,
+    weigh_photons,
+)
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.image.mask import INVALID, MaskPlane, has
 from lsstpipe.image.psf import Psf, nearest_pixel
@@ -26,10 +25,6 @@ FloatArray = npt.NDArray[np.float64]
 FloatImage = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
-
-_RIDGE = 1e-7
-_N_NEIGHBOURS = 8
-_N_DRAWN = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +36,9 @@ class ForcedSettings:
     source_noise
         Whether the errors hold the photon noise of the sources; without it they are those of a
         source of no flux, which keeps light curves free of a bias towards faint epochs.
+    photon_weights
+        Whether the weights hold the photon noise of the fitted sources. Bright stars then scatter
+        less, but an error of the PSF makes a bias that depends on the flux.
     annulus
         Inner and outer radius in pixels of the ring whose median is taken off, or None.
     max_masked
@@ -54,6 +52,7 @@ class ForcedSettings:
     """
 
     source_noise: bool = True
+    photon_weights: bool = False
     annulus: tuple[float, float] | None = None
     max_masked: float = 0.3
     max_shift: float = 1.5
@@ -119,16 +118,6 @@ class PsfPositions:
     fluxes: PsfFluxes
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Pixels:
-    """What the kernels read of an image."""
-
-    image: FloatImage
-    weight: FloatImage
-    variance: FloatImage
-    precision: FloatImage
-
-
 def measure_psf_flux(
     planes: Planes,
     psf: Psf,
@@ -141,9 +130,10 @@ def measure_psf_flux(
     """Measure PSF fluxes at fixed positions, overlapping sources together.
 
     All fluxes of the image solve one linear least-squares problem. The weights come from the
-    variance of the sky alone: weights that follow the pixel values make bright sources too faint
-    and let errors of the PSF depend on the flux. Errors come from the variance of the pixels
-    through the solution of a source with its 8 strongest neighbours.
+    variance of the sky, and on request from the photons of the sources as a first solution has
+    them, but never from the pixel values, which would make bright sources too faint. Errors come
+    from the variance of the pixels through the solution of a source with its 8 strongest
+    neighbours.
 
     Parameters
     ----------
@@ -166,16 +156,21 @@ def measure_psf_flux(
     chosen = settings or ForcedSettings()
     row, column = np.asarray(y, dtype=np.float64), np.asarray(x, dtype=np.float64)
     inside = _on_image(planes, row, column)
-    pixels = _pixels(planes, sky_variance, chosen)
-    stamps = _draw(psf, row[inside], column[inside])
-    corners = _corners(planes, row[inside], column[inside], psf.size)
+    pixels = prepare_pixels(
+        planes, sky_variance, exclude=chosen.exclude, source_noise=chosen.source_noise
+    )
+    stamps = draw_stamps(psf, row[inside], column[inside])
+    corners = first_pixels(planes, row[inside], column[inside], psf.size)
     background = np.zeros(int(inside.sum()))
     if chosen.annulus is not None:
         background = measure_annulus_background(
             planes, y=row[inside], x=column[inside],
             inner=chosen.annulus[0], outer=chosen.annulus[1],
         )  # fmt: skip
-    solved = _solve(pixels, stamps, corners, background)
+    solved = solve_stamps(pixels, stamps, corners, background)
+    if chosen.photon_weights:
+        pixels = weigh_photons(pixels, (planes.variance, sky_variance), (stamps, corners, solved))
+        solved = solve_stamps(pixels, stamps, corners, background)
     return _collect(solved, inside, (planes, chosen), (corners + psf.size // 2, psf.size))
 
 
@@ -215,14 +210,16 @@ def fit_psf(
     chosen = settings or ForcedSettings()
     start = np.stack([np.asarray(y, np.float64), np.asarray(x, np.float64)], axis=1)
     inside = np.flatnonzero(_on_image(planes, start[:, 0], start[:, 1]))
-    pixels = _pixels(planes, sky_variance, chosen)
+    pixels = prepare_pixels(
+        planes, sky_variance, exclude=chosen.exclude, source_noise=chosen.source_noise
+    )
     position, origin = start[inside].copy(), start[inside]
     error = np.full(position.shape, np.nan)
     for _ in range(chosen.n_iterations):
         stamps = psf.gradients(y=position[:, 0], x=position[:, 1]).astype(np.float32)
-        corners = _corners(planes, position[:, 0], position[:, 1], psf.size)
+        corners = first_pixels(planes, position[:, 0], position[:, 1], psf.size)
         plain = np.ascontiguousarray(stamps[:, 0])
-        flux = _solve(pixels, plain, corners, np.zeros(len(inside))).flux
+        flux = solve_stamps(pixels, plain, corners, np.zeros(len(inside))).flux
         flux = np.where(np.isfinite(flux), flux, 0.0)
         residual = pixels.image.copy()
         subtract(residual, plain, corners, flux)
@@ -249,17 +246,6 @@ def fit_psf(
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Solution:
-    """What the linear fit gives for the sources on the image."""
-
-    flux: FloatArray
-    variance: FloatArray
-    sums: FloatArray
-    blend_factor: FloatArray
-    chi2: FloatArray
-
-
 def _on_image(planes: Planes, y: FloatArray, x: FloatArray) -> BoolArray:
     """Find the positions whose pixel is on the image."""
     row, column = (
@@ -273,88 +259,8 @@ def _on_image(planes: Planes, y: FloatArray, x: FloatArray) -> BoolArray:
     return inside
 
 
-def _pixels(planes: Planes, sky_variance: FloatImage, settings: ForcedSettings) -> _Pixels:
-    """Prepare image, weights and variance for the kernels."""
-    usable = planes.usable(settings.exclude) & (sky_variance > 0)
-    source = planes.variance if settings.source_noise else sky_variance
-    variance = np.where(usable, source, np.float32(1.0))
-    weight, precision = np.zeros((2, *usable.shape), dtype=np.float32)
-    np.divide(1.0, sky_variance, out=weight, where=usable)
-    np.divide(1.0, variance, out=precision, where=usable)
-    image = np.where(usable, planes.image, np.float32(0.0))
-    return _Pixels(image, weight, variance, precision)
-
-
-def _draw(psf: Psf, y: FloatArray, x: FloatArray) -> FloatImage:
-    """Draw the PSF at every position in single precision."""
-    stamps = np.empty((len(y), psf.size, psf.size), dtype=np.float32)
-    for first in range(0, len(y), _N_DRAWN):
-        part = slice(first, first + _N_DRAWN)
-        stamps[part] = psf.stamps(y=y[part], x=x[part])
-    return stamps
-
-
-def _corners(planes: Planes, y: FloatArray, x: FloatArray, size: int) -> IntArray:
-    """Find the first pixel of each stamp in array coordinates."""
-    corner = np.stack([nearest_pixel(y) - planes.y0, nearest_pixel(x) - planes.x0], axis=1)
-    return corner - size // 2
-
-
-def _solve(
-    pixels: _Pixels, stamps: FloatImage, corners: IntArray, background: FloatArray
-) -> _Solution:
-    """Solve for the fluxes of all sources on the image."""
-    size = stamps.shape[1]
-    sums = project(pixels.image, pixels.weight, pixels.variance, stamps, corners)
-    if background.any():
-        flat = np.ones(pixels.image.shape, dtype=np.float32)
-        sums[:, 0] -= (
-            background * project(flat, pixels.weight, pixels.variance, stamps, corners)[:, 0]
-        )
-    empty = ~(sums[:, 1] > 0)
-    sums[empty, 1] = 1.0
-    pairs = _overlapping_pairs(corners, size)
-    off = overlap(pixels.weight, pixels.variance, stamps, corners, pairs)
-    flux = solve_fluxes(
-        sums[:, 0].copy(), sums[:, 1] * (1.0 + _RIDGE), pairs, np.ascontiguousarray(off[:, 0])
-    )
-    errors = blend_errors(sums, pairs, off, _strongest(sums, pairs, off[:, 0]), _RIDGE)
-    residual = pixels.image.copy()
-    subtract(residual, stamps, corners, flux)
-    chi2 = chi_squared(residual, pixels.precision, size, corners)
-    flux[empty] = np.nan
-    # A list of neighbours that had to be cut short may give too little.
-    variance = np.maximum(errors[:, 0], sums[:, 2] / sums[:, 1] ** 2)
-    return _Solution(flux, variance, sums, errors[:, 1], chi2)
-
-
-def _overlapping_pairs(corners: IntArray, size: int) -> IntArray:
-    """Find the pairs of stamps that share pixels, in a fixed order."""
-    if len(corners) < 2:
-        return np.empty((0, 2), dtype=np.int64)
-    pairs = cKDTree(corners).query_pairs(size - 1, p=np.inf, output_type="ndarray").astype(np.int64)
-    return np.ascontiguousarray(pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))])
-
-
-def _strongest(sums: FloatArray, pairs: IntArray, off: FloatArray) -> IntArray:
-    """List the pairs of each source that overlap most, strongest first."""
-    chosen = np.full((len(sums), _N_NEIGHBOURS), -1, dtype=np.int64)
-    if len(pairs) == 0:
-        return chosen
-    strength = off / np.sqrt(sums[pairs[:, 0], 1] * sums[pairs[:, 1], 1])
-    source = pairs.T.ravel()
-    pair = np.tile(np.arange(len(pairs)), 2)
-    order = np.lexsort((pair, -np.tile(strength, 2), source))
-    source, pair = source[order], pair[order]
-    first = np.searchsorted(source, source)
-    rank = np.arange(len(source)) - first
-    kept = (rank < _N_NEIGHBOURS) & (np.tile(strength, 2)[order] > 1e-4)
-    chosen[source[kept], rank[kept]] = pair[kept]
-    return chosen
-
-
 def _collect(
-    solved: _Solution,
+    solved: Solution,
     inside: BoolArray,
     context: tuple[Planes, ForcedSettings],
     geometry: tuple[IntArray, int],

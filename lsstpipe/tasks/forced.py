@@ -51,6 +51,10 @@ class Config(TaskConfig):
     max_masked: float = 0.3
     """Share of the PSF on unusable pixels from which a flux is flagged."""
 
+    photon_weights: bool = True
+    """Whether the fit weighs pixels by the photon noise of the sources too: light curves of bright
+    stars scatter less, and an error of the PSF makes a bias that depends on the flux."""
+
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
@@ -71,8 +75,8 @@ class Outputs:
 def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     """Measure the primary objects of one tract on one detector of one visit.
 
-    The errors are those of sky, read-out and the source's own photons; the weights of the fit are
-    those of the sky alone, so that no flux is biased by its own noise.
+    The errors are those of sky, read-out and the source's own photons; so are the weights of the
+    fit, but with the photons of the model, so that no flux is biased by its own noise.
     """
     number = data_id.integer("detector")
     found = [d for d in inputs.visit_summary["detectors"] if d["detector"] == number]
@@ -97,7 +101,7 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
         y=y,
         x=x,
         sky_variance=estimate_sky_variance(planes),
-        settings=ForcedSettings(max_masked=config.max_masked),
+        settings=ForcedSettings(max_masked=config.max_masked, photon_weights=config.photon_weights),
     )
     aperture, aperture_err, aperture_flag = _measure_aperture(planes, exposure.psf, psf, y=y, x=x)
     scale = photo_calib_from_json(summary["photo_calib"]).factor(y=y, x=x)

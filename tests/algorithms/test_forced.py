@@ -83,6 +83,28 @@ def test_errors_are_those_of_the_pixels(star_field, true_psf, source_noise):
         np.testing.assert_allclose(found.error[whole], limit[whole], rtol=0.01)
 
 
+def test_photon_weights_reach_the_photon_limit_without_bias():
+    psf, flux = gaussian_psf(), 3e4
+    limit, found = [], {False: [], True: []}
+    y, x = (c.ravel() for c in np.meshgrid([25.3, 50.1, 75.4], [24.8, 50.0, 75.2]))
+    for seed in range(60):
+        planes, sky = scene(psf, y, x, np.full(9, flux), sky=20.0, seed=seed)
+        for photon in found:
+            settings = ForcedSettings(photon_weights=photon)
+            fit = measure_psf_flux(planes, psf, y=y, x=x, sky_variance=sky, settings=settings)
+            found[photon].append(fit.flux)
+            pull = (fit.flux - flux) / fit.error
+            assert abs(pull.mean()) < 5 / 3
+    for yy, xx in zip(y, x, strict=True):
+        stamp = psf.stamp(y=yy, x=xx)
+        limit.append(np.sqrt(1.0 / np.sum(stamp**2 / (flux * stamp + 20.0))))
+    weighted, plain = np.array(found[True]), np.array(found[False])
+    ratio = weighted.std() / np.mean(limit)
+    assert abs(ratio - 1) < 3.5 / np.sqrt(2 * weighted.size)
+    assert plain.std() > 1.1 * weighted.std()
+    assert abs(weighted.mean() / flux - 1) < 3.5 * ratio * np.mean(limit) / flux / np.sqrt(540)
+
+
 def test_empty_sky_has_unit_pulls():
     rng = np.random.default_rng(9)
     image = rng.normal(0, 10, (400, 400)).astype(np.float32)
