@@ -9,14 +9,13 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from lsstpipe.algorithms.clipped_mean import clipped_mean
+from lsstpipe.algorithms.starlet import shrink_noise
 from lsstpipe.errors import AlgorithmError
 
 _SOURCE_SMOOTHING_PIX = 1.5
 _SOURCE_N_SIGMA = 2.5
 _SOURCE_GROWTH_PIX = 5
 _SKY_MESH_PIX = 46
-_SMOOTHING_PIX = 1.0
-_KEEP_N_SIGMA = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,43 +98,6 @@ def combine_sky(
     variance = (np.median(sigma) ** 2 / np.maximum(result.n_used, 1)).astype(np.float32)
     flat, variance = shrink_noise(flat, variance, result.n_used > 0)
     return SkyFlat(flat, variance, result.n_used, level)
-
-
-def shrink_noise(
-    flat: npt.NDArray[np.float32],
-    variance: npt.NDArray[np.float32],
-    known: npt.NDArray[np.bool_],
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Keep as much of the pixel-to-pixel structure of a flat as stands out of its noise.
-
-    What a Gaussian of `_SMOOTHING_PIX` takes away is multiplied by the share of its variance that
-    noise does not explain (a Wiener filter); pixels that stand out by themselves, such as those of
-    a speck of dust, are kept whole.
-
-    Parameters
-    ----------
-    flat, variance
-        Response and its variance, shape ``(ny, nx)``.
-    known
-        Pixels that were measured.
-
-    Returns
-    -------
-    flat, variance
-        The filtered response and what is left of its variance.
-    """
-    weight = ndimage.gaussian_filter(known.astype(np.float32), _SMOOTHING_PIX)
-    smooth = ndimage.gaussian_filter(np.where(known, flat, np.float32(0)), _SMOOTHING_PIX)
-    smooth = np.where(weight > 0.01, smooth / np.maximum(weight, 0.01), np.float32(1))
-    detail = np.where(known, flat - smooth, np.float32(0))
-    scatter = 1.4826 * float(np.median(np.abs(detail[known])))
-    # Of white noise of variance 1, this much is left in the detail.
-    noise = float(np.median(variance[known])) * (1 - 0.75 / (np.pi * _SMOOTHING_PIX**2))
-    share = max(0.0, 1.0 - noise / max(scatter**2, 1e-12))
-    stands_out = np.abs(detail) > _KEEP_N_SIGMA * np.sqrt(variance)
-    kept = np.where(stands_out, np.float32(1), np.float32(share))
-    left = np.maximum(kept, 1.0 / (4 * np.pi * _SMOOTHING_PIX**2)).astype(np.float32)
-    return (smooth + kept * detail).astype(np.float32), variance * left
 
 
 def _find_sources(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lsstpipe.algorithms.flat import combine_sky, shrink_noise
+from lsstpipe.algorithms.flat import combine_sky
 from lsstpipe.errors import AlgorithmError
 
 SHAPE = (180, 220)
@@ -35,9 +35,10 @@ def test_the_flat_is_the_truth_within_its_noise_and_shows_no_star() -> None:
     none = np.zeros(SHAPE, dtype=bool)
     result = combine_sky(skies, none, read_noise=9.0, n_sigma=3.5)
     ratio = result.image / truth
-    pull = (ratio - np.median(ratio)) / np.sqrt(result.variance)
-    # Wings of stars below the threshold add a little to the noise that is left after filtering.
-    assert abs(1.4826 * np.median(np.abs(pull)) - 1) < 0.2
+    error = 1.4826 * np.median(np.abs(ratio - np.median(ratio)))
+    # A pixel alone is known to 0.7 %: the filter brings that down, and says how far at least.
+    assert 0.5 < error / np.sqrt(np.median(result.variance)) < 1.1
+    assert error < 0.0012
     blocks = ratio[:180, :220].reshape(18, 10, 22, 10).mean(axis=(1, 3))
     assert np.std(blocks) < 0.0035
 
@@ -47,21 +48,6 @@ def test_the_dust_shadow_is_kept() -> None:
     result = combine_sky(skies, np.zeros(SHAPE, dtype=bool), read_noise=9.0, n_sigma=3.5)
     shadow = (slice(57, 64), slice(67, 74))
     assert abs(result.image[shadow].mean() / truth[shadow].mean() - 1) < 0.005
-
-
-def test_only_structure_that_stands_out_of_the_noise_is_kept() -> None:
-    rng = np.random.default_rng(8)
-    variance = np.full((200, 200), 0.005**2, dtype=np.float32)
-    known = np.ones((200, 200), dtype=bool)
-    noise = rng.normal(1, 0.005, (200, 200)).astype(np.float32)
-    filtered, left = shrink_noise(noise, variance, known)
-    assert filtered.std() < 0.32 * 0.005
-    assert filtered.std() == pytest.approx(np.sqrt(left.mean()), rel=0.1)
-    true = rng.normal(1, 0.02, (200, 200)).astype(np.float32)
-    kept, _ = shrink_noise(true, variance, known)
-    assert np.std(kept - true) < 0.1 * 0.02
-    noise[50, 60] = 0.9
-    assert shrink_noise(noise, variance, known)[0][50, 60] == pytest.approx(0.9, abs=1e-6)
 
 
 def test_pixels_marked_bad_are_not_used() -> None:
