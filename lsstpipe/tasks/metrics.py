@@ -30,6 +30,10 @@ _SEED = 20120617
 _UNUSABLE = ("psfFlux_flag", "invalidPsfFlag")
 
 
+LightCurveFlux = Literal["psf", "ap05", "mean"]
+LIGHT_CURVE_FLUXES: tuple[LightCurveFlux, ...] = ("psf", "ap05", "mean")
+
+
 class Config(TaskConfig):
     """Settings of the metrics."""
 
@@ -41,8 +45,8 @@ class Config(TaskConfig):
     """Declination of the target (ICRS), degrees."""
     target_radius_arcsec: float = 5.0
     """How far from there the object may be, arcsec."""
-    flux: Literal["psf", "ap05"] = "psf"
-    """Flux that the light curve is made of: that of the PSF or that within 5 pixels."""
+    flux: LightCurveFlux = "psf"
+    """Flux that the light curve is made of: of the PSF, within 5 pixels, or the mean of the two."""
     transit_duration_h: float = 2.5
     """Expected time from first to fourth contact, hours."""
     transit_duration_err_h: float = 0.25
@@ -150,9 +154,13 @@ def _gather(schema: Schema, tables: Mapping[DataId, Catalog]) -> Catalog:
 
 
 def arrange_forced(
-    table: Catalog, flux: Literal["psf", "ap05"], reject_flags: tuple[str, ...]
+    table: Catalog, flux: LightCurveFlux, reject_flags: tuple[str, ...]
 ) -> FluxMatrix:
     """Arrange the forced sources of primary objects by star and visit.
+
+    The mean of PSF and aperture flux has part of the errors of the PSF's model and part of the
+    noise of the aperture's sky, and less scatter than either. Its error is given as the mean of the
+    two, which is the most that it can be: they share their photons.
 
     Parameters
     ----------
@@ -164,14 +172,19 @@ def arrange_forced(
         Columns that make a flux unusable.
     """
     primary = table.select(table.columns["detect_isPrimary"].astype(bool))
+    parts = ("psf", "ap05") if flux == "mean" else (flux,)
     bad = np.zeros(len(primary), bool)
-    for name in (*reject_flags, *_UNUSABLE, f"{flux}Flux_flag"):
+    for name in (*reject_flags, *_UNUSABLE, *(f"{part}Flux_flag" for part in parts)):
         bad |= primary.columns[name].astype(bool)
+    value, error = (
+        np.mean([primary[f"{part}{column}"] for part in parts], axis=0)
+        for column in ("Flux", "FluxErr")
+    )
     return arrange_fluxes(
         (primary.columns["objectId"], primary.columns["visit"]),
         primary["midpointMjdTai"],
-        primary[f"{flux}Flux"],
-        primary[f"{flux}FluxErr"],
+        value,
+        error,
         ~bad,
     )
 

@@ -73,6 +73,22 @@ def test_aperture_fluxes_can_make_the_light_curve(campaign: Campaign) -> None:
     assert fit["fit"]["depth"] == pytest.approx(0.024, abs=0.006)
 
 
+def test_the_mean_of_psf_and_aperture_flux_lies_halfway_and_is_as_good_as_the_worse_flag(
+    campaign: Campaign,
+) -> None:
+    table = campaign.forced_source_table
+    psf, aperture, mean = (
+        metrics.arrange_forced(table, flux, ("pixelFlags_saturated",))
+        for flux in metrics.LIGHT_CURVE_FLUXES
+    )
+    assert mean.flux == pytest.approx(0.5 * (psf.flux + aperture.flux), nan_ok=True)
+    assert mean.flux_err == pytest.approx(0.5 * (psf.flux_err + aperture.flux_err), nan_ok=True)
+    assert (mean.good == psf.good & aperture.good).all()
+    assert measure(campaign, flux="mean").metrics["target"]["fit"]["depth"] == pytest.approx(
+        0.024, abs=0.006
+    )
+
+
 def test_no_products_at_all_are_a_valid_empty_campaign() -> None:
     found = metrics.run(metrics.Inputs({}, {}, {}, {}, {}, {}), metrics.Config(), DataId())
     assert all(metric["ok"] is None for metric in found.metrics["metrics"])
