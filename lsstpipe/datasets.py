@@ -21,6 +21,11 @@ skymap = DatasetType(
     "skymap", ("skymap",), "json", "The tracts and patches that the sky is divided into."
 )
 
+bias = DatasetType(
+    "bias", ("instrument", "detector"), "exposure",
+    "Master bias: electrons that are left after the overscan was subtracted.",
+    is_calibration=True,
+)  # fmt: skip
 dark = DatasetType(
     "dark", ("instrument", "detector"), "exposure",
     "Master dark: electrons of one reference exposure time, bias included when there is none.",

@@ -30,7 +30,7 @@ class Task:
 
     name: str
     dimensions: tuple[str, ...]
-    observation_type: Literal["dark", "science", ""] = ""
+    observation_type: Literal["bias", "dark", "flat", "science", ""] = ""
 
     @property
     def module(self) -> ModuleType:
@@ -71,12 +71,13 @@ STAGES: dict[str, Stage] = {
             "calibs",
             ("instrument", "detector"),
             (
+                Task("bias", ("instrument", "detector"), "bias"),
                 Task("dark", ("instrument", "detector"), "dark"),
                 Task("defects", ("instrument", "detector")),
                 Task("flat", ("instrument", "detector", "physical_filter"), "science"),
             ),
-            ("dark", "defects", "flat"),
-            "Make master dark, defects and super-sky flat of each detector.",
+            ("bias", "dark", "defects", "flat"),
+            "Make the calibrations of each detector: bias, dark, defects, flat.",
         ),
         Stage(
             "visit",

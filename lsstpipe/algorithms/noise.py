@@ -8,28 +8,24 @@ import numpy.typing as npt
 Image = npt.NDArray[np.float32]
 
 
-def make_variance(image: Image, dark: Image, dark_variance: Image, *, read_noise: float) -> Image:
-    """Predict the variance of each pixel of a dark-subtracted image.
+def predict_variance(image: Image, current: Image, *, read_noise: Image) -> Image:
+    """Predict the variance of each pixel of an image without its dark current.
 
-    Photons and the dark current of hot pixels are Poisson; ``read_noise`` is measured on darks and
-    so holds the dark current of a typical pixel already.
+    Photons and dark current are Poisson, the read-out adds its own.
 
     Parameters
     ----------
     image
-        Dark-subtracted electrons, shape ``(ny, nx)``.
-    dark, dark_variance
-        The master dark that was subtracted and its variance.
+        Electrons without the dark current, shape ``(ny, nx)``.
+    current
+        Dark current that was in it, electrons; its part in ``read_noise`` left out.
     read_noise
-        Noise of a typical pixel of one dark, electrons.
+        Noise of a pixel without light, electrons.
 
     Returns
     -------
     numpy.ndarray
         Variance, electron**2; never below that of the read-out.
     """
-    current = np.clip(dark - np.median(dark), 0, None)
-    result: Image = (np.clip(image, 0, None) + current + dark_variance + read_noise**2).astype(
-        np.float32
-    )
-    return result
+    result: Image = np.clip(image, 0, None) + np.clip(current, 0, None) + read_noise**2
+    return result.astype(np.float32, copy=False)

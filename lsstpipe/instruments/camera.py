@@ -7,39 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from lsstpipe.errors import UserError
+from lsstpipe.image.detector import Detector
 
 Header = Mapping[str, Any]
 """Cards of a FITS header by keyword."""
-
-
-@dataclass(frozen=True, slots=True)
-class Detector:
-    """One detector of a camera.
-
-    Attributes
-    ----------
-    number, name
-        Its value of the dimension ``detector``, and what people call it.
-    ny, nx
-        Imaging pixels.
-    gain
-        Electrons per ADU.
-    read_noise
-        Electrons.
-    saturation_adu
-        Raw level from which a pixel is saturated.
-    suspect_adu
-        Raw level from which a pixel is no longer linear enough to trust.
-    """
-
-    number: int
-    name: str
-    ny: int
-    nx: int
-    gain: float
-    read_noise: float
-    saturation_adu: float
-    suspect_adu: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +29,6 @@ class Camera:
         Scale at the centre of the field.
     scale_tolerance
         How far from it the true scale may be, as a fraction.
-    has_overscan
-        Whether the bias level can be had from the frame itself.
     """
 
     name: str
@@ -67,7 +36,11 @@ class Camera:
     bands: Mapping[str, str]
     pixel_scale_arcsec: float
     scale_tolerance: float
-    has_overscan: bool
+
+    @property
+    def has_overscan(self) -> bool:
+        """Whether the bias level can be had from the frames themselves."""
+        return all(detector.has_overscan for detector in self.detectors.values())
 
     def detector(self, number: int) -> Detector:
         """Look up a detector.

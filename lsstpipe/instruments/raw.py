@@ -17,10 +17,10 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
 from lsstpipe.errors import InputFileError, UserError
-from lsstpipe.geometry.box import Box
+from lsstpipe.image.detector import Detector
 from lsstpipe.image.exposure import Exposure, ObservationInfo
 from lsstpipe.image.mask import MaskPlane
-from lsstpipe.instruments.camera import Camera, Detector
+from lsstpipe.instruments.camera import Camera
 
 CAMERAS = ("st10",)
 """Cameras that there is a module for, by the name of the module."""
@@ -78,8 +78,9 @@ def read_raw(path: str | Path, camera: Camera) -> Exposure:
     Returns
     -------
     Exposure
-        Pixels in ADU; planes SAT, SUSPECT and, where a pixel is no number, BAD and UNMASKEDNAN
-        (its value is set to 0). The variance is not known yet: it is 0.
+        The raw frame in ADU, overscan and all, on `Detector.raw_box`; planes SAT, SUSPECT and,
+        where a pixel is no number, BAD and UNMASKEDNAN (its value is set to 0). The variance is
+        not known yet: it is 0.
 
     Raises
     ------
@@ -94,7 +95,7 @@ def read_raw(path: str | Path, camera: Camera) -> Exposure:
         image=np.where(np.isfinite(image), image, np.float32(0)),
         mask=_mask(image, detector),
         variance=np.zeros_like(image),
-        box=Box(0, 0, detector.ny, detector.nx),
+        box=detector.raw_box,
         unit="adu",
         info=info,
     )
@@ -120,7 +121,7 @@ def _read(path: str | Path, camera: Camera) -> tuple[fits.Header, npt.NDArray[An
                 images = [h for h in hdus if h.header.get("NAXIS") == 2 and h.data is not None]
                 if not images:
                     raise InputFileError(f"{path} has no two-dimensional image.")
-                header, pixels = images[0].header, np.asarray(images[0].data)
+                header, pixels = _mosaic(hdus, images, camera)
     except FileNotFoundError:
         raise InputFileError(f"{path} does not exist.") from None
     except (OSError, EOFError, ValueError, TypeError, zlib.error, AstropyWarning) as error:
@@ -128,13 +129,24 @@ def _read(path: str | Path, camera: Camera) -> tuple[fits.Header, npt.NDArray[An
         raise InputFileError(
             f"{path} is not a readable FITS file (damaged, truncated or of another kind): {reason}"
         ) from error
-    shapes = {(d.ny, d.nx) for d in camera.detectors.values()}
+    shapes = {d.raw_box.shape for d in camera.detectors.values()}
     if pixels.shape not in shapes:
         raise InputFileError(
             f"{path} has {pixels.shape[0]} x {pixels.shape[1]} pixels (rows x columns); "
             f"detectors of {camera.name} have {' or '.join(f'{y} x {x}' for y, x in shapes)}."
         )
     return header, pixels
+
+
+def _mosaic(
+    hdus: fits.HDUList, images: list[Any], camera: Camera
+) -> tuple[fits.Header, npt.NDArray[np.generic]]:
+    """Give header and raw frame: of a camera with one image an amplifier, as its module says."""
+    module = _module(camera.name)
+    if hasattr(module, "mosaic"):
+        mosaic: tuple[fits.Header, npt.NDArray[np.generic]] = module.mosaic(hdus)
+        return mosaic
+    return images[0].header, np.asarray(images[0].data)
 
 
 def _translate(header: fits.Header, path: str | Path, camera: Camera) -> ObservationInfo:
@@ -193,7 +205,9 @@ def _translate(header: fits.Header, path: str | Path, camera: Camera) -> Observa
 def _mask(image: npt.NDArray[np.float32], detector: Detector) -> npt.NDArray[np.int32]:
     """Flag what the raw level alone tells of a pixel."""
     mask = np.zeros(image.shape, dtype=np.int32)
-    mask[image >= detector.suspect_adu] |= MaskPlane.SUSPECT
-    mask[image >= detector.saturation_adu] |= MaskPlane.SAT
+    for amplifier in detector.amplifiers:
+        own = amplifier.data.slices_in(detector.raw_box)
+        mask[own][image[own] >= amplifier.suspect_adu] |= MaskPlane.SUSPECT
+        mask[own][image[own] >= amplifier.saturation_adu] |= MaskPlane.SAT
     mask[~np.isfinite(image)] |= MaskPlane.BAD | MaskPlane.UNMASKEDNAN
     return mask

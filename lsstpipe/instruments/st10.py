@@ -16,26 +16,25 @@ from astro_metadata_translator import StubTranslator, cache_translation
 from astropy.coordinates import EarthLocation
 from astropy.time import Time
 
-from lsstpipe.instruments.camera import Camera, Detector, Header
+from lsstpipe.geometry.box import Box
+from lsstpipe.image.detector import one_amplifier
+from lsstpipe.instruments.camera import Camera, Header
 
 CAMERA = Camera(
     name="st10",
     detectors={
-        0: Detector(
-            number=0,
-            name="KAF-3200ME",
-            ny=736,
-            nx=1092,
+        0: one_amplifier(
+            0,
+            "KAF-3200ME",
+            Box(0, 0, 736, 1092),
             gain=1.28,
             read_noise=14.0,
-            saturation_adu=57000.0,
-            suspect_adu=48000.0,
+            limits=(48000.0, 57000.0),
         )
     },
     bands={"Filter 2": "clear"},
     pixel_scale_arcsec=2.374,
     scale_tolerance=0.02,
-    has_overscan=False,
 )
 
 _OBSERVATION_TYPES = {

@@ -13,6 +13,7 @@ from lsstpipe.config.campaign import Stages
 from lsstpipe.data_model import DIMENSIONS, DataId, DatasetType, make_id, make_ref
 from lsstpipe.datasets import DATASET_TYPES
 from lsstpipe.errors import UserError
+from lsstpipe.instruments import get_camera
 from lsstpipe.plan.rows import IndexArray, Rows, is_in, match, offsets
 from lsstpipe.plan.selection import Selection, science_rows, sky_rows
 from lsstpipe.registry.records import DatasetRecord
@@ -115,6 +116,7 @@ class Builder:
 
     def __init__(self, campaign: Campaign, selection: Selection, stages: Stages = STAGES) -> None:
         self._campaign = campaign
+        self._camera = get_camera(campaign.instrument)
         self._selection = selection
         self._stages = stages
         self._science = science_rows(selection.raws)
@@ -148,7 +150,9 @@ class Builder:
         """Refuse a campaign without the raws of a calibration that does not exist either."""
         kinds = self._selection.raws["observation_type"]
         kind = task.observation_type
-        if not kind or np.any(kinds == kind):
+        # A dark holds the bias level of a camera that cannot tell it otherwise.
+        is_needed = kind == "science" or (kind == "dark" and not self._camera.has_overscan)
+        if not is_needed or np.any(kinds == kind):
             return
         if all(port.dataset_type.name in self._by_type for port in task.outputs):
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 CPU_S: dict[str, float] = {
+    "bias": 1.5,
     "dark": 2.2,
     "defects": 0.1,
     "flat": 10.7,

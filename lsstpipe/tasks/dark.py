@@ -16,10 +16,11 @@ from lsstpipe.errors import AlgorithmError
 from lsstpipe.image.exposure import Exposure
 from lsstpipe.image.mask import MaskPlane, has
 from lsstpipe.instruments import get_camera
-from lsstpipe.tasks.base import TaskConfig, get_info
+from lsstpipe.tasks.base import get_info
+from lsstpipe.tasks.signature import Signature, SignatureConfig, remove_signature
 
 
-class Config(TaskConfig):
+class Config(SignatureConfig):
     """How to combine the darks."""
 
     n_sigma: PositiveFloat = 4.0
@@ -55,9 +56,8 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
         )
     detector = get_camera(infos[0].instrument).detector(data_id.integer("detector"))
     invalid = MaskPlane.SAT | MaskPlane.BAD
-    stack = np.stack(
-        [np.where(has(r.mask, invalid), np.nan, r.image * detector.gain) for r in raws]
-    ).astype(np.float32)
+    images = (remove_signature(raw, detector, Signature(), config) for raw in raws)
+    stack = np.stack([np.where(has(i.mask, invalid), np.nan, i.image) for i in images])
     master = combine_darks(stack, read_noise=detector.read_noise, n_sigma=config.n_sigma)
     mask = np.where(np.isfinite(stack).any(axis=0), 0, int(MaskPlane.BAD)).astype(np.int32)
     mask[master.excess > 5] |= MaskPlane.SUSPECT
@@ -66,7 +66,7 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
             image=master.image,
             mask=mask,
             variance=master.variance,
-            box=raws[0].box,
+            box=detector.box,
             unit="electron",
             info=infos[0],
             metadata={

@@ -16,10 +16,11 @@ from lsstpipe.data_model import DataId
 from lsstpipe.image.exposure import Exposure
 from lsstpipe.image.mask import MaskPlane, has
 from lsstpipe.instruments import get_camera
-from lsstpipe.tasks.base import TaskConfig, get_info
+from lsstpipe.tasks.base import get_info
+from lsstpipe.tasks.signature import Signature, SignatureConfig, remove_signature
 
 
-class Config(TaskConfig):
+class Config(SignatureConfig):
     """How to combine the sky."""
 
     n_sigma: PositiveFloat = 3.5
@@ -56,9 +57,11 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     raws = list(inputs.raw.values())
     info = get_info(raws[0])
     detector = get_camera(info.instrument).detector(data_id.integer("detector"))
-    skies = np.stack([r.image * np.float32(detector.gain) - inputs.dark.image for r in raws])
+    signature = Signature(dark=inputs.dark, defects=inputs.defects)
+    images = [remove_signature(raw, detector, signature, config) for raw in raws]
+    skies = np.stack([i.image for i in images])
+    bad = np.stack([has(i.mask, MaskPlane.SAT | MaskPlane.BAD) for i in images])
     defects = has(inputs.defects.mask, MaskPlane.BAD)
-    bad = np.stack([defects | has(r.mask, MaskPlane.SAT | MaskPlane.BAD) for r in raws])
     result = combine_sky(skies, bad, read_noise=detector.read_noise, n_sigma=config.n_sigma)
     poor = find_bad_response(
         result.image,
@@ -73,7 +76,7 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
             image=np.where(poor | unknown, np.float32(1), result.image),
             mask=mask,
             variance=result.variance,
-            box=raws[0].box,
+            box=detector.box,
             unit="1",
             info=info,
             metadata={

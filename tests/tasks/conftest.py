@@ -81,7 +81,7 @@ def calibs(world: World) -> Calibs:
 def post_isr(world: World, calibs: Calibs) -> dict[DataId, Exposure]:
     made = {}
     for visit, raw in zip(world.visits, world.raws.values(), strict=True):
-        inputs = isr.Inputs(raw, calibs.dark, calibs.defects, calibs.flat)
+        inputs = isr.Inputs(raw, None, calibs.dark, calibs.defects, calibs.flat)
         made[visit.data_id] = isr.run(inputs, isr.Config(), visit.data_id).post_isr_image
     return made
 

@@ -1,4 +1,4 @@
-# Make master dark, defects and super-sky flat of each detector.
+# Make the calibrations of each detector: bias, dark, defects, flat.
 rule calibs:
     input:
         manifests("calibs"),

@@ -1,0 +1,57 @@
+"""Bias: what is left of the bias level after the overscan, from the mean of many biases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from lsstpipe.algorithms.clipped_mean import clipped_mean
+from lsstpipe.errors import AlgorithmError
+
+Image = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class MasterBias:
+    """The mean of several biases.
+
+    Attributes
+    ----------
+    image, variance
+        Mean and its variance, electrons, shape ``(ny, nx)``; 0 where no bias has a value.
+    n_used
+        Biases that each pixel is the mean of.
+    """
+
+    image: Image
+    variance: Image
+    n_used: npt.NDArray[np.int64]
+
+
+def combine_biases(biases: Image, read_noise: Image, *, n_sigma: float) -> MasterBias:
+    """Average biases, safe against cosmic rays.
+
+    Parameters
+    ----------
+    biases
+        Electrons without the overscan, shape ``(n, ny, nx)``; NaN marks pixels not to be used.
+    read_noise
+        Noise of a pixel, electrons, shape ``(ny, nx)``.
+    n_sigma
+        Clipping distance in standard deviations.
+
+    Raises
+    ------
+    AlgorithmError
+        If there are fewer than three: outliers could not be told.
+    """
+    if len(biases) < 3:
+        raise AlgorithmError(f"A master bias needs at least 3 biases, got {len(biases)}.")
+    filled = biases.copy()
+    filled[:, ~np.isfinite(biases).any(axis=0)] = 0
+    result = clipped_mean(filled, read_noise[None], n_sigma=n_sigma)
+    image = np.where(result.n_used > 0, result.mean, 0.0).astype(np.float32)
+    variance = (read_noise**2 / np.maximum(result.n_used, 1)).astype(np.float32)
+    return MasterBias(image, variance, result.n_used)
