@@ -38,9 +38,12 @@ class ObservationInfo:
     mid_mjd
         Middle of the exposure, TAI MJD.
     ra_deg, dec_deg
-        Pointing as the header gives it; NaN where it does not.
+        Centre of the detector as the header has it; NaN where it does not.
     airmass
         NaN where it is not known.
+    rotation_deg
+        Direction of the detector's +y axis on the sky, from north through east, as the header has
+        it; NaN where it does not.
     """
 
     instrument: str
@@ -56,6 +59,7 @@ class ObservationInfo:
     ra_deg: float = float("nan")
     dec_deg: float = float("nan")
     airmass: float = float("nan")
+    rotation_deg: float = float("nan")
 
 
 @dataclass(frozen=True, slots=True)

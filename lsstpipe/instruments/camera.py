@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from lsstpipe.errors import UserError
+from lsstpipe.geometry.sphere import gnomonic_deproject
 from lsstpipe.image.detector import Detector
 
 Header = Mapping[str, Any]
@@ -29,6 +31,8 @@ class Camera:
         Scale at the centre of the field.
     scale_tolerance
         How far from it the true scale may be, as a fraction.
+    is_mirrored
+        Whether +x of the focal plane is east where +y is north; on the sky as seen it is west.
     """
 
     name: str
@@ -36,6 +40,7 @@ class Camera:
     bands: Mapping[str, str]
     pixel_scale_arcsec: float
     scale_tolerance: float
+    is_mirrored: bool = False
 
     @property
     def has_overscan(self) -> bool:
@@ -55,3 +60,36 @@ class Camera:
                 f"{self.name} has no detector {number}; it has {sorted(self.detectors)}."
             )
         return self.detectors[number]
+
+    def point(
+        self, detector: Detector, *, ra_deg: float, dec_deg: float, rotation_deg: float
+    ) -> tuple[float, float, float]:
+        """Find where a detector looks when the camera looks somewhere.
+
+        Parameters
+        ----------
+        detector
+            One of its detectors.
+        ra_deg, dec_deg
+            Where the centre of the field looks, degrees; NaN where it is not known.
+        rotation_deg
+            Direction of +y of the focal plane, from north through east; NaN where it is not known.
+
+        Returns
+        -------
+        ra_deg, dec_deg, rotation_deg
+            Centre of the detector and direction of its own +y axis, degrees; the centre of the
+            field where the rotation is not known.
+        """
+        if not (math.isfinite(ra_deg) and math.isfinite(rotation_deg)):
+            return ra_deg, dec_deg, rotation_deg
+        angle = math.radians(rotation_deg)
+        hand = 1.0 if self.is_mirrored else -1.0
+        y, x = detector.focal_y_pix, detector.focal_x_pix
+        east = y * math.sin(angle) + hand * x * math.cos(angle)
+        north = y * math.cos(angle) - hand * x * math.sin(angle)
+        scale = self.pixel_scale_arcsec / 3600
+        ra, dec = gnomonic_deproject(east * scale, north * scale, centre_deg=(ra_deg, dec_deg))
+        # A quarter turn from x to y takes the detector's +y to the -x of the focal plane.
+        turned = rotation_deg - hand * 90.0 * detector.quarter_turns
+        return float(ra), float(dec), turned % 360.0

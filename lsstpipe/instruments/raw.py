@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from astro_metadata_translator import MetadataTranslator
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
@@ -187,10 +188,12 @@ def _translate(header: fits.Header, path: str | Path, camera: Camera) -> Observa
             f"{path} was taken through '{physical_filter}'; "
             f"filters of {camera.name} are {', '.join(camera.bands)}."
         )
+    detector = camera.detector(translator.to_detector_num())
+    ra_deg, dec_deg, rotation_deg = _point(translator, camera, detector)
     return ObservationInfo(
         instrument=camera.name,
         exposure=exposure,
-        detector=translator.to_detector_num(),
+        detector=detector.number,
         physical_filter=physical_filter,
         band=camera.bands.get(physical_filter, "none"),
         observation_type=observation_type,
@@ -198,7 +201,26 @@ def _translate(header: fits.Header, path: str | Path, camera: Camera) -> Observa
         exposure_time_s=exposure_time,
         dark_time_s=dark_time,
         mid_mjd=begin_mjd + exposure_time / 2 / 86400.0,
+        ra_deg=ra_deg,
+        dec_deg=dec_deg,
         airmass=float(translator.to_boresight_airmass()),
+        rotation_deg=rotation_deg,
+    )
+
+
+def _point(
+    translator: MetadataTranslator, camera: Camera, detector: Detector
+) -> tuple[float, float, float]:
+    """Find where the header puts the centre of the detector, and which way its +y axis looks."""
+    centre = translator.to_tracking_radec()
+    angle = translator.to_boresight_rotation_angle()
+    if centre is None:
+        return math.nan, math.nan, math.nan
+    return camera.point(
+        detector,
+        ra_deg=float(centre.icrs.ra.deg),
+        dec_deg=float(centre.icrs.dec.deg),
+        rotation_deg=math.nan if angle is None else float(angle.to_value("deg")),
     )
 
 
