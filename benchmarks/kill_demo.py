@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from demo import ROOT, SNAKEMAKE, environment
+from demo import LINKS, ROOT, SNAKEMAKE, environment
 
 N_KILLS = 5
 _LONGEST_WAIT_S = 3.0
@@ -35,7 +35,7 @@ class Demo:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
-        for name in ("Snakefile", "workflow", "config", "data", "envs"):
+        for name in LINKS:
             (folder / name).symlink_to(ROOT / name)
         self.folder = folder
         self.repo = folder / "runs" / "demo"
@@ -51,7 +51,11 @@ class Demo:
     def finish(self) -> None:
         """Run to the end, which must be a good one."""
         if self.start().wait():
-            sys.exit((self.folder / "demo.log").read_text())
+            sys.exit(f"The run failed:\n{self.said()}")
+
+    def said(self) -> str:
+        """Give the end of what snakemake said."""
+        return "\n".join((self.folder / "demo.log").read_text().splitlines()[-40:])
 
     def kill_after(self, n_quanta: float, wait_s: float) -> int:
         """Run until so many quanta have ended and a time more, then kill all; say how many had."""
@@ -60,7 +64,7 @@ class Demo:
             time.sleep(_POLL_S)
         time.sleep(wait_s)
         if process.poll() is not None:
-            sys.exit("The run ended before it was killed.")
+            sys.exit(f"The run ended before it was killed:\n{self.said()}")
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         while _is_alive(process.pid):
