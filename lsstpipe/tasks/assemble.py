@@ -188,7 +188,7 @@ def _match(warps: Sequence[Exposure]) -> WarpStack:
         cells = _cells(exposure)
         target = gaussian_stamp(sigma, cells.size)
         kernels = np.array(
-            [[matching_kernel(stamp, target) for stamp in row] for row in cells.images]
+            [[matching_kernel(stamp, target) for stamp in row] for row in cells.centred]
         )
         matched.append(match_psf(_planes(exposure), kernels))
     return WarpStack.of(matched, np.ones(len(matched)))
