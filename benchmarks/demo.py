@@ -28,6 +28,9 @@ BOUNDS = {"wall_s": 180.0, "peak_memory_mb": 1500.0, "again_wall_s": 10.0, "help
 
 Row = dict[str, Any]
 
+LINKS = ("Snakefile", "profiles", "workflow", "config", "data", "envs")
+"""What a folder needs of a checkout for the demo to run in it as it runs there."""
+
 SNAKEMAKE = (
     sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "config/campaigns/demo.yaml",
 )  # fmt: skip
@@ -103,7 +106,7 @@ def main() -> None:
     """Run the demo in a fresh folder and print what it took."""
     folder = Path(tempfile.mkdtemp(prefix="lsstpipe-demo-"))
     try:
-        for name in ("Snakefile", "workflow", "config", "data", "envs"):
+        for name in LINKS:
             (folder / name).symlink_to(ROOT / name)
         # The children that the kernel has the peak of come first: it keeps the largest for ever.
         help_wall = help_wall_s(folder)

@@ -93,6 +93,10 @@ deep_coadd_n_image = DatasetType(
     "deep_coadd_n_image", ("skymap", "tract", "patch", "band"), "exposure",
     "Number of warps that each pixel of the coadd is made of.",
 )  # fmt: skip
+deep_coadd_summary = DatasetType(
+    "deep_coadd_summary", ("skymap", "tract", "patch", "band"), "json",
+    "What of artefacts, real and planted, was removed from a coadd and what is left.",
+)  # fmt: skip
 
 object_ = DatasetType(
     "object", ("skymap", "tract", "patch"), "catalog",

@@ -105,7 +105,7 @@ STAGES: dict[str, Stage] = {
                 Task("warp", ("instrument", *_PATCH, "visit")),
                 Task("assemble", (*_PATCH, "band")),
             ),
-            ("deep_coadd", "deep_coadd_n_image"),
+            ("deep_coadd", "deep_coadd_n_image", "deep_coadd_summary"),
             "Resample the visits to each patch and average them without their artefacts.",
         ),
         Stage(

@@ -22,6 +22,8 @@ from lsstpipe.image.psf import CellPsf, Psf, nearest_pixel
 
 FloatArray = npt.NDArray[np.float64]
 
+_OVERSAMPLING = 2
+
 
 @dataclass(frozen=True, slots=True)
 class PsfInput:
@@ -120,6 +122,39 @@ def warped_stamps(
     return stamps
 
 
+def oversampled_stamps(
+    source: PsfInput, *, y: FloatArray, x: FloatArray, size: int, order: int = 3
+) -> FloatArray:
+    """Draw the PSF that an image has after it was warped at every half pixel.
+
+    Stars half a pixel apart fill in what lies between the pixels of one.
+
+    Parameters
+    ----------
+    source
+        The image.
+    y, x
+        Pixels of the target, absolute whole numbers, shape ``(n,)``.
+    size
+        Side of a stamp in pixels, odd.
+    order
+        Order of the Lanczos kernel.
+
+    Returns
+    -------
+    knots
+        Shape ``(n, 2 * size - 1, 2 * size - 1)``; NaN where the map does not exist.
+    """
+    n_knots = _OVERSAMPLING * (size - 1) + 1
+    knots = np.empty((len(y), n_knots, n_knots))
+    for j, i in np.ndindex(_OVERSAMPLING, _OVERSAMPLING):
+        at = {"y": y + j / _OVERSAMPLING, "x": x + i / _OVERSAMPLING}
+        stamps = warped_stamps(source, **at, size=size, order=order)
+        # Past the middle of its pixel a star belongs to the next one, and so does its stamp.
+        knots[:, j::_OVERSAMPLING, i::_OVERSAMPLING] = stamps[:, : size - j, : size - i]
+    return knots
+
+
 def _warp_stamp(
     stamp: FloatArray, middle: FloatArray, jacobian: FloatArray, table: FloatArray, size: int
 ) -> FloatArray:
@@ -185,7 +220,7 @@ def coadd_psf(
     grid
         The cells.
     size
-        Side of a stamp, odd.
+        Side of a stamp in pixels, odd.
     order
         Order of the Lanczos kernel that made the warps.
 
@@ -200,11 +235,12 @@ def coadd_psf(
         If no cell has an input.
     """
     cell_y, cell_x = grid.centres()
-    total = np.zeros((*grid.shape, size, size))
+    n_knots = _OVERSAMPLING * (size - 1) + 1
+    total = np.zeros((*grid.shape, n_knots, n_knots))
     weight_sum = np.zeros(grid.shape)
     for source, weight in zip(inputs, weights, strict=True):
         used = np.nonzero(weight > 0.0)
-        stamps = warped_stamps(source, y=cell_y[used], x=cell_x[used], size=size, order=order)
+        stamps = oversampled_stamps(source, y=cell_y[used], x=cell_x[used], size=size, order=order)
         known = np.isfinite(stamps).all(axis=(1, 2))
         used = used[0][known], used[1][known]
         total[used] += weight[used][:, None, None] * stamps[known]
@@ -215,5 +251,6 @@ def coadd_psf(
     for cell in np.argwhere(weight_sum <= 0.0):
         here, nearest = tuple(cell), tuple(filled[np.argmin(((filled - cell) ** 2).sum(axis=1))])
         total[here], weight_sum[here] = total[nearest], weight_sum[nearest]
-    images = total / total.sum(axis=(2, 3), keepdims=True)
-    return CellPsf(images, grid.box.y0, grid.box.x0, grid.cell_size)
+    centred = total[:, :, ::_OVERSAMPLING, ::_OVERSAMPLING]
+    images = total / centred.sum(axis=(2, 3), keepdims=True)
+    return CellPsf(images, grid.box.y0, grid.box.x0, grid.cell_size, _OVERSAMPLING)

@@ -243,38 +243,47 @@ class CellPsf:
     """One PSF for each cell of a grid; a position takes that of the nearest cell.
 
     The PSF of a coadd jumps where its inputs begin and end, so cells are not interpolated. Between
-    pixels a stamp is interpolated by a cubic spline, which needs a full width at half maximum of
-    about 2.5 pixels or more.
+    knots a stamp is interpolated by a cubic spline, which needs a full width at half maximum of
+    about 4 knots or more.
 
     Attributes
     ----------
     images
-        PSF of each cell, centred on the middle pixel, shape ``(n_cell_y, n_cell_x, s, s)``, s odd.
+        PSF of each cell at its knots, centred on the middle one, shape ``(n_cell_y, n_cell_x, m,
+        m)``, m odd.
     y0, x0
         Absolute coordinates of the lower left pixel of the grid.
     cell_size
         Side of a cell in pixels.
+    oversampling
+        Knots a pixel.
     """
 
     images: FloatArray
     y0: int
     x0: int
     cell_size: int
+    oversampling: int = 1
 
     def __post_init__(self) -> None:
         """Check the shapes."""
         if self.images.ndim != 4 or self.images.shape[2] != self.images.shape[3]:
-            raise ValueError(f"images must have shape (ny, nx, s, s), got {self.images.shape}.")
-        if self.images.shape[3] % 2 == 0 or self.cell_size < 1:
+            raise ValueError(f"images must have shape (ny, nx, m, m), got {self.images.shape}.")
+        if (self.images.shape[3] - 1) % (2 * self.oversampling) or self.cell_size < 1:
             raise ValueError(
-                "the stamps must be odd and the cells at least 1 pixel, got "
-                f"{self.images.shape[3]} and {self.cell_size}."
+                "the stamps must have an odd number of pixels and the cells at least 1, got "
+                f"{self.images.shape[3]} knots, {self.oversampling} a pixel, and {self.cell_size}."
             )
 
     @property
     def size(self) -> int:
         """Side of a stamp in pixels, odd."""
-        return int(self.images.shape[3])
+        return int(self.images.shape[3] - 1) // self.oversampling + 1
+
+    @property
+    def centred(self) -> FloatArray:
+        """PSF of each cell for a source in the middle of a pixel, shape ``(ny, nx, s, s)``."""
+        return self.images[:, :, :: self.oversampling, :: self.oversampling]
 
     def stamp(self, *, y: float, x: float) -> FloatArray:
         """Draw the PSF at one position.
@@ -320,7 +329,8 @@ class CellPsf:
 
     def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """Give what `psf_from_arrays` needs to build the same PSF again."""
-        return {"cells": np.array([self.y0, self.x0, self.cell_size]), "images": self.images}
+        grid = np.array([self.y0, self.x0, self.cell_size, self.oversampling])
+        return {"cells": grid, "images": self.images}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]]) -> CellPsf:
@@ -331,8 +341,8 @@ class CellPsf:
         arrays
             Arrays by name.
         """
-        y0, x0, cell_size = (int(v) for v in arrays["cells"])
-        return cls(np.ascontiguousarray(arrays["images"], dtype=np.float64), y0, x0, cell_size)
+        images = np.ascontiguousarray(arrays["images"], dtype=np.float64)
+        return cls(images, *(int(v) for v in arrays["cells"]))
 
     def _draw(self, positions: FloatArray, n_planes: int) -> FloatArray:
         """Draw stamps, and derivatives if ``n_planes`` is 3, cell by cell."""
@@ -347,7 +357,7 @@ class CellPsf:
             spline = spline_filter(padded, order=3, mode="mirror")
             drawn = np.empty((len(inside), n_planes, self.size, self.size))
             shifts = (positions - pixels)[inside]
-            draw(spline[None], np.ones((len(inside), 1)), shifts, 1, drawn)
+            draw(spline[None], np.ones((len(inside), 1)), shifts, self.oversampling, drawn)
             stamps[inside] = drawn
         return stamps
 

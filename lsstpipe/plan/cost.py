@@ -28,7 +28,7 @@ START_CPU_S = 2.0
 BASE_MB = 350
 """Memory of a job that holds no pixels yet, in MB."""
 
-MB: dict[str, float] = {"dark": 250, "flat": 750, "assemble": 400, "object": 700}
+MB: dict[str, float] = {"dark": 250, "flat": 750, "assemble": 650, "object": 700}
 """Memory that a quantum takes beyond that, in MB; others take `OTHER_MB`."""
 
 OTHER_MB = 150.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -12,15 +12,17 @@ from pydantic import PositiveFloat, PositiveInt
 
 from lsstpipe import datasets
 from lsstpipe.algorithms.coadd_psf import CellGrid, cell_weights
-from lsstpipe.algorithms.combine import WarpStack, combine, warp_weights
+from lsstpipe.algorithms.combine import Coadd, WarpStack, combine, warp_weights
 from lsstpipe.algorithms.outlier import ArtifactLevels, find_artifacts
 from lsstpipe.algorithms.planes import Planes
+from lsstpipe.algorithms.planted_artifacts import Planted, judge, plant
 from lsstpipe.algorithms.psf_match import (
     gaussian_stamp,
     match_psf,
     matching_kernel,
     target_sigma,
 )
+from lsstpipe.algorithms.single_warp import FEWEST_WARPS, find_displaced
 from lsstpipe.data_model import DataId
 from lsstpipe.errors import NoWorkFound
 from lsstpipe.geometry.box import Box
@@ -28,7 +30,10 @@ from lsstpipe.image.aperture_correction import ApertureCorrection
 from lsstpipe.image.exposure import Exposure
 from lsstpipe.image.mask import MaskPlane
 from lsstpipe.image.psf import CellPsf
-from lsstpipe.tasks.base import TaskConfig
+from lsstpipe.tasks.base import Json, TaskConfig, plain
+
+BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.float64]
 
 
 class Config(TaskConfig):
@@ -46,6 +51,9 @@ class Config(TaskConfig):
     saturated_fraction: PositiveFloat = 0.1
     """Share of the weight that is saturated from which a pixel of the coadd is."""
 
+    plant_artifacts: bool = True
+    """Search copies of the warps with planted artefacts too, to tell what share is removed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
@@ -60,6 +68,7 @@ class Outputs:
 
     deep_coadd: Annotated[Exposure, datasets.deep_coadd]
     deep_coadd_n_image: Annotated[Exposure, datasets.deep_coadd_n_image]
+    deep_coadd_summary: Annotated[Json, datasets.deep_coadd_summary]
 
 
 def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
@@ -71,11 +80,8 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     warps = [inputs.direct_warp[key] for key in sorted(inputs.direct_warp, key=str)]
     if len(warps) < config.min_warps:
         raise NoWorkFound(f"{len(warps)} warps; at least {config.min_warps} are worth averaging.")
-    factors = np.array([float(w.metadata["variance_factor"]) for w in warps])
-    direct = WarpStack.of([_planes(w) for w in warps], factors)
-    clipped = np.zeros(direct.image.shape, dtype=bool)
-    if len(warps) > 2:
-        clipped = find_artifacts(direct, _match(warps), _levels(config))
+    direct = _stack(warps)
+    clipped = _find(warps, direct, config)
     mask = direct.mask | np.where(clipped, np.int32(MaskPlane.CLIPPED), np.int32(0))
     stack = replace(direct, mask=mask)
     weights = warp_weights(stack)
@@ -102,7 +108,52 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
             "band": str(data_id["band"]),
         },
     )
-    return Outputs(deep_coadd, _make_n_image(coadd.n_image, box))
+    displaced = find_displaced(stack, coadd)
+    summary: Json = {
+        "n_warps": len(warps),
+        "n_clipped_pixels": int(clipped.sum()),
+        "displaced": asdict(displaced) | {"largest": plain(displaced.largest)},
+        "planted": [],
+    }
+    if config.plant_artifacts and len(warps) >= FEWEST_WARPS:
+        rng = np.random.default_rng((data_id.integer("tract"), data_id.integer("patch")))
+        found = _try_removal(warps, stack, coadd, config, rng)
+        summary["planted"] = [asdict(kind) for kind in found]
+    return Outputs(deep_coadd, _make_n_image(coadd.n_image, box), summary)
+
+
+def _factors(warps: Sequence[Exposure]) -> FloatArray:
+    """Take the factors by which covariance raises the variance of each warp."""
+    return np.array([float(w.metadata["variance_factor"]) for w in warps])
+
+
+def _stack(warps: Sequence[Exposure]) -> WarpStack:
+    """Stack warps as they are."""
+    return WarpStack.of([_planes(w) for w in warps], _factors(warps))
+
+
+def _find(warps: Sequence[Exposure], direct: WarpStack, config: Config) -> BoolArray:
+    """Find artefacts; two warps cannot tell which is right."""
+    if len(warps) <= 2:
+        return np.zeros(direct.image.shape, dtype=np.bool_)
+    return find_artifacts(direct, _match(warps), _levels(config))
+
+
+def _try_removal(
+    warps: Sequence[Exposure],
+    stack: WarpStack,
+    coadd: Coadd,
+    config: Config,
+    rng: np.random.Generator,
+) -> list[Planted]:
+    """Search copies of the warps with artefacts of known pixels, as the warps were searched."""
+    covariance = _factors(warps).astype(np.float32)[:, None, None]
+    pixelwise = replace(stack, variance=stack.variance / covariance)
+    widths = np.array([float(w.metadata["psf_sigma_pix"]) for w in warps])
+    planted = plant(pixelwise, widths, rng)
+    dirty = [replace(w, image=w.image + own) for w, own in zip(warps, planted, strict=True)]
+    clipped = _find(dirty, _stack(dirty), config)
+    return judge(pixelwise, coadd, planted, clipped)
 
 
 def _planes(exposure: Exposure) -> Planes:
@@ -137,7 +188,7 @@ def _match(warps: Sequence[Exposure]) -> WarpStack:
         cells = _cells(exposure)
         target = gaussian_stamp(sigma, cells.size)
         kernels = np.array(
-            [[matching_kernel(stamp, target) for stamp in row] for row in cells.images]
+            [[matching_kernel(stamp, target) for stamp in row] for row in cells.centred]
         )
         matched.append(match_psf(_planes(exposure), kernels))
     return WarpStack.of(matched, np.ones(len(matched)))

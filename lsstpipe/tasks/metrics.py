@@ -20,6 +20,7 @@ from lsstpipe.measure.calibration import (
     joint_astrometry_metrics,
     photometry_metrics,
 )
+from lsstpipe.measure.coadds import artifact_metrics
 from lsstpipe.measure.lightcurve_csv import format_lightcurve
 from lsstpipe.measure.metric import Metric
 from lsstpipe.measure.objects import depth_metrics, pull_metric, size_metric, table_metric
@@ -90,6 +91,7 @@ class Inputs:
     visit_detector_summary: Annotated[Mapping[DataId, Json], datasets.visit_detector_summary]
     joint_astrometry: Annotated[Mapping[DataId, Json], datasets.joint_astrometry]
     joint_photometry: Annotated[Mapping[DataId, Json], datasets.joint_photometry]
+    deep_coadd_summary: Annotated[Mapping[DataId, Json], datasets.deep_coadd_summary]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,7 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     metrics += joint_astrometry_metrics(list(inputs.joint_astrometry.values()))
     metrics += photometry_metrics(list(inputs.joint_photometry.values()), config.bright_mmag, rng)
     metrics += depth_metrics(objects, forced, rng)
+    metrics += artifact_metrics(list(inputs.deep_coadd_summary.values()))
     metrics += [
         size_metric(objects, rng),
         pull_metric(objects, forced, rng),

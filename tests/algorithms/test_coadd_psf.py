@@ -17,6 +17,7 @@ from lsstpipe.algorithms.resample import PixelMap, warp
 from lsstpipe.errors import AlgorithmError
 from lsstpipe.geometry.box import Box
 from lsstpipe.image.mask import MaskPlane
+from lsstpipe.image.psf import stamp_moments
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -95,6 +96,27 @@ def test_the_psf_of_a_coadd_is_the_shape_of_its_stars() -> None:
         star = image[int(v) - 10 : int(v) + 11, int(u) - 10 : int(u) + 11]
         model = psf.stamp(y=v, x=u)
         assert np.abs(star / star.sum() - model).max() < 1e-4 * model.max()
+
+
+def test_the_psf_of_a_coadd_holds_for_stars_off_the_middle_of_a_pixel() -> None:
+    rng = np.random.default_rng(2)
+    box = Box(0, 0, 130, 130)
+    inputs = [
+        PsfInput(Moffat(2.3), turned(*rng.uniform(0.0, 3.0, 1), *rng.uniform(14.0, 17.0, 2)))
+        for _ in range(8)
+    ]
+    psf = coadd_psf(inputs, np.ones((8, 1, 1)), CellGrid(box, 130), size=25)
+    for dy, dx in ((-0.5, -0.5), (-0.25, 0.1), (0.0, 0.49), (0.3, -0.3)):
+        y, x = np.array([65.0 + dy]), np.array([65.0 + dx])
+        warps = [warp(starfield(i.psf, i.to_source, y, x), box, i.to_source) for i in inputs]
+        image = np.mean([warped.image for warped in warps], axis=0, dtype=np.float64)
+        row, column = int(np.floor(y[0] + 0.5)), int(np.floor(x[0] + 0.5))
+        star = image[row - 12 : row + 13, column - 12 : column + 13]
+        model = psf.stamp(y=float(y[0]), x=float(x[0]))
+        sizes = [sum(stamp_moments(stamp)[:2]) for stamp in (model, star)]
+        assert sizes[0] == pytest.approx(sizes[1], rel=2e-3)
+        flux = np.sum(model * star) / np.sum(model**2)
+        assert flux == pytest.approx(star.sum(), rel=1e-3)
 
 
 def test_cells_take_the_inputs_that_cover_them() -> None:

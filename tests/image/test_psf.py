@@ -14,9 +14,16 @@ from lsstpipe.image.psf import (
 )
 
 
-def gaussian(sigma, *, y=0.0, x=0.0, size=25):
-    grid = np.arange(size) - size // 2
+def gaussian(sigma, *, y=0.0, x=0.0, size=25, step=1.0):
+    grid = (np.arange(size) - size // 2) * step
     profile = np.exp(-0.5 * ((grid[:, None] - y) ** 2 + (grid - x) ** 2) / sigma**2)
+    return profile / profile.sum()
+
+
+def moffat(fwhm, *, y=0.0, x=0.0, size=25, step=1.0):
+    grid = (np.arange(size) - size // 2) * step
+    core = (fwhm / 2) ** 2 / (2**0.25 - 1)
+    profile = (1 + ((grid[:, None] - y) ** 2 + (grid - x) ** 2) / core) ** -4.0
     return profile / profile.sum()
 
 
@@ -100,8 +107,36 @@ def test_a_shifted_cell_psf_is_the_shifted_profile():
         np.testing.assert_allclose(psf.stamp(y=y, x=x), truth, atol=4e-3 * truth.max())
 
 
+@pytest.mark.parametrize(("profile", "width"), [(gaussian, 2.3 / 2.3548), (moffat, 2.3)])
+def test_with_two_knots_a_pixel_an_undersampled_psf_keeps_its_size_off_centre(profile, width):
+    psf = CellPsf(profile(width, size=49, step=0.5)[None, None], 0, 0, 100, oversampling=2)
+    assert psf.size == 25
+    np.testing.assert_allclose(psf.stamp(y=50.0, x=50.0), profile(width), atol=1e-12)
+    for y, x in np.random.default_rng(5).uniform(-0.5, 0.5, (40, 2)):
+        drawn = stamp_moments(psf.stamp(y=50.0 + y, x=50.0 + x))
+        truth = stamp_moments(profile(width, y=y, x=x))
+        assert drawn[0] + drawn[1] == pytest.approx(truth[0] + truth[1], rel=2e-3)
+
+
+def test_the_centred_images_are_those_of_sources_in_the_middle_of_a_pixel():
+    psf = CellPsf(gaussian(1.5, size=49, step=0.5)[None, None], 0, 0, 100, oversampling=2)
+    centred = psf.centred[0, 0]
+    np.testing.assert_allclose(centred / centred.sum(), gaussian(1.5), atol=1e-15)
+
+
+def test_knots_that_make_no_odd_stamp_are_refused():
+    with pytest.raises(ValueError, match="odd number of pixels"):
+        CellPsf(np.ones((1, 1, 7, 7)), 0, 0, 10, oversampling=2)
+
+
 @pytest.mark.parametrize(
-    "psf", [spline_psf(2), CellPsf(np.ones((2, 3, 5, 5)), 7, 8, 9)], ids=["polynomial", "cell"]
+    "psf",
+    [
+        spline_psf(2),
+        CellPsf(np.ones((2, 3, 5, 5)), 7, 8, 9),
+        CellPsf(np.ones((2, 3, 9, 9)), 7, 8, 9, oversampling=2),
+    ],
+    ids=["polynomial", "cell", "oversampled"],
 )
 def test_arrays_round_trip(psf):
     again = psf_from_arrays(psf.to_arrays())

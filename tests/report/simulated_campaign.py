@@ -43,6 +43,7 @@ class Campaign:
     joint_astrometry: dict[str, Any]
     joint_photometry: dict[str, Any]
     coadd: dict[int, Exposure]
+    coadd_summary: dict[str, Any]
     wcs: SkyWcs
     target_id: int
     variable_ids: tuple[int, ...]
@@ -80,6 +81,7 @@ def simulate_campaign(seed: int = 1, n_star: int = 420, n_visit: int = 24) -> Ca
         joint_astrometry=_joint_astrometry(rng, sky, n_visit),
         joint_photometry=_joint_photometry(flux, error, inside),
         coadd=_coadd(rng, sky),
+        coadd_summary=_coadd_summary(n_visit),
         wcs=wcs,
         target_id=1,
         variable_ids=(6, 7),
@@ -185,6 +187,17 @@ def _sources(
         calib_psf_used=(star % 5 != 0) & (flux > 50 * error)[star, visit],
         calib_psf_reserved=(star % 5 == 0) & (flux > 50 * error)[star, visit],
     )  # fmt: skip
+
+
+def _coadd_summary(n_visit: int) -> dict[str, Any]:
+    planted = {"n_pixels": 1000, "n_removed": 990, "n_lifted": 40, "n_left": 1}
+    return {
+        "n_warps": n_visit, "n_clipped_pixels": 500,
+        "displaced": {
+            "n_footprints": 0, "n_pixels": 0, "largest": 3.0, "n_judged": 9000, "n_covered": 9100,
+        },
+        "planted": [{"kind": kind, **planted} for kind in ("hot pixel", "cosmic ray", "trail")],
+    }  # fmt: skip
 
 
 def _frame(rng: np.random.Generator, sky: _Sky, visit: int) -> dict[str, Any]:

@@ -30,6 +30,10 @@ def measure(campaign: Campaign, **settings: Any) -> metrics.Outputs:
         visit_detector_summary={_visit_id(frame): frame for frame in campaign.frames},
         joint_astrometry={TRACT: campaign.joint_astrometry},
         joint_photometry={TRACT: campaign.joint_photometry},
+        deep_coadd_summary={
+            DataId(skymap="demo", tract=0, patch=patch, band="clear"): campaign.coadd_summary
+            for patch in campaign.coadd
+        },
     )
     return metrics.run(inputs, metrics.Config.model_validate(config), DataId())
 

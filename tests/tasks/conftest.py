@@ -60,6 +60,7 @@ class Coadds:
     warps: dict[int, dict[DataId, Exposure]]
     coadds: dict[DataId, Exposure]
     n_images: dict[DataId, Exposure]
+    summaries: dict[DataId, Json]
     stain: npt.NDArray[np.bool_]
     """Pixels of one visit image, in the coordinates of the detector."""
 
@@ -146,7 +147,7 @@ def coadds(
 ) -> Coadds:
     stain = draw_stain(world)
     warps: dict[int, dict[DataId, Exposure]] = {0: {}, 1: {}}
-    coadds, n_images = {}, {}
+    coadds, n_images, summaries = {}, {}, {}
     for patch, own in warps.items():
         for i, (key, made) in enumerate(calibrated.items()):
             image = made.visit_image
@@ -163,7 +164,8 @@ def coadds(
         made_coadd = assemble.run(assemble.Inputs(own), assemble.Config(), quantum)
         coadds[quantum] = made_coadd.deep_coadd
         n_images[quantum] = made_coadd.deep_coadd_n_image
-    return Coadds(warps, coadds, n_images, stain)
+        summaries[quantum] = made_coadd.deep_coadd_summary
+    return Coadds(warps, coadds, n_images, summaries, stain)
 
 
 @pytest.fixture(scope="session")

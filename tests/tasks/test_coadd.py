@@ -255,10 +255,34 @@ def test_too_few_warps_are_no_work(coadds: Coadds) -> None:
         assemble.run(assemble.Inputs(coadds.warps[0]), assemble.Config(min_warps=7), quantum)
 
 
+def test_no_visit_alone_displaces_the_coadd(coadds: Coadds) -> None:
+    for summary in coadds.summaries.values():
+        assert summary["displaced"]["n_footprints"] == 0
+        assert summary["displaced"]["n_judged"] > 0.8 * summary["displaced"]["n_covered"]
+
+
+def test_planted_artefacts_are_removed(coadds: Coadds) -> None:
+    for kind in range(3):
+        found = [summary["planted"][kind] for summary in coadds.summaries.values()]
+        n_pixels = sum(own["n_pixels"] for own in found)
+        assert n_pixels > 100
+        assert sum(own["n_removed"] for own in found) > 0.95 * n_pixels
+
+
+def test_planting_artefacts_leaves_the_coadd_as_it_is(coadds: Coadds) -> None:
+    quantum = next(iter(coadds.coadds))
+    config = assemble.Config(plant_artifacts=False)
+    bare = assemble.run(assemble.Inputs(coadds.warps[0]), config, quantum)
+    assert np.array_equal(bare.deep_coadd.image, coadds.coadds[quantum].image, equal_nan=True)
+    assert np.array_equal(bare.deep_coadd.mask, coadds.coadds[quantum].mask)
+    assert bare.deep_coadd_summary == coadds.summaries[quantum] | {"planted": []}
+
+
 def test_two_warps_are_averaged_without_a_search_for_artefacts(coadds: Coadds) -> None:
     two = dict(list(coadds.warps[0].items())[:2])
     made = assemble.run(assemble.Inputs(two), assemble.Config(), next(iter(coadds.coadds)))
     assert made.deep_coadd.metadata["n_clipped_pixels"] == 0
+    assert made.deep_coadd_summary["planted"] == []
     a, b = two.values()
     both = (a.mask == 0) & (b.mask == 0)
     low, high = np.minimum(a.image, b.image)[both], np.maximum(a.image, b.image)[both]

@@ -31,7 +31,7 @@ def test_a_good_campaign_meets_the_bounds_that_its_truth_meets(outputs: metrics.
     found = by_id(outputs)
     assert set(found) == {
         "TRANSIT-1", "TRANSIT-2", "TRANSIT-3", "AST-0", "AST-0b", "AST-0c", "AM1-pix", "PHO-4",
-        "PHO-4r", "COA-3", "COA-3b", "COA-2", "FRC-2", "TAB-1",
+        "PHO-4r", "COA-3", "COA-3b", "COA-4", "COA-4b", "COA-2", "FRC-2", "TAB-1",
     }  # fmt: skip
     assert [m["id"] for m in found.values() if m["ok"] is False and m["id"] != "TRANSIT-2"] == []
 
@@ -90,7 +90,7 @@ def test_the_mean_of_psf_and_aperture_flux_lies_halfway_and_is_as_good_as_the_wo
 
 
 def test_no_products_at_all_are_a_valid_empty_campaign() -> None:
-    found = metrics.run(metrics.Inputs({}, {}, {}, {}, {}, {}), metrics.Config(), DataId())
+    found = metrics.run(metrics.Inputs({}, {}, {}, {}, {}, {}, {}), metrics.Config(), DataId())
     assert all(metric["ok"] is None for metric in found.metrics["metrics"])
 
 
