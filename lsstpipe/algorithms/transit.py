@@ -20,6 +20,8 @@ _JACOBIAN = 0.5 * np.pi * _WEIGHTS * np.sin(_THETA)
 _MIN_DEPTH_OF_SHAPE = 1e-4
 _MAX_DEPTH_OF_SHAPE = 0.25
 _N_GRID = 25
+_START_WIDTHS = (-1.5, 0.0, 1.5)
+"""Durations that a fit starts from, in widths of the prior."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +262,7 @@ def fit_transit(
         raise AlgorithmError(
             f"A transit needs more than {problem.n_free + 1} points, got {len(mjd)}."
         )
-    best = problem.solve(flux, problem.guess())
+    best = problem.solve_from_all_starts()
     model, baseline = problem.evaluate(best)
     residual = flux - model
     jacobian = problem.jacobian(best)
@@ -339,7 +341,14 @@ class _Problem:
         mid = (parameters[1] - self.mid[0]) / self.mid[1]
         return np.concatenate([points, [duration, mid]])
 
-    def guess(self) -> FloatArray:
+    def solve_from_all_starts(self) -> FloatArray:
+        """Take the best minimum: noise at ingress and egress makes several side by side."""
+        width = self.prior.duration_err_h / self.prior.duration_h
+        durations = self.prior.duration_h * np.exp(width * np.array(_START_WIDTHS))
+        found = [self.solve(self.flux, self.guess(float(duration))) for duration in durations]
+        return min(found, key=lambda x: float(np.sum(self.residuals(x, self.flux) ** 2)))
+
+    def guess(self, duration: float) -> FloatArray:
         """Scan the mid-time with the depth solved linearly, and take the best."""
         if np.isfinite(self.mid[1]):
             grid = self.mid[0] + np.linspace(-2.0, 2.0, _N_GRID) * self.mid[1]
@@ -348,11 +357,11 @@ class _Problem:
         depth = 0.01
         best, best_chi2 = np.empty(0), np.inf
         for mid in grid:
-            shape = transit_shape(self.hours - mid, self.prior.duration_h, depth, self.prior)
+            shape = transit_shape(self.hours - mid, duration, depth, self.prior)
             design = np.column_stack([-shape, np.ones_like(shape), self.trends])
             weighted = design / self.flux_err[:, None]
             solution = np.linalg.lstsq(weighted, self.flux / self.flux_err, rcond=None)[0]
-            start = np.array([solution[0] / solution[1], mid, self.prior.duration_h, *solution[1:]])
+            start = np.array([solution[0] / solution[1], mid, duration, *solution[1:]])
             chi2 = float(np.sum(self.residuals(start, self.flux) ** 2))
             if chi2 < best_chi2:
                 best, best_chi2 = start, chi2

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -99,6 +101,29 @@ def test_a_transit_without_noise_is_recovered() -> None:
     np.testing.assert_allclose(
         fit.model + fit.residual, simulate(np.random.default_rng(0), DEPTH, 0)
     )
+
+
+@pytest.mark.parametrize("seed", [1, 2, 66, 67])
+def test_no_transit_on_a_grid_of_times_and_durations_fits_better(seed: int) -> None:
+    # With 66 and 67 a fit that starts from the prior's duration alone ends beside the best one.
+    wide = replace(PRIOR, duration_err_h=0.4)
+    flux = simulate(np.random.default_rng(seed), DEPTH, 0.006)
+    error = np.full(len(MJD), 0.006)
+    fit = fit_transit(MJD, flux, error, wide)
+    hours = 24.0 * (MJD - MJD[0])
+    trend = hours - hours.mean()
+
+    def cost(mid: float, duration: float) -> float:
+        shape = transit_shape(hours - mid, duration, fit.depth, wide)
+        design = np.column_stack([np.ones_like(hours), trend, -shape])
+        miss = flux - design @ np.linalg.lstsq(design, flux, rcond=None)[0]
+        far = (duration - wide.duration_h) / wide.duration_err_h
+        return float(np.sum((miss / error) ** 2) + far**2)
+
+    own = fit.chi2 + ((fit.duration_h - wide.duration_h) / wide.duration_err_h) ** 2
+    grid = [cost(m, d) for m in np.arange(1.0, 2.8, 0.02) for d in np.arange(1.8, 3.3, 0.05)]
+    # The grid's shape is that of the fitted depth, which moves it by less than this.
+    assert own < min(grid) + 0.02
 
 
 def test_a_flat_curve_has_no_transit_at_a_known_time() -> None:
