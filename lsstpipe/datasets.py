@@ -42,6 +42,32 @@ flat = DatasetType(
     is_calibration=True,
 )  # fmt: skip
 
+ptc = DatasetType(
+    "ptc", ("instrument", "detector"), "json",
+    "Photon transfer of the amplifiers: gain, read noise, level from which they saturate.",
+    is_calibration=True,
+)  # fmt: skip
+linearizer = DatasetType(
+    "linearizer", ("instrument", "detector"), "json",
+    "How far each amplifier is from linear, in ADU above its bias level.",
+    is_calibration=True,
+)  # fmt: skip
+crosstalk = DatasetType(
+    "crosstalk", ("instrument", "detector"), "json",
+    "Share of the signal of each amplifier that appears in each other one.",
+    is_calibration=True,
+)  # fmt: skip
+bfk = DatasetType(
+    "bfk", ("instrument", "detector"), "json",
+    "Brighter-fatter kernel: how collected charge moves the borders of pixels.",
+    is_calibration=True,
+)  # fmt: skip
+fringe = DatasetType(
+    "fringe", ("instrument", "detector", "physical_filter"), "exposure",
+    "Pattern that the lines of the night sky make by interference: mean 0, amplitude 1.",
+    is_calibration=True,
+)  # fmt: skip
+
 post_isr_image = DatasetType(
     "post_isr_image", ("instrument", "visit", "detector"), "exposure",
     "One detector without the camera's signature, in electrons.",

@@ -13,6 +13,8 @@ from typing import Literal
 
 from lsstpipe.tasks.base import Port, read_ports
 
+ObservationType = Literal["bias", "dark", "flat", "science", ""]
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -26,11 +28,17 @@ class Task:
         What tells one of its quanta from another.
     observation_type
         Kind of raw exposure that it takes, where it takes raws.
+    other_type
+        Kind that it takes for the data IDs that have none of the first, if it can.
+    needs
+        What a detector or filter must have for the task to have something to do.
     """
 
     name: str
     dimensions: tuple[str, ...]
-    observation_type: Literal["bias", "dark", "flat", "science", ""] = ""
+    observation_type: ObservationType = ""
+    other_type: ObservationType = ""
+    needs: Literal["several amplifiers", "fringes", ""] = ""
 
     @property
     def module(self) -> ModuleType:
@@ -74,7 +82,7 @@ STAGES: dict[str, Stage] = {
                 Task("bias", ("instrument", "detector"), "bias"),
                 Task("dark", ("instrument", "detector"), "dark"),
                 Task("defects", ("instrument", "detector")),
-                Task("flat", ("instrument", "detector", "physical_filter"), "science"),
+                Task("flat", ("instrument", "detector", "physical_filter"), "flat", "science"),
             ),
             ("bias", "dark", "defects", "flat"),
             "Make the calibrations of each detector: bias, dark, defects, flat.",

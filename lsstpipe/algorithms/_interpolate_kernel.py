@@ -1,4 +1,4 @@
-"""Compiled loop that fills pixels from their neighbours."""
+"""Compiled loops that fill pixels from their neighbours."""
 
 from __future__ import annotations
 
@@ -101,3 +101,62 @@ def fill_pass(
         if done[p]:
             image[pixels[p, 0], pixels[p, 1]] = guesses[p]
     return done
+
+
+@njit(cache=True)
+def fill_along_rows(image: npt.NDArray[np.float32], hole: BoolArray, level: np.float32) -> None:
+    """Draw a line across each hole of a row, from the good pixel before it to that behind it.
+
+    Parameters
+    ----------
+    image
+        Pixel values, shape ``(ny, nx)``; changed in place.
+    hole
+        Pixels to fill.
+    level
+        Value of a row without a good pixel.
+    """
+    ny, nx = image.shape
+    for y in range(ny):
+        last = -1
+        x = 0
+        while x < nx:
+            if not hole[y, x]:
+                last = x
+                x += 1
+                continue
+            end = x
+            while end < nx and hole[y, end]:
+                end += 1
+            behind = image[y, end] if end < nx else (image[y, last] if last >= 0 else level)
+            before = image[y, last] if last >= 0 else behind
+            for i in range(x, end):
+                share = np.float32(i - x + 1) / np.float32(end - x + 1)
+                image[y, i] = before + share * (behind - before)
+            x = end
+
+
+@njit(cache=True)
+def find_rim(known: BoolArray, pixels: IntArray) -> BoolArray:
+    """Find which of the unknown pixels touch a known one, corners included.
+
+    Parameters
+    ----------
+    known
+        Pixels with a value, shape ``(ny, nx)``.
+    pixels
+        Rows and columns of unknown pixels, shape ``(n, 2)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        True for those on the rim, shape ``(n,)``.
+    """
+    ny, nx = known.shape
+    rim = np.zeros(len(pixels), np.bool_)
+    for p in range(len(pixels)):
+        y, x = pixels[p]
+        for j in range(max(0, y - 1), min(ny, y + 2)):
+            for i in range(max(0, x - 1), min(nx, x + 2)):
+                rim[p] |= known[j, i]
+    return rim

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import binary_dilation
 
-from lsstpipe.algorithms._interpolate_kernel import fill_pass
+from lsstpipe.algorithms._interpolate_kernel import fill_pass, find_rim
 from lsstpipe.errors import AlgorithmError
 from lsstpipe.image.mask import MaskArray, MaskPlane, has
 
@@ -81,16 +80,15 @@ def interpolate_pixels(
     distance = np.arange(2 * _RADIUS + 1, dtype=np.float64)
     line = np.exp(-(distance**2) / (4.0 * psf_sigma**2))
     known = ~replaced
+    unknown = np.argwhere(replaced)
     for ring in range(_N_RINGS):
-        rim = ~known & binary_dilation(known, np.ones((3, 3)))
-        pixels = np.argwhere(rim)
-        if len(pixels) == 0:
-            break
+        pixels = unknown[find_rim(known, unknown)]
         limits = (_RADIUS, _N_LEAST, _NUGGET_INSIDE if ring else _NUGGET_RIM)
         done = fill_pass(work, known, pixels, np.outer(line, line), limits)
         if not done.any():
             break
         known[tuple(pixels[done].T)] = True
+        unknown = unknown[~known[tuple(unknown.T)]]
     result = image.copy()
     result[replaced] = work[replaced]
     return Interpolated(result, replaced)

@@ -23,6 +23,7 @@ COMMANDS = {
     "plan": "Work out what runs: quanta, datasets, chunks.",
     "run": "Run a stage, or one chunk of it.",
     "collect": "Load what jobs did into the registry.",
+    "certify": "Say from when to when calibrations hold.",
     "status": "Tell what is done, stale, failed, flagged or not run.",
     "query": "Find datasets, and where they come from.",
     "get": "Copy a dataset out of the repository.",

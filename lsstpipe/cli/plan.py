@@ -40,6 +40,8 @@ def command(campaign: str, explain: bool, as_json: bool) -> None:
     for item in quanta.skipped:
         what = f"{item.stage}.{item.task}" if item.task else item.stage
         click.echo(f"left out: {item.n_quanta or 'all'} quanta of {what}: {item.reason}")
+    for note in quanta.notes:
+        click.echo(f"note: {note.n_quanta} quanta of {note.stage}.{note.task}: {note.text}")
     if explain:
         for chunk in chunks:
             upstream = ", ".join("/".join(other) for other in chunk.upstream) or "the ingest"

@@ -124,6 +124,9 @@ class Campaign(_Section):
     target: Target | None = None
     visits_per_chunk: Annotated[int, Field(ge=1)] = 1
     """How many visits one job runs in stages that run visit by visit."""
+    calibrations: tuple[str, ...] = ()
+    """Collections to look for certified calibrations in, the first first; without any, all are
+    searched and two that hold for one exposure are refused."""
     retain: tuple[str, ...] = ()
     """Dataset types to keep besides those that their stage keeps anyway."""
     skip: Mapping[str, str] = Field(default_factory=dict)

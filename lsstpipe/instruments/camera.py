@@ -33,6 +33,8 @@ class Camera:
         How far from it the true scale may be, as a fraction.
     is_mirrored
         Whether +x of the focal plane is east where +y is north; on the sky as seen it is west.
+    fringing
+        Physical filters through which the sky makes fringes.
     """
 
     name: str
@@ -41,6 +43,12 @@ class Camera:
     pixel_scale_arcsec: float
     scale_tolerance: float
     is_mirrored: bool = False
+    fringing: frozenset[str] = frozenset()
+
+    @property
+    def with_several_amplifiers(self) -> frozenset[int]:
+        """Numbers of the detectors that are read through more than one amplifier."""
+        return frozenset(n for n, d in self.detectors.items() if len(d.amplifiers) > 1)
 
     @property
     def has_overscan(self) -> bool:

@@ -3,102 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from lsstpipe.config import Campaign
 from lsstpipe.config.campaign import Stages
-from lsstpipe.data_model import DIMENSIONS, DataId, DatasetType, make_id, make_ref
+from lsstpipe.data_model import DIMENSIONS, DatasetType, make_id, make_ref
 from lsstpipe.datasets import DATASET_TYPES
 from lsstpipe.errors import UserError
 from lsstpipe.instruments import get_camera
+from lsstpipe.plan.quanta import Note, PlannedDatasets, PlannedTask, Quanta, Skipped, data_ids
 from lsstpipe.plan.rows import IndexArray, Rows, is_in, match, offsets
-from lsstpipe.plan.selection import Selection, science_rows, sky_rows
+from lsstpipe.plan.selection import Selection, prefer_kinds, science_rows, sky_rows
+from lsstpipe.plan.validity import choose_valid, find_spans
 from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.stages import STAGES, Stage, Task
 from lsstpipe.tasks.base import Port
 
 _SKY = {"skymap", "tract", "patch"}
-
-
-@dataclass(slots=True)
-class PlannedDatasets:
-    """Datasets of one type: those that exist and those that a quantum will make.
-
-    Attributes
-    ----------
-    dataset_type
-        The type.
-    rows
-        Data ID columns, and those that follow from them (visit, filter, band).
-    ids
-        16 bytes each, shape ``(n, 16)``.
-    start
-        Number of the first of them among all datasets of the plan.
-    producers
-        Number of the quantum that makes each; -1 where it exists.
-    records
-        What is known of those that exist; empty where they will be made.
-    """
-
-    dataset_type: DatasetType
-    rows: Rows
-    ids: npt.NDArray[np.uint8]
-    start: int
-    producers: IndexArray
-    records: Sequence[DatasetRecord] = ()
-
-
-@dataclass(slots=True)
-class PlannedTask:
-    """The quanta of one task.
-
-    Attributes
-    ----------
-    stage, task
-        Which.
-    rows
-        Data ID columns, and those that follow from them.
-    ids
-        16 bytes each, shape ``(n, 16)``.
-    start
-        Number of the first of them among all quanta of the plan.
-    inputs, outputs
-        Numbers of datasets; those of quantum ``i`` are ``offsets[i]:offsets[i + 1]``.
-    """
-
-    stage: Stage
-    task: Task
-    rows: Rows
-    ids: npt.NDArray[np.uint8]
-    start: int
-    inputs: IndexArray
-    input_offsets: IndexArray
-    outputs: IndexArray
-    output_offsets: IndexArray
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """Quanta that the plan leaves out, and why."""
-
-    stage: str
-    task: str
-    n_quanta: int
-    reason: str
-
-
-@dataclass(slots=True)
-class Quanta:
-    """All tasks and datasets of a plan."""
-
-    tasks: list[PlannedTask] = field(default_factory=list)
-    datasets: list[PlannedDatasets] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
-    n_quanta: int = 0
-    n_datasets: int = 0
 
 
 class Builder:
@@ -122,6 +45,7 @@ class Builder:
         self._science = science_rows(selection.raws)
         self._sky = sky_rows(self._science, selection)
         self._by_type: dict[str, PlannedDatasets] = {}
+        self._certified: dict[str, PlannedDatasets] = {}
         self._implied = self._science.project(
             ("instrument", "visit", "exposure", "physical_filter", "band")
         )
@@ -133,7 +57,8 @@ class Builder:
         Raises
         ------
         UserError
-            If raws are missing that a task cannot do without.
+            If raws are missing that a task cannot do without, or of a certified calibration none,
+            or more than one, holds for an exposure.
         """
         self._add_existing()
         for stage in self._stages.values():
@@ -152,35 +77,42 @@ class Builder:
         kind = task.observation_type
         # A dark holds the bias level of a camera that cannot tell it otherwise.
         is_needed = kind == "science" or (kind == "dark" and not self._camera.has_overscan)
-        if not is_needed or np.any(kinds == kind):
+        if not is_needed or task.needs or np.any(kinds == kind):
             return
-        if all(port.dataset_type.name in self._by_type for port in task.outputs):
+        if all(port.dataset_type.name in self._certified for port in task.outputs):
             return
         given = ", ".join(f"{np.sum(kinds == k)} {k}" for k in np.unique(kinds)) or "none"
         names = ", ".join(port.dataset_type.name for port in task.outputs)
+        is_calibration = all(port.dataset_type.is_calibration for port in task.outputs)
+        instead = f"certify a {names}" if is_calibration else f"skip the stage {stage.name}"
         raise UserError(
-            f"There are no {kind} frames among the raws of '{self._campaign.name}' ({given}) and "
-            f"the repository has no certified {names}: add {kind} frames to 'raws', or certify a "
-            f"{names}."
+            f"There are no {kind} frames among the raws of '{self._campaign.name}' ({given}), and "
+            f"the repository has no {names}: add {kind} frames to 'raws', or {instead}."
         )
 
     def _add_existing(self) -> None:
         """Give numbers to what exists."""
         existing = {"raw": self._selection.records, **self._selection.existing}
         for name, records in existing.items():
-            if not records:
-                continue
-            dimensions = DATASET_TYPES[name].dimensions
-            rows = Rows(
-                {d: np.array([r.data_id[d] for r in records]) for d in dimensions}, len(records)
-            )
-            if name == "raw":
-                raws = self._selection.raws
-                rows = Rows({**raws.columns, "visit": raws["exposure"]}, len(raws))
-            ids = b"".join(r.id.bytes for r in records)
-            self._add_datasets(
-                DATASET_TYPES[name], rows, ids, np.full(len(records), -1), records=records
-            )
+            if records:
+                self._by_type[name] = self._add_records(name, records)
+        for name, calibrations in self._selection.calibrations.items():
+            if calibrations:
+                records = [item.dataset for item in calibrations]
+                self._certified[name] = self._add_records(name, records)
+
+    def _add_records(self, name: str, records: Sequence[DatasetRecord]) -> PlannedDatasets:
+        """Give numbers to datasets that exist."""
+        dimensions = DATASET_TYPES[name].dimensions
+        rows = Rows(
+            {d: np.array([r.data_id[d] for r in records]) for d in dimensions}, len(records)
+        )
+        if name == "raw":
+            raws = self._selection.raws
+            rows = Rows({**raws.columns, "visit": raws["exposure"]}, len(raws))
+        ids = b"".join(r.id.bytes for r in records)
+        none = np.full(len(records), -1)
+        return self._add_datasets(DATASET_TYPES[name], rows, ids, none, records=records)
 
     def _add_datasets(
         self,
@@ -201,8 +133,6 @@ class Builder:
         )
         self.result.datasets.append(added)
         self.result.n_datasets += len(rows)
-        # What this plan makes takes the place of what was certified before.
-        self._by_type[dataset_type.name] = added
         return added
 
     def _expand(self, rows: Rows) -> Rows:
@@ -215,25 +145,36 @@ class Builder:
         extra = {n: self._implied[n][right] for n in ("exposure", "physical_filter", "band")}
         return Rows({**rows.columns, **{k: v for k, v in extra.items() if k not in rows}})
 
-    def _base(self, dimensions: Sequence[str], kind: str) -> Rows:
+    def _taken(self, task: Task) -> npt.NDArray[np.bool_]:
+        """Tell which raws a task takes."""
+        kinds = [kind for kind in (task.observation_type, task.other_type) if kind]
+        return prefer_kinds(self._selection.raws, kinds, task.dimensions)
+
+    def _base(self, task: Task, dimensions: Sequence[str]) -> Rows:
         """Give the rows whose distinct values are the data IDs over some dimensions."""
         if _SKY & set(dimensions):
             return self._sky
-        raws = self._selection.raws
-        if kind and kind != "science":
-            return raws.take(raws["observation_type"] == kind)
-        return self._science
+        if task.observation_type in ("", "science"):
+            # A calibration that takes no raws is for every detector that there are raws of.
+            everything = "visit" not in dimensions and not task.observation_type
+            return self._selection.raws if everything else self._science
+        return self._selection.raws.take(self._taken(task))
 
     def _add_task(self, stage: Stage, task: Task) -> None:
         """Make the quanta of a task, leave out those without their inputs."""
-        rows = self._expand(
-            self._base(task.dimensions, task.observation_type).project(task.dimensions)
-        )
+        rows = self._expand(self._base(task, task.dimensions).project(task.dimensions))
+        if len(rows) == 0:
+            self._note_empty(stage, task)
+        rows = self._fit_camera(stage, task, rows)
+        if len(rows) == 0:
+            return
         found = {port.name: self._find_inputs(task, port, rows) for port in task.inputs}
         keep = self._keep(stage, task, rows, found)
         rows = rows.take(keep)
         if len(rows) == 0:
             return
+        self._note_absent(stage, task, rows, {k: keep[q].sum() for k, (q, _) in found.items()})
+        self._note_other_type(stage, task, rows)
         number = np.cumsum(keep) - 1
         quanta = np.concatenate([number[q[keep[q]]] for q, _ in found.values()])
         inputs = np.concatenate([d[keep[q]] for q, d in found.values()])
@@ -255,8 +196,59 @@ class Builder:
             )
         )
 
+    def _fit_camera(self, stage: Stage, task: Task, rows: Rows) -> Rows:
+        """Leave out the detectors or filters that lack what a task needs."""
+        if not (task.needs and len(rows)):
+            return rows
+        if task.needs == "fringes":
+            name = "physical_filter"
+            fits = np.isin(rows[name], sorted(self._camera.fringing))
+        else:
+            name = "detector"
+            fits = np.isin(rows[name], sorted(self._camera.with_several_amplifiers))
+        if not fits.all():
+            lacking = ", ".join(str(v) for v in np.unique(rows[name][~fits]))
+            reason = f"{self._camera.name} has no {task.needs} there: {name} {lacking}"
+            self.result.skipped.append(Skipped(stage.name, task.name, int((~fits).sum()), reason))
+        return rows.take(fits)
+
+    def _note_absent(self, stage: Stage, task: Task, rows: Rows, n_found: dict[str, int]) -> None:
+        """Say which calibrations all quanta of a task do without."""
+        ports = [port for port in task.inputs if port.is_optional and not n_found[port.name]]
+        if ports:
+            names = ", ".join(port.dataset_type.name for port in ports)
+            text = f"do without {names}: this plan makes none and none is certified"
+            self.result.notes.append(Note(stage.name, task.name, len(rows), text))
+
+    def _note_other_type(self, stage: Stage, task: Task, rows: Rows) -> None:
+        """Say which data IDs are made of the second kind of exposure that a task can take."""
+        if not task.other_type:
+            return
+        raws = self._selection.raws
+        first = raws.take(raws["observation_type"] == task.observation_type)
+        other = rows.take(~is_in(rows, first, task.dimensions))
+        if len(other):
+            which = "; ".join(str(data_id) for data_id in data_ids(other, task.dimensions)[:5])
+            text = (
+                f"made of {task.other_type} exposures where there are no {task.observation_type} "
+                f"exposures: {which}{' ...' if len(other) > 5 else ''}"
+            )
+            self.result.notes.append(Note(stage.name, task.name, len(other), text))
+
     def _find_inputs(self, task: Task, port: Port, rows: Rows) -> tuple[IndexArray, IndexArray]:
         """Pair quanta with the datasets of one of their ports: quantum rows, dataset numbers."""
+        left, right = self._find_planned(task, port, rows)
+        if not port.is_many and len(np.unique(left)) != len(left):
+            raise ValueError(
+                f"{task.name}.{port.name} takes one {port.dataset_type.name} a quantum, "
+                f"but there are several over {', '.join(task.dimensions)}"
+            )
+        # What this plan makes takes the place of what was certified before.
+        more_left, more_right = self._find_certified(task, port, rows, left)
+        return np.concatenate([left, more_left]), np.concatenate([right, more_right])
+
+    def _find_planned(self, task: Task, port: Port, rows: Rows) -> tuple[IndexArray, IndexArray]:
+        """Pair quanta with raws, with what exists, and with what this plan makes."""
         datasets = self._by_type.get(port.dataset_type.name)
         if datasets is None:
             return np.empty(0, np.int64), np.empty(0, np.int64)
@@ -264,15 +256,32 @@ class Builder:
         names = [n for n in rows.columns if n in candidates and n in DIMENSIONS]
         left, right = match(rows, candidates, names)
         if port.dataset_type.name == "raw" and task.observation_type:
-            of_kind = candidates["observation_type"][right] == task.observation_type
-            left, right = left[of_kind], right[of_kind]
+            taken = self._taken(task)[right]
+            left, right = left[taken], right[taken]
         near = self._overlaps(rows, candidates, left, right)
-        left, right = left[near], right[near]
-        if not port.is_many and len(np.unique(left)) != len(left):
-            raise ValueError(
-                f"{task.name}.{port.name} takes one {port.dataset_type.name} a quantum, "
-                f"but there are several over {', '.join(task.dimensions)}"
-            )
+        return left[near], right[near] + datasets.start
+
+    def _find_certified(
+        self, task: Task, port: Port, rows: Rows, made: IndexArray
+    ) -> tuple[IndexArray, IndexArray]:
+        """Pair quanta with the certified calibrations of their dates."""
+        name = port.dataset_type.name
+        datasets = self._certified.get(name)
+        rest = np.setdiff1d(np.arange(len(rows)), made)
+        if datasets is None or port.is_many or len(rest) == 0:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        names = [n for n in rows.columns if n in datasets.rows and n in DIMENSIONS]
+        left, right = match(rows.take(rest), datasets.rows, names)
+        raws = self._selection.raws
+        if task.observation_type not in ("", "science"):
+            raws = raws.take(self._taken(task))
+        raws = Rows({**raws.columns, "visit": raws["exposure"]}, len(raws))
+        left, right = choose_valid(
+            (rest[left], right),
+            self._selection.calibrations[name],
+            find_spans(rows, raws),
+            is_ordered=self._selection.is_ordered,
+        )
         return left, right + datasets.start
 
     def _overlaps(
@@ -295,10 +304,6 @@ class Builder:
         found: dict[str, tuple[IndexArray, IndexArray]],
     ) -> npt.NDArray[np.bool_]:
         """Tell which quanta have what they need; record why others are left out."""
-        if len(rows) == 0:
-            kind = f"{task.observation_type} exposures" if task.observation_type else "data"
-            reason = f"there are no {kind} with {', '.join(task.dimensions)}"
-            self.result.skipped.append(Skipped(stage.name, task.name, 0, reason))
         keep = np.ones(len(rows), dtype=np.bool_)
         has_any, many = np.zeros(len(rows), dtype=np.bool_), []
         for port in task.inputs:
@@ -312,7 +317,20 @@ class Builder:
         if many:
             self._note(stage, task, int((keep & ~has_any).sum()), " or ".join(many))
             keep &= has_any
+        if all(port.is_optional for port in task.inputs):
+            found_any = np.isin(
+                np.arange(len(rows)), np.concatenate([q for q, _ in found.values()])
+            )
+            names = " or ".join(port.dataset_type.name for port in task.inputs)
+            self._note(stage, task, int((keep & ~found_any).sum()), names)
+            keep &= found_any
         return keep
+
+    def _note_empty(self, stage: Stage, task: Task) -> None:
+        kinds = " or ".join(k for k in (task.observation_type, task.other_type) if k)
+        what = f"{kinds} exposures" if kinds else "data"
+        reason = f"there are no {what} with {', '.join(task.dimensions)}"
+        self.result.skipped.append(Skipped(stage.name, task.name, 0, reason))
 
     def _note(self, stage: Stage, task: Task, n_quanta: int, name: str) -> None:
         if n_quanta:
@@ -337,6 +355,7 @@ class Builder:
                 for data_id in data_ids(own, dimensions)
             )
             added = self._add_datasets(dataset_type, own, ids, owners + start)
+            self._by_type[dataset_type.name] = added
             quanta.append(owners)
             numbers.append(np.arange(len(own)) + added.start)
         all_quanta, all_numbers = np.concatenate(quanta), np.concatenate(numbers)
@@ -348,7 +367,7 @@ class Builder:
     ) -> tuple[Rows, IndexArray]:
         """Find the datasets that a quantum makes several of; the first that could make one does."""
         names = tuple(dict.fromkeys((*task.dimensions, *dimensions)))
-        wide = self._base(names, task.observation_type).project(names)
+        wide = self._base(task, names).project(names)
         left, right = match(rows, wide, task.dimensions)
         made = Rows({d: wide[d][right] for d in dimensions} | {"_quantum": left}, len(left))
         made = made.project((*dimensions, "_quantum"))
@@ -365,21 +384,3 @@ class Builder:
             for data_id in data_ids(rows, task.dimensions)
         )
         return np.frombuffer(ids, dtype=np.uint8).reshape(-1, 16)
-
-
-def data_ids(rows: Rows, dimensions: Sequence[str]) -> list[DataId]:
-    """Make data IDs of rows.
-
-    Parameters
-    ----------
-    rows
-        Columns by dimension.
-    dimensions
-        Those to take.
-    """
-    if not dimensions:
-        return [DataId()] * len(rows)
-    columns = [rows[name].tolist() for name in dimensions]
-    return [
-        DataId(dict(zip(dimensions, values, strict=True))) for values in zip(*columns, strict=True)
-    ]

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from lsstpipe.config import Campaign
 from lsstpipe.config.campaign import digest_task
-from lsstpipe.plan.build import PlannedTask, Quanta
 from lsstpipe.plan.chunks import Chunk
 from lsstpipe.plan.cost import START_CPU_S, expected_cpu_s, expected_memory_mb, runtime_minutes
+from lsstpipe.plan.quanta import PlannedTask, Quanta
 from lsstpipe.plan.rows import IndexArray, Rows, encode
 from lsstpipe.stages import Stage
 

@@ -19,11 +19,12 @@ from lsstpipe.errors import RepositoryError, UserError
 from lsstpipe.geometry.skymap import PatchGrid, SkyMap, Tract
 from lsstpipe.image.exposure import ObservationInfo
 from lsstpipe.instruments import get_camera
-from lsstpipe.plan.build import Builder, Quanta
+from lsstpipe.plan.build import Builder
 from lsstpipe.plan.layout import ingest_manifest_path
+from lsstpipe.plan.quanta import Quanta
 from lsstpipe.plan.rows import Rows
 from lsstpipe.plan.selection import RAW_COLUMNS, Selection
-from lsstpipe.registry.records import DatasetRecord
+from lsstpipe.registry.calibrations import Calibration
 from lsstpipe.registry.registry import Registry
 from lsstpipe.stages import STAGES
 
@@ -77,7 +78,7 @@ def select(campaign: Campaign) -> Selection:
             )
             for record in [registry.find(name, data_id, [campaign.run])]
         }
-        existing |= _find_calibrations(registry, [info.mid_mjd for info, _ in found])
+        calibrations = _find_calibrations(registry, campaign)
     if not found:
         raise UserError(
             f"The repository {campaign.repo} has no raws of '{campaign.name}'; ingest some first."
@@ -85,7 +86,16 @@ def select(campaign: Campaign) -> Selection:
     patches, polygons = make_patches(make_skymap(campaign))
     raws = _raw_rows([info for info, _ in found], campaign)
     records = [record for _, record in found]
-    return Selection(raws, records, patches, polygons, field_radius_deg(campaign), existing)
+    return Selection(
+        raws,
+        records,
+        patches,
+        polygons,
+        field_radius_deg(campaign),
+        existing,
+        calibrations,
+        is_ordered=bool(campaign.calibrations),
+    )
 
 
 def make_skymap(campaign: Campaign) -> SkyMap:
@@ -148,21 +158,13 @@ def _read_ingested(campaign: Campaign) -> frozenset[str]:
     return frozenset(raw["id"] for raw in manifest["raws"])
 
 
-def _find_calibrations(
-    registry: Registry, times_mjd: Sequence[float]
-) -> dict[str, list[DatasetRecord]]:
-    """Find the calibrations that hold for all of these times: one query a type."""
-    names = sorted(c.name for c in registry.collections() if c.kind == "CALIBRATION")
-    existing: dict[str, list[DatasetRecord]] = {}
-    for kind in DATASET_TYPES.values():
-        if not (kind.is_calibration and names and times_mjd):
-            continue
-        first: dict[DataId, DatasetRecord] = {}
-        for item in registry.query_calibrations(kind, names):
-            if item.valid_begin_mjd <= min(times_mjd) and max(times_mjd) < item.valid_end_mjd:
-                first.setdefault(item.dataset.data_id, item.dataset)
-        existing[kind.name] = sorted(first.values(), key=lambda r: str(r.data_id))
-    return existing
+def _find_calibrations(registry: Registry, campaign: Campaign) -> dict[str, list[Calibration]]:
+    """Find all certified calibrations, in the order of the search: one query a type."""
+    names = list(campaign.calibrations) or sorted(
+        c.name for c in registry.collections() if c.kind == "CALIBRATION"
+    )
+    kinds = [kind for kind in DATASET_TYPES.values() if kind.is_calibration]
+    return {kind.name: registry.query_calibrations(kind, names) for kind in kinds if names}
 
 
 def _raw_rows(infos: Sequence[ObservationInfo], campaign: Campaign) -> Rows:

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lsstpipe.geometry.region import polygons_overlap_circles
-from lsstpipe.plan.rows import IndexArray, Rows
+from lsstpipe.plan.rows import IndexArray, Rows, is_in
+from lsstpipe.registry.calibrations import Calibration
 from lsstpipe.registry.records import DatasetRecord
 
 _BLOCK = 4096
@@ -47,6 +48,11 @@ class Selection:
         Radius around a raw's position within which all its pixels are, in degrees.
     existing
         Datasets that are there besides, by dataset type.
+    calibrations
+        Certified calibrations by dataset type, in the order in which collections are searched.
+    is_ordered
+        Whether that order was asked for: of two calibrations that hold at once the first is taken
+        then, else they are refused.
     """
 
     raws: Rows
@@ -55,6 +61,8 @@ class Selection:
     polygons: npt.NDArray[np.float64]
     radius_deg: float
     existing: Mapping[str, Sequence[DatasetRecord]] = field(default_factory=dict)
+    calibrations: Mapping[str, Sequence[Calibration]] = field(default_factory=dict)
+    is_ordered: bool = False
 
 
 def science_rows(raws: Rows) -> Rows:
@@ -67,6 +75,28 @@ def science_rows(raws: Rows) -> Rows:
     """
     science = raws.take(raws["observation_type"] == "science")
     return Rows({**science.columns, "visit": science["exposure"]}, len(science))
+
+
+def prefer_kinds(
+    raws: Rows, kinds: Sequence[str], dimensions: Sequence[str]
+) -> npt.NDArray[np.bool_]:
+    """Tell which raws a task takes that takes, of each data ID, the first kind that there is.
+
+    Parameters
+    ----------
+    raws
+        Raws with the columns `RAW_COLUMNS`.
+    kinds
+        Kinds of exposure, the most wanted first.
+    dimensions
+        Columns of the data IDs of the task; those that raws do not have count for nothing.
+    """
+    own = [name for name in dimensions if name in raws]
+    taken: npt.NDArray[np.bool_] = raws["observation_type"] == kinds[0]
+    for kind in kinds[1:]:
+        other = raws["observation_type"] == kind
+        taken |= other & ~is_in(raws, raws.take(taken), own)
+    return taken
 
 
 def sky_rows(science: Rows, selection: Selection) -> Rows:

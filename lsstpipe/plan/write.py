@@ -22,10 +22,10 @@ from lsstpipe.config.campaign import digest
 from lsstpipe.data_model import DIMENSIONS
 from lsstpipe.datastore.atomic import write_atomically
 from lsstpipe.errors import RepositoryError
-from lsstpipe.plan.build import Quanta, data_ids
 from lsstpipe.plan.chunking import Chunking, all_dataset_ids, assign_chunks, make_chunks
 from lsstpipe.plan.chunks import Chunk, write_chunks
 from lsstpipe.plan.cost import expected_cpu_s, expected_memory_mb
+from lsstpipe.plan.quanta import Quanta, data_ids
 from lsstpipe.plan.rows import IndexArray
 
 SCHEMA_VERSION = 1
@@ -61,6 +61,7 @@ def write_plan(folder: Path, quanta: Quanta, campaign: Campaign) -> dict[str, An
         "n_quanta": quanta.n_quanta,
         "n_datasets": quanta.n_datasets,
         "n_chunks": len(chunks),
+        "notes": [asdict(item) for item in quanta.notes],
     }
     _invalidate(folder)
     write_atomically(folder / "campaign.json", _json(campaign.plain()))

@@ -33,6 +33,8 @@ def certify(
     dataset_ids: Sequence[uuid.UUID],
     valid_begin_mjd: float,
     valid_end_mjd: float,
+    *,
+    dry_run: bool = False,
 ) -> None:
     """Let datasets hold for a range of time; a dataset that is there gets the new range.
 
@@ -46,6 +48,8 @@ def certify(
         Datasets that exist.
     valid_begin_mjd, valid_end_mjd
         TAI MJD, begin included, end excluded.
+    dry_run
+        Whether only to find out if it can be done.
 
     Raises
     ------
@@ -56,7 +60,7 @@ def certify(
         raise UserError(
             f"A validity range must end after it begins, got {valid_begin_mjd} to {valid_end_mjd}."
         )
-    target = collections.ensure(connection, [name], "CALIBRATION")[name]
+    there = [item.id for item in collections.list_all(connection) if item.name == name]
     records: dict[uuid.UUID, DatasetRecord] = {}
     for ids in chunks(dataset_ids):
         rows = connection.execute(select_datasets().where(dataset.c.id.in_(ids))).mappings()
@@ -68,7 +72,7 @@ def certify(
     )
     held = {
         (item.dataset.dataset_type, item.dataset.data_id): item
-        for item in _select(connection, [target.id], overlapping)
+        for item in _select(connection, there, overlapping)
         if item.dataset.id not in records
     }
     for record in records.values():
@@ -78,6 +82,9 @@ def certify(
                 f"{other.valid_begin_mjd} to {other.valid_end_mjd} in '{name}' as "
                 f"{other.dataset.path}, which overlaps {valid_begin_mjd} to {valid_end_mjd}."
             )
+    if dry_run:
+        return
+    target = collections.ensure(connection, [name], "CALIBRATION")[name]
     rows_new = [
         {
             "collection_id": target.id,

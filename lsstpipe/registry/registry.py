@@ -247,6 +247,8 @@ class Registry:
         dataset_ids: Sequence[uuid.UUID],
         valid_begin_mjd: float,
         valid_end_mjd: float,
+        *,
+        dry_run: bool = False,
     ) -> None:
         """Let datasets hold for a range of time; see `calibrations.certify`.
 
@@ -258,11 +260,12 @@ class Registry:
             Datasets that exist.
         valid_begin_mjd, valid_end_mjd
             TAI MJD, begin included, end excluded; infinities are allowed.
+        dry_run
+            Whether only to find out if it can be done.
         """
         with self._database.write() as connection:
-            calibrations.certify(
-                connection, collection, dataset_ids, valid_begin_mjd, valid_end_mjd
-            )
+            span = (valid_begin_mjd, valid_end_mjd)
+            calibrations.certify(connection, collection, dataset_ids, *span, dry_run=dry_run)
 
     def find_calibration(
         self, kind: DatasetType | str, data_id: DataId, mjd: float, names: Sequence[str]

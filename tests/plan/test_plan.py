@@ -6,7 +6,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import fake_campaign as fake
 import numpy as np
 import pytest
 
@@ -14,89 +13,35 @@ from lsstpipe import datasets
 from lsstpipe.config import parse_campaign
 from lsstpipe.data_model import DataId, make_id, make_ref
 from lsstpipe.errors import RepositoryError, UserError
-from lsstpipe.plan.build import Builder, PlannedTask, Quanta, data_ids
 from lsstpipe.plan.chunking import assign_chunks, make_chunks
 from lsstpipe.plan.chunks import Chunk
+from lsstpipe.plan.quanta import Quanta
 from lsstpipe.plan.read import PlanIndex, open_plan, read_chunk
 from lsstpipe.plan.rows import Rows
-from lsstpipe.plan.select import make_skymap
 from lsstpipe.plan.selection import Selection
-from lsstpipe.registry.records import DatasetRecord
-
-
-def _record(kind: str, data_id: DataId, run: str) -> DatasetRecord:
-    ref = make_ref(datasets.DATASET_TYPES[kind], data_id, run)
-    return DatasetRecord(ref.id, kind, ref.data_id, run, f"{kind}/{ref.id}", 1, "blake2b:1")
-
-
-def _selection(n_darks: int = 2, ra_deg: tuple[float, ...] = (10.0, 10.0, 20.0)) -> Selection:
-    """Two visits on the tract at 10 degrees, one far from it, and some darks."""
-    n_rows = n_darks + len(ra_deg)
-    exposures = np.arange(1, n_rows + 1)
-    kinds = ["dark"] * n_darks + ["science"] * len(ra_deg)
-    raws = Rows(
-        {
-            "instrument": np.full(n_rows, "st10"),
-            "exposure": exposures,
-            "detector": np.zeros(n_rows, np.int64),
-            "physical_filter": np.where(np.array(kinds) == "dark", "none", "Filter 2"),
-            "band": np.where(np.array(kinds) == "dark", "none", "clear"),
-            "observation_type": np.array(kinds),
-            "ra_deg": np.array([0.0] * n_darks + list(ra_deg)),
-            "dec_deg": np.zeros(n_rows),
-            "mid_mjd": 60000.0 + exposures,
-        }
-    )
-    records = [
-        _record("raw", DataId(instrument="st10", exposure=e, detector=0), "raw")
-        for e in exposures.tolist()
-    ]
-    tract = make_skymap(fake.make_campaign(Path("repo"))).tracts[0]
-    existing = {
-        "reference_catalog": [_record("reference_catalog", DataId(), "run")],
-        "skymap": [_record("skymap", DataId(skymap="sky"), "run")],
-    }
-    patches = Rows({"skymap": ["sky"], "tract": [0], "patch": [0]})
-    return Selection(raws, records, patches, tract.patch_polygons(), 0.1, existing)
-
-
-def _build(selection: Selection, **changes: object) -> Quanta:
-    settings = fake.make_campaign(Path("repo")).model_dump(mode="json", exclude=set(fake.STAGES))
-    return Builder(parse_campaign(settings | changes), selection).build()
-
-
-def _task(quanta: Quanta, name: str) -> PlannedTask:
-    return next(task for task in quanta.tasks if task.task.name == name)
-
-
-def _inputs(quanta: Quanta, task: PlannedTask, row: int) -> list[tuple[str, str]]:
-    """Type and data ID of the inputs of a quantum."""
-    found = []
-    for number in task.inputs[task.input_offsets[row] : task.input_offsets[row + 1]]:
-        part = [p for p in quanta.datasets if p.start <= number][-1]
-        data_id = data_ids(part.rows, part.dataset_type.dimensions)[int(number) - part.start]
-        found.append((part.dataset_type.name, str(data_id)))
-    return found
+from lsstpipe.registry.calibrations import Calibration
+from tests.execute import fake_campaign as fake
+from tests.plan.made_up import build, inputs_of, record, selection, task_of
 
 
 def test_every_visit_is_calibrated_and_only_those_near_a_patch_are_warped() -> None:
-    quanta = _build(_selection())
-    assert _task(quanta, "isr").rows["visit"].tolist() == [3, 4, 5]
-    assert _task(quanta, "warp").rows["visit"].tolist() == [3, 4]
-    assert _task(quanta, "forced").rows["visit"].tolist() == [3, 4]
+    quanta = build(selection())
+    assert task_of(quanta, "isr").rows["visit"].tolist() == [3, 4, 5]
+    assert task_of(quanta, "warp").rows["visit"].tolist() == [3, 4]
+    assert task_of(quanta, "forced").rows["visit"].tolist() == [3, 4]
 
 
 def test_darks_go_into_the_dark_and_science_frames_into_the_flat() -> None:
-    quanta = _build(_selection())
-    dark = [name for kind, name in _inputs(quanta, _task(quanta, "dark"), 0) if kind == "raw"]
+    quanta = build(selection())
+    dark = [name for kind, name in inputs_of(quanta, task_of(quanta, "dark"), 0) if kind == "raw"]
     assert dark == [f"instrument=st10,detector=0,exposure={e}" for e in (1, 2)]
-    flat = [name for kind, name in _inputs(quanta, _task(quanta, "flat"), 0) if kind == "raw"]
+    flat = [name for kind, name in inputs_of(quanta, task_of(quanta, "flat"), 0) if kind == "raw"]
     assert flat == [f"instrument=st10,detector=0,exposure={e}" for e in (3, 4, 5)]
 
 
 def test_isr_takes_the_raw_of_its_visit_and_the_calibrations_of_its_filter() -> None:
-    quanta = _build(_selection())
-    assert _inputs(quanta, _task(quanta, "isr"), 1) == [
+    quanta = build(selection())
+    assert inputs_of(quanta, task_of(quanta, "isr"), 1) == [
         ("raw", "instrument=st10,detector=0,exposure=4"),
         ("dark", "instrument=st10,detector=0"),
         ("defects", "instrument=st10,detector=0"),
@@ -105,15 +50,15 @@ def test_isr_takes_the_raw_of_its_visit_and_the_calibrations_of_its_filter() -> 
 
 
 def test_coadd_takes_all_warps_of_its_patch_and_band() -> None:
-    quanta = _build(_selection())
-    inputs = _inputs(quanta, _task(quanta, "assemble"), 0)
+    quanta = build(selection())
+    inputs = inputs_of(quanta, task_of(quanta, "assemble"), 0)
     visits = [name for kind, name in inputs if kind == "direct_warp"]
     assert visits == [f"instrument=st10,visit={v},skymap=sky,tract=0,patch=0" for v in (3, 4)]
 
 
 def test_ids_are_those_of_the_data_model() -> None:
-    quanta = _build(_selection())
-    isr = _task(quanta, "isr")
+    quanta = build(selection())
+    isr = task_of(quanta, "isr")
     data_id = DataId(instrument="st10", visit=3, detector=0)
     assert isr.ids[0].tobytes() == make_id("fake", "isr", str(data_id)).bytes
     made = next(p for p in quanta.datasets if p.dataset_type.name == "visit_image")
@@ -122,20 +67,23 @@ def test_ids_are_those_of_the_data_model() -> None:
 
 def test_no_darks_is_one_sentence_that_says_what_to_do() -> None:
     with pytest.raises(UserError, match=r"There are no dark frames .*3 science.* add dark frames"):
-        _build(_selection(n_darks=0))
+        build(selection(n_darks=0))
 
 
 def test_certified_calibrations_stand_in_for_darks() -> None:
-    selection = _selection(n_darks=0)
+    chosen = selection(n_darks=0)
     detector = DataId(instrument="st10", detector=0, physical_filter="Filter 2")
-    certified = {kind: [_record(kind, detector, "old")] for kind in ("dark", "defects", "flat")}
-    quanta = _build(replace(selection, existing={**selection.existing, **certified}))
-    kinds = [kind for kind, _ in _inputs(quanta, _task(quanta, "isr"), 0)]
+    certified = {
+        kind: [Calibration(record(kind, detector, "old"), 59000.0, 61000.0)]
+        for kind in ("dark", "defects", "flat")
+    }
+    quanta = build(replace(chosen, calibrations=certified))
+    kinds = [kind for kind, _ in inputs_of(quanta, task_of(quanta, "isr"), 0)]
     assert sorted(kinds) == ["dark", "defects", "flat", "raw"]
 
 
 def test_skipped_stage_says_why_and_what_needs_it_is_left_out_with_the_reason() -> None:
-    quanta = _build(_selection(), skip={"coadd": "one visit is enough"})
+    quanta = build(selection(), skip={"coadd": "one visit is enough"})
     reasons = {(item.stage, item.task): item.reason for item in quanta.skipped}
     assert reasons["coadd", ""] == "skipped by the campaign: one visit is enough"
     assert "no deep_coadd" in reasons["object", "object"]
@@ -143,23 +91,23 @@ def test_skipped_stage_says_why_and_what_needs_it_is_left_out_with_the_reason() 
 
 
 def test_each_dataset_has_one_maker() -> None:
-    quanta = _build(_selection())
+    quanta = build(selection())
     outputs = np.concatenate([task.outputs for task in quanta.tasks])
     assert len(np.unique(outputs)) == len(outputs)
 
 
 def test_visit_on_two_tracts_is_summed_up_once() -> None:
-    selection = _selection()
+    chosen = selection()
     twice = Selection(
-        selection.raws,
-        selection.records,
+        chosen.raws,
+        chosen.records,
         Rows({"skymap": ["sky", "sky"], "tract": [0, 1], "patch": [0, 0]}),
-        np.concatenate([selection.polygons, selection.polygons]),
-        selection.radius_deg,
-        selection.existing,
+        np.concatenate([chosen.polygons, chosen.polygons]),
+        chosen.radius_deg,
+        chosen.existing,
     )
-    quanta = _build(twice)
-    summary = _task(quanta, "visit_summary")
+    quanta = build(twice)
+    summary = task_of(quanta, "visit_summary")
     assert np.diff(summary.output_offsets).tolist() == [2, 0]
 
 
@@ -171,7 +119,7 @@ def _chunks(quanta: Quanta, **changes: object) -> dict[str, Chunk]:
 
 
 def test_chunks_wait_for_the_chunks_whose_products_they_read() -> None:
-    chunks = _chunks(_build(_selection()))
+    chunks = _chunks(build(selection()))
     assert chunks["calibs/st10_0"].upstream == ()
     assert chunks["visit/st10_3"].upstream == (("calibs", "st10_0"),)
     coadd = chunks["coadd/sky_0_0_clear"].upstream
@@ -179,7 +127,7 @@ def test_chunks_wait_for_the_chunks_whose_products_they_read() -> None:
 
 
 def test_setting_changes_the_digest_of_its_stage_alone() -> None:
-    quanta = _build(_selection())
+    quanta = build(selection())
     before = _chunks(quanta)
     after = _chunks(quanta, visit={"calibrate": {"psf_order": 1}})
     changed = {name for name in before if before[name].digest != after[name].digest}
@@ -187,8 +135,8 @@ def test_setting_changes_the_digest_of_its_stage_alone() -> None:
 
 
 def test_visits_can_share_a_chunk_and_stay_together_within() -> None:
-    selection = _selection()
-    quanta = _build(selection)
+    chosen = selection()
+    quanta = build(chosen)
     campaign = parse_campaign(
         fake.make_campaign(Path("repo")).model_dump(mode="json", exclude=set(fake.STAGES))
         | {"visits_per_chunk": 2}
@@ -198,7 +146,7 @@ def test_visits_can_share_a_chunk_and_stay_together_within() -> None:
         "st10_3-4",
         "st10_3-4",
     ]
-    isr, calibrate = _task(quanta, "isr").start, _task(quanta, "calibrate").start
+    isr, calibrate = task_of(quanta, "isr").start, task_of(quanta, "calibrate").start
     order = [
         q for q in chunking.order.tolist() if chunking.labels[chunking.chunk_of[q]] == "st10_3-4"
     ]

@@ -1,0 +1,147 @@
+"""Brighter-fatter effect: charge already collected pushes later charge into the neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import fft
+
+from lsstpipe.algorithms._brighter_fatter_kernel import add_displaced
+from lsstpipe.algorithms._interpolate_kernel import fill_along_rows
+from lsstpipe.errors import AlgorithmError
+
+FloatImage = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BrighterFatterKernel:
+    """How charge displaces the borders of the pixels around it.
+
+    Attributes
+    ----------
+    kernel
+        Potential of one electron in the middle pixel, per electron, shape ``(k, k)`` with k odd.
+        Its Laplacian is minus the covariance of flats over the square of their level,
+        ``C_ij / mu**2``, and at the middle the lack of variance ``(mu - C_00) / mu**2``: it is most
+        negative in the middle.
+    """
+
+    kernel: npt.NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        """Check that the kernel has a middle."""
+        shape = self.kernel.shape
+        if len(shape) != 2 or shape[0] != shape[1] or shape[0] % 2 == 0:
+            raise ValueError(f"a brighter-fatter kernel is square with odd sides, got {shape}")
+
+    def to_json_dict(self) -> dict[str, Any]:
+        """Give the plain values, for a JSON document."""
+        return {"kernel": self.kernel.tolist()}
+
+    @classmethod
+    def from_json_dict(cls, plain: Mapping[str, Any]) -> BrighterFatterKernel:
+        """Make the value that `to_json_dict` gave the plain values of.
+
+        Parameters
+        ----------
+        plain
+            Field names to plain values.
+        """
+        return cls(np.array(plain["kernel"], dtype=np.float64))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sharpened:
+    """An image without the brighter-fatter effect.
+
+    Attributes
+    ----------
+    image
+        Electrons, shape ``(ny, nx)``.
+    n_iterations
+        How many it took.
+    """
+
+    image: FloatImage
+    n_iterations: int
+
+
+def correct_brighter_fatter(
+    image: FloatImage,
+    hole: npt.NDArray[np.bool_],
+    kernel: BrighterFatterKernel,
+    *,
+    tolerance: float,
+    max_iterations: int,
+) -> Sharpened:
+    """Put the charge back where it would be without the field of the charge.
+
+    Solves ``I = F + 1/2 div(I grad(K * I))`` for I by iteration, with F as measured (Coulton et al.
+    2018, AJ 155, 258, equation 22), on the borders of pixels, so that the sum of the image stays.
+
+    Parameters
+    ----------
+    image
+        Electrons without bias and dark current, before the flat, shape ``(ny, nx)``.
+    hole
+        Pixels whose value is not their charge, shape ``(ny, nx)``; they count as their rows go on
+        over them and keep their values. Saturated pixels are no holes: their charge is there.
+    kernel
+        Potential of an electron.
+    tolerance
+        Change of the image, electrons, below which the iteration ends.
+    max_iterations
+        Most iterations.
+
+    Raises
+    ------
+    AlgorithmError
+        If the iteration does not converge.
+    """
+    measured = image.copy()
+    any_hole = bool(hole.any())
+    if any_hole:
+        fill_along_rows(measured, hole, np.float32(np.median(image[::8, ::8])))
+    work = measured.copy()
+    convolve = _Convolution(kernel.kernel, image.shape)
+    n_iterations = 0
+    change = np.inf
+    while change >= tolerance and n_iterations < max_iterations:
+        change = add_displaced(measured, work, convolve(work))
+        n_iterations += 1
+    if change >= tolerance:
+        raise AlgorithmError(
+            f"The brighter-fatter correction still changes by {change:.3g} electrons after "
+            f"{max_iterations} iterations; {tolerance:g} are allowed."
+        )
+    if any_hole:
+        work[hole] = image[hole]
+    return Sharpened(work, n_iterations)
+
+
+class _Convolution:
+    """Convolves images of one shape with one kernel; beyond its edges an image has its median."""
+
+    def __init__(self, kernel: npt.NDArray[np.float64], shape: tuple[int, ...]) -> None:
+        size = len(kernel)
+        self._shape = tuple(fft.next_fast_len(n + size // 2, real=True) for n in shape)
+        padded = np.zeros(self._shape, np.float32)
+        padded[:size, :size] = kernel
+        self._transform = fft.rfft2(np.roll(padded, (-(size // 2), -(size // 2)), axis=(0, 1)))
+        self._level: np.float32 | None = None
+
+    def __call__(self, image: FloatImage) -> FloatImage:
+        """Convolve an image of its shape."""
+        ny, nx = image.shape
+        if self._level is None:
+            self._level = np.float32(np.median(image[::8, ::8]))
+        padded = np.zeros(self._shape, np.float32)
+        np.subtract(image, self._level, out=padded[:ny, :nx])
+        spectrum = fft.rfft2(padded, overwrite_x=True)
+        spectrum *= self._transform
+        result: FloatImage = fft.irfft2(spectrum, s=self._shape, overwrite_x=True)[:ny, :nx]
+        return result

@@ -1,0 +1,111 @@
+"""Fringes: the pattern that lines of the night sky make by interference in the detector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from lsstpipe.errors import AlgorithmError
+
+FloatImage = npt.NDArray[np.float32]
+FloatArray = npt.NDArray[np.float64]
+
+_CELL_PIX = 8
+_N_SIGMA = 3.0
+_N_ITERATIONS = 20
+_N_LEAST = 100
+
+
+@dataclass(frozen=True, slots=True)
+class FringeAmplitude:
+    """How strong the fringes of an exposure are.
+
+    Attributes
+    ----------
+    amplitude, amplitude_err
+        In units of the fringe frame, electrons where that has amplitude 1.
+    n_cells
+        Cells of the image that it was fitted to.
+    """
+
+    amplitude: float
+    amplitude_err: float
+    n_cells: int
+
+
+def fit_fringe(
+    image: FloatImage, fringe: FloatImage, good: npt.NDArray[np.bool_]
+) -> FringeAmplitude:
+    """Fit the amplitude of the fringes of an exposure.
+
+    Both images are averaged over cells of 8 pixels, the sky is a polynomial of second degree, and
+    cells that deviate by more than 3 standard deviations, such as those with a source, are left out
+    in turn (in the manner of Rubin's ``FringeTask``, which takes medians of sampled boxes).
+
+    Parameters
+    ----------
+    image
+        Electrons, after the flat, shape ``(ny, nx)``.
+    fringe
+        The pattern, of mean 0.
+    good
+        Pixels to use.
+
+    Raises
+    ------
+    AlgorithmError
+        If there are fewer than 100 cells of which most pixels are good.
+    """
+    values, pattern, y, x = _cells(image, fringe, good)
+    if len(values) < _N_LEAST:
+        raise AlgorithmError(
+            f"Fringes are fitted to at least {_N_LEAST} cells of {_CELL_PIX} x {_CELL_PIX} pixels; "
+            f"{len(values)} are good."
+        )
+    design = np.stack([pattern, np.ones_like(y), y, x, y * y, y * x, x * x], axis=1)
+    # Sources are far from a fit to all cells; the median of all is a better start.
+    used = np.abs(values - np.median(values)) < 2 * _N_SIGMA * _spread(values)
+    for _ in range(_N_ITERATIONS):
+        solution = np.linalg.lstsq(design[used], values[used], rcond=None)[0]
+        residual = values - design @ solution
+        before, used = used, np.abs(residual) < _N_SIGMA * _spread(residual[used])
+        if (used == before).all():
+            break
+    covariance = np.linalg.inv(design[used].T @ design[used])
+    sigma = float(np.std(residual[used]))
+    return FringeAmplitude(
+        amplitude=float(solution[0]),
+        amplitude_err=sigma * float(np.sqrt(covariance[0, 0])),
+        n_cells=int(used.sum()),
+    )
+
+
+def _spread(values: FloatArray) -> float:
+    """Estimate the standard deviation by the median deviation from the median."""
+    return float(1.4826 * np.median(np.abs(values - np.median(values))))
+
+
+def _cells(
+    image: FloatImage, fringe: FloatImage, good: npt.NDArray[np.bool_]
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Average both images over the good pixels of cells; give them and where they lie, -1 to 1."""
+    ny, nx = (n // _CELL_PIX for n in image.shape)
+    inside = (slice(0, ny * _CELL_PIX), slice(0, nx * _CELL_PIX))
+    weight = good[inside].astype(np.float32)
+
+    def total(values: FloatImage) -> FloatArray:
+        # Along rows first: with einsum no copy of the image is made.
+        blocks = values.reshape(ny, _CELL_PIX, nx, _CELL_PIX)
+        sums: FloatArray = np.einsum("iajb->ij", blocks).astype(np.float64)
+        return sums
+
+    count = total(weight)
+    enough = count > _CELL_PIX * _CELL_PIX / 2
+    safe = np.maximum(count, 1)
+    zero = np.float32(0)
+    means = (total(np.where(good[inside], plane[inside], zero)) / safe for plane in (image, fringe))
+    y, x = np.meshgrid(np.linspace(-1, 1, ny), np.linspace(-1, 1, nx), indexing="ij")
+    values, pattern = (mean[enough] for mean in means)
+    return values, pattern, y[enough], x[enough]
