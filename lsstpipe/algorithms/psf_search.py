@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -84,7 +84,7 @@ def find_psf(planes: Planes, settings: PsfSearchSettings) -> PsfFit:
         flux_error=aperture.error[:, 0],
         sigma=np.sqrt((moments.iyy + moments.ixx) / 2),
     )
-    chosen = select_psf_stars(planes, candidates, settings.stars)
+    chosen = select_psf_stars(planes, candidates, replace(settings.stars, first_sigma=sigma))
     detected = planes.mask | np.where(detection.detected, np.int32(MaskPlane.DETECTED), np.int32(0))
     sky = Planes(planes.image, planes.variance, detected, planes.y0, planes.x0)
     return fit_psf_model(

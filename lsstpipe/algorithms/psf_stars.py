@@ -59,6 +59,8 @@ class StarSettings:
         Largest relative deviation from the size of the stars around.
     reserve_every
         One star of this many, in order of brightness, is kept out of the fit.
+    first_sigma
+        Width that a star may have, in pixels, before it is known which sources are stars.
     """
 
     min_snr: float = 50.0
@@ -69,6 +71,7 @@ class StarSettings:
     core: float = 3.5
     size_tolerance: float = 0.15
     reserve_every: int = 5
+    first_sigma: float = 1.3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,8 +98,9 @@ def select_psf_stars(
 ) -> StarSelection:
     """Choose bright, isolated, unspoilt sources of the size of a star.
 
-    Stars are the densest cluster of sizes among the bright sources; a plane fitted to the sizes in
-    the cluster follows a PSF that varies over the image.
+    Stars are the densest cluster of sizes among the bright sources that stand alone: the knots of
+    one large galaxy can be more than the stars of a field, and as like each other. A plane fitted
+    to the sizes in the cluster follows a PSF that varies over the image.
 
     Parameters
     ----------
@@ -134,7 +138,8 @@ def _stars(
     """Apply all the cuts to the bright candidates."""
     if len(bright) < 3:
         return bright[:0], float("nan")
-    sigma = _densest(candidates.sigma[bright])
+    alone = bright[_isolated(candidates, bright, settings.first_sigma, settings)]
+    sigma = _densest(candidates.sigma[alone if len(alone) >= 3 else bright])
     clean = _clean(planes, candidates, bright, settings.core * sigma)
     index = bright[clean & _isolated(candidates, bright, sigma, settings)]
     near = np.abs(candidates.sigma[index] / sigma - 1.0) < 2.0 * settings.size_tolerance

@@ -10,10 +10,6 @@ import numpy.typing as npt
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from lsstpipe import datasets
-from lsstpipe.algorithms.aperture_correction import (
-    ApertureCorrectionSettings,
-    fit_aperture_correction,
-)
 from lsstpipe.algorithms.astrometry import (
     AstrometrySolution,
     DetectedStars,
@@ -41,7 +37,6 @@ from lsstpipe.algorithms.psf_model import PsfFit, PsfModelSettings
 from lsstpipe.algorithms.psf_search import PsfSearchSettings, find_psf
 from lsstpipe.algorithms.psf_stars import StarSettings
 from lsstpipe.data_model import DataId
-from lsstpipe.image.aperture_correction import ApertureCorrection
 from lsstpipe.image.catalog import Catalog
 from lsstpipe.image.exposure import Exposure, ObservationInfo
 from lsstpipe.image.mask import MaskPlane
@@ -49,6 +44,8 @@ from lsstpipe.image.photocalib import AB_NJY, magnitude
 from lsstpipe.image.psf import nearest_pixel
 from lsstpipe.instruments import get_camera
 from lsstpipe.tasks.base import Json, TaskConfig, get_info
+from lsstpipe.tasks.visit_flux_scale import FluxScale, correct_apertures
+from lsstpipe.tasks.visit_pointing import solve_pointing
 from lsstpipe.tasks.visit_products import (
     Measured,
     make_source_catalog,
@@ -99,6 +96,10 @@ class Config(TaskConfig):
     pointing_radius_arcmin: PositiveFloat = 15.0
     """How far the true centre may be from the pointing that the header or the campaign gives."""
 
+    astrometry_freedom: Literal["map", "shift"] = "map"
+    """What is fitted: the whole map, or the pointing alone, with the orientation of the header,
+    where the catalogue has a few stars of a field."""
+
     astrometry_max_order: PositiveInt = 3
     """Highest degree of the distortion polynomial; the stars decide how much of it they support."""
 
@@ -110,6 +111,10 @@ class Config(TaskConfig):
 
     calibration_aperture: Literal["ap06", "ap09", "ap12"] = "ap06"
     """Aperture that PSF fluxes are put on the scale of."""
+
+    calibration_radius_pix: PositiveFloat | None = None
+    """Radius of that aperture where the seeing is too wide for those of the catalogue; it takes the
+    place of calibration_aperture."""
 
     aperture_correction_order: NonNegativeInt = 1
     """Degree of the ratio of aperture to PSF flux over the detector."""
@@ -168,7 +173,17 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
         sky_variance=estimate_sky_variance(planes),
     )
     stars = match_plane(_positions(columns), np.stack([fit.y, fit.x], axis=1), 1.0)
-    correction = _correct_apertures(columns, stars.first, planes, config)
+    correction = correct_apertures(
+        columns,
+        stars.first,
+        planes,
+        fit.psf,
+        FluxScale(
+            config.calibration_aperture,
+            config.calibration_radius_pix,
+            config.aperture_correction_order,
+        ),
+    )
     factor = correction.factor(y=columns["y"].astype(np.float64), x=columns["x"].astype(np.float64))
     for name in ("psfFlux", "psfFluxErr"):
         columns[name] = columns[name].astype(np.float64) * factor
@@ -276,26 +291,6 @@ def _sky_at(background: Background, columns: Columns) -> npt.NDArray[np.float32]
     return sky
 
 
-def _correct_apertures(
-    columns: Columns, stars: npt.NDArray[np.int64], planes: Planes, config: Config
-) -> ApertureCorrection:
-    """Fit the ratio of the largest aperture to the PSF flux over the stars."""
-    name = config.calibration_aperture
-    flux, error = (columns[f"{name}Flux{end}"][stars].astype(np.float64) for end in ("", "Err"))
-    psf_flux = columns["psfFlux"][stars].astype(np.float64)
-    bad = columns["psfFlux_flag"][stars].astype(bool)
-    bad |= columns[f"{name}Flux_flag"][stars].astype(bool)
-    ny, nx = planes.image.shape
-    return fit_aperture_correction(
-        np.where(bad, np.nan, flux / psf_flux),
-        error / np.abs(psf_flux),
-        y=columns["y"][stars].astype(np.float64),
-        x=columns["x"][stars].astype(np.float64),
-        box=(0, 0, ny, nx),
-        settings=ApertureCorrectionSettings(max_order=config.aperture_correction_order),
-    )
-
-
 def _positions_of_stars(
     columns: Columns, image: npt.NDArray[np.float32], planes: Planes, fit: PsfFit
 ) -> DetectedStars:
@@ -323,13 +318,20 @@ def _solve(
     """Put the image on the sky."""
     camera = get_camera(info.instrument)
     placed = np.flatnonzero(np.isfinite(stars.y + stars.x + stars.err_pix) & (stars.flux > 0))
+    used = DetectedStars(
+        stars.y[placed], stars.x[placed], stars.flux[placed], stars.err_pix[placed]
+    )
+    if config.astrometry_freedom == "shift":
+        shifted = solve_pointing(
+            used,
+            reference,
+            info,
+            shape=planes.image.shape,
+            radius_arcmin=config.pointing_radius_arcmin,
+        )
+        return replace(shifted, detection=placed[shifted.detection])
     solution = solve_frame(
-        DetectedStars(
-            y=stars.y[placed],
-            x=stars.x[placed],
-            flux=stars.flux[placed],
-            err_pix=stars.err_pix[placed],
-        ),
+        used,
         ReferenceStars(reference["ra"], reference["dec"], magnitude(reference["flux"])),
         PointingGuess(
             ra_deg=info.ra_deg,

@@ -28,6 +28,22 @@ def test_only_objects_of_the_size_of_a_star_are_chosen():
     assert 1.4 < chosen.sigma < 1.6
 
 
+def test_the_knots_of_a_galaxy_are_not_taken_for_the_stars_though_they_are_more():
+    sources, planes = candidates(60)
+    rng = np.random.default_rng(9)
+    knots = {
+        "y": 525 + rng.uniform(-25, 25, 60),
+        "x": 525 + rng.uniform(-25, 25, 60),
+        "flux": np.full(60, 1e5),
+        "flux_error": np.full(60, 300.0),
+        "sigma": rng.normal(6.0, 0.05, 60),
+    }
+    both = {name: np.append(getattr(sources, name), more) for name, more in knots.items()}
+    chosen = select_psf_stars(planes, StarCandidates(**both))
+    assert len(chosen.index) > 5
+    assert ((chosen.index >= 40) & (chosen.index < 60)).all()
+
+
 def test_one_star_in_five_is_reserved_at_every_brightness():
     sources, planes = candidates()
     chosen = select_psf_stars(planes, sources)

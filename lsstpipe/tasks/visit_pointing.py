@@ -1,0 +1,67 @@
+"""The pointing of a visit image from the few catalogue stars of its field."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lsstpipe.algorithms.astrometry import AstrometrySolution, DetectedStars, ReferenceStars
+from lsstpipe.algorithms.few_star_astrometry import (
+    FewStarSettings,
+    OrientedGuess,
+    solve_few_stars,
+)
+from lsstpipe.errors import AlgorithmError
+from lsstpipe.image.catalog import Catalog
+from lsstpipe.image.exposure import ObservationInfo
+from lsstpipe.image.photocalib import magnitude
+from lsstpipe.instruments import get_camera
+
+
+def solve_pointing(
+    stars: DetectedStars,
+    reference: Catalog,
+    info: ObservationInfo,
+    *,
+    shape: tuple[int, int],
+    radius_arcmin: float,
+) -> AstrometrySolution:
+    """Find the pointing of an image; orientation and scale are those of header and camera.
+
+    Parameters
+    ----------
+    stars
+        Its stars; all values are finite.
+    reference
+        Catalogue, with the errors of its positions.
+    info
+        What the header says.
+    shape
+        Size (y, x) of the image, pixels.
+    radius_arcmin
+        How far off the header's pointing may be.
+
+    Raises
+    ------
+    AlgorithmError
+        If the header has no orientation, or the stars give no pointing.
+    """
+    if not np.isfinite(info.rotation_deg + info.ra_deg + info.dec_deg):
+        raise AlgorithmError(
+            "A shift alone needs pointing and orientation in the header, which has none."
+        )
+    camera = get_camera(info.instrument)
+    error_deg = float(np.hypot(np.median(reference["raErr"]), np.median(reference["decErr"])))
+    return solve_few_stars(
+        stars,
+        ReferenceStars(reference["ra"], reference["dec"], magnitude(reference["flux"])),
+        OrientedGuess(
+            ra_deg=info.ra_deg,
+            dec_deg=info.dec_deg,
+            rotation_deg=info.rotation_deg,
+            pixel_scale_arcsec=camera.pixel_scale_arcsec,
+            is_mirrored=camera.is_mirrored,
+            radius_arcmin=radius_arcmin,
+        ),
+        shape=shape,
+        settings=FewStarSettings(position_error_pix=error_deg * 3600 / camera.pixel_scale_arcsec),
+    )
