@@ -1,4 +1,4 @@
-"""Compiled loop that tells neighbours of bright sources from bumps on their wings."""
+"""Compiled loops of the detection: shares of usable pixels, maxima, bumps on wings."""
 
 from __future__ import annotations
 
@@ -54,3 +54,75 @@ def keep_peaks(
             for i in range(max(0, x - half), min(nx, x + half + 1)):
                 wings[j, i] += amplitude * profile[j - y + half, i - x + half]
     return kept
+
+
+@njit(cache=True)
+def local_maxima(significance: FloatImage, limit: float) -> IntArray:
+    """Find the pixels that none of their eight neighbours exceeds.
+
+    Parameters
+    ----------
+    significance
+        The image, shape ``(ny, nx)``.
+    limit
+        Only higher pixels count.
+
+    Returns
+    -------
+    numpy.ndarray
+        Row and column of each, shape ``(n, 2)``, by row.
+    """
+    ny, nx = significance.shape
+    found = [(0, 0) for _ in range(0)]
+    for y in range(ny):
+        for x in range(nx):
+            value = significance[y, x]
+            if not value > limit:
+                continue
+            is_highest = True
+            for j in range(max(0, y - 1), min(ny, y + 2)):
+                for i in range(max(0, x - 1), min(nx, x + 2)):
+                    is_highest &= not significance[j, i] > value
+            if is_highest:
+                found.append((y, x))
+    peaks = np.empty((len(found), 2), np.int64)
+    for k in range(len(found)):
+        peaks[k, 0], peaks[k, 1] = found[k]
+    return peaks
+
+
+@njit(cache=True)
+def usable_share(usable: BoolArray, kernel: FloatImage) -> FloatImage:
+    """Sum the kernel over the usable pixels around each pixel.
+
+    Parameters
+    ----------
+    usable
+        Which pixels count, shape ``(ny, nx)``.
+    kernel
+        Convolution kernel, shape ``(s, s)`` with s odd.
+    """
+    ny, nx = usable.shape
+    half = kernel.shape[0] // 2
+    table = np.zeros((kernel.shape[0] + 1, kernel.shape[1] + 1))
+    for j in range(kernel.shape[0]):
+        for i in range(kernel.shape[1]):
+            table[j + 1, i + 1] = kernel[j, i] + table[j, i + 1] + table[j + 1, i] - table[j, i]
+    share = np.empty((ny, nx), np.float32)
+    size = kernel.shape[0]
+    for y in range(ny):
+        # The element [j, i] of the kernel takes the pixel (y + half - j, x + half - i).
+        low, high = max(0, y + half - ny + 1), min(size, y + half + 1)
+        for x in range(nx):
+            left, right = max(0, x + half - nx + 1), min(size, x + half + 1)
+            share[y, x] = (
+                table[high, right] - table[low, right] - table[high, left] + table[low, left]
+            )
+    for y in range(ny):
+        for x in range(nx):
+            if usable[y, x]:
+                continue
+            for j in range(max(0, y - half), min(ny, y + half + 1)):
+                for i in range(max(0, x - half), min(nx, x + half + 1)):
+                    share[j, i] -= kernel[j - y + half, i - x + half]
+    return share

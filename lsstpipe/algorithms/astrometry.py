@@ -1,14 +1,12 @@
-"""Solve one frame: match its stars with a reference catalogue and fit a TAN-SIP map."""
+"""Fit a TAN-SIP map to stars whose sky positions are known."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from lsstpipe.algorithms.blind_match import PointingGuess, match_blind
-from lsstpipe.algorithms.match import match_plane
 from lsstpipe.errors import AlgorithmError
 from lsstpipe.geometry.sphere import gnomonic_deproject, gnomonic_project
 from lsstpipe.geometry.wcs import SkyWcs
@@ -84,132 +82,6 @@ class AstrometryFit:
         """Rms along y and x, arcsec."""
         scale = self.wcs.pixel_scale_arcsec
         return self.rms_y_pix * scale, self.rms_x_pix * scale
-
-
-@dataclass(frozen=True)
-class SolveConfig:
-    """How a frame of unknown orientation is solved."""
-
-    match_radius_pix: float = 3.0
-    """Largest distance between a detection and the catalogue star that it is, pixels."""
-    min_log10_odds: float = 3.0
-    """Least significance of the first match."""
-    max_rms_pix: float = 1.0
-    """Largest rms an axis of a credible solution, pixels."""
-    fit: TanSipConfig = field(default_factory=TanSipConfig)
-    """The fit."""
-
-
-@dataclass(frozen=True)
-class DetectedStars:
-    """Stars of one frame, shape ``(n,)`` each."""
-
-    y: FloatArray
-    """Absolute pixel position."""
-    x: FloatArray
-    """Absolute pixel position."""
-    flux: FloatArray
-    """Flux in any one unit; only its order counts."""
-    err_pix: FloatArray
-    """Error of the centroid on each axis, pixels."""
-
-
-@dataclass(frozen=True)
-class ReferenceStars:
-    """A reference catalogue, shape ``(n,)`` each."""
-
-    ra_deg: FloatArray
-    """Right ascension at the epoch of the frame, degrees."""
-    dec_deg: FloatArray
-    """Declination at the epoch of the frame, degrees."""
-    mag: FloatArray
-    """Magnitude in any one band."""
-
-
-@dataclass(frozen=True)
-class AstrometrySolution:
-    """A solved frame."""
-
-    fit: AstrometryFit
-    """The map; its arrays run along `detection`."""
-    detection: IntArray
-    """Index of each matched detection."""
-    reference: IntArray
-    """Index of the catalogue star of each matched detection."""
-    log10_odds: float
-    """Significance of the first match."""
-
-
-def solve_frame(
-    stars: DetectedStars,
-    reference: ReferenceStars,
-    guess: PointingGuess,
-    *,
-    shape: tuple[int, int],
-    config: SolveConfig,
-) -> AstrometrySolution:
-    """Find the map of a frame whose rotation and parity are unknown.
-
-    Parameters
-    ----------
-    stars
-        The frame's stars.
-    reference
-        Catalogue stars around the guess.
-    guess
-        Where the frame may point and how large its pixels are.
-    shape
-        Size (y, x) of the frame, pixels.
-    config
-        Radii, significance and the fit's settings.
-
-    Returns
-    -------
-    solution
-        The map and the pairs that made it.
-
-    Raises
-    ------
-    AlgorithmError
-        Nothing matches, too few stars are left, or the residuals are too large to believe.
-    """
-    first = match_blind(
-        detections=(stars.y, stars.x, stars.flux),
-        reference=(reference.ra_deg, reference.dec_deg, reference.mag),
-        guess=guess,
-        min_log10_odds=config.min_log10_odds,
-    )
-    detection, catalogue = first.detection, first.reference
-    fit = None
-    for _ in range(_MAX_CENTRINGS):
-        matched = MatchedStars(
-            stars.y[detection],
-            stars.x[detection],
-            stars.err_pix[detection],
-            reference.ra_deg[catalogue],
-            reference.dec_deg[catalogue],
-        )
-        fit = fit_tan_sip(matched, shape=shape, config=config.fit)
-        y, x = fit.wcs.sky_to_pixel(reference.ra_deg, reference.dec_deg)
-        pairs = match_plane(
-            np.stack([stars.y, stars.x], axis=1),
-            np.stack([y, x], axis=1),
-            config.match_radius_pix,
-        )
-        if np.array_equal(pairs.first, detection) and np.array_equal(pairs.second, catalogue):
-            break
-        detection, catalogue = pairs.first, pairs.second
-    if fit is None or len(fit.used) != len(detection):
-        raise AlgorithmError(
-            f"The match of {len(detection)} stars with the catalogue does not settle."
-        )
-    worst = max(fit.rms_y_pix, fit.rms_x_pix)
-    if not worst <= config.max_rms_pix:
-        raise AlgorithmError(
-            f"The astrometric residuals of {fit.n_used} stars are {worst:.2f} pixels rms; allowed "
-            f"are {config.max_rms_pix:g}."
-        )
-    return AstrometrySolution(fit, detection, catalogue, first.log10_odds)
 
 
 def fit_tan_sip(

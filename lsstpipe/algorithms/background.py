@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.interpolate import RectBivariateSpline
-from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filter, median_filter
+from scipy.interpolate import make_interp_spline
+from scipy.ndimage import distance_transform_edt, gaussian_filter, median_filter
 
+from lsstpipe.algorithms._background_kernel import mesh_statistics
+from lsstpipe.algorithms.grow import connected_to, grow
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.errors import AlgorithmError
 from lsstpipe.image.mask import INVALID, MaskArray, MaskPlane, has
@@ -105,11 +107,13 @@ def fit_background(
     surface = np.zeros(image.shape, dtype=np.float32)
     level = np.zeros((len(edges[0]) - 1, len(edges[1]) - 1))
     good = usable
-    for _ in range(chosen.n_iterations + 1):
+    for iteration in range(chosen.n_iterations + 1):
         # Fitting what is left takes the slope of the sky within a mesh out of its statistics.
         correction, rms = _mesh_statistics(filled - surface, good, edges)
         surface += _surface(correction, edges)
         level += correction
+        if iteration == chosen.n_iterations:
+            break
         sources = _find_sources(filled - surface, usable, float(np.nanmedian(rms)), chosen)
         good = usable & ~sources
     return Background(surface, level, rms, float(np.nanmedian(level)), float(np.nanmedian(rms)))
@@ -133,7 +137,9 @@ def estimate_sky_variance(planes: Planes, mesh_size: int = 64) -> FloatImage:
     sky = planes.usable(INVALID | MaskPlane.DETECTED | MaskPlane.DETECTED_NEGATIVE)
     edges = tuple(_mesh_edges(n, mesh_size) for n in sky.shape)
     smooth = _surface(_mesh_statistics(planes.variance, sky, edges)[0], edges)
-    floor = 0.1 * float(np.median(planes.variance[sky]))
+    some = (slice(None, None, 4), slice(None, None, 4))
+    values = planes.variance[some][sky[some]]
+    floor = 0.1 * float(np.median(values if len(values) else planes.variance[sky]))
     return np.maximum(smooth, np.float32(floor))
 
 
@@ -147,35 +153,10 @@ def _mesh_statistics(
     image: FloatImage, good: BoolArray, edges: tuple[npt.NDArray[np.int64], ...]
 ) -> tuple[FloatArray, FloatArray]:
     """Take the clipped mean and standard deviation of every mesh."""
-    shape = (len(edges[0]) - 1, len(edges[1]) - 1)
-    level, rms = np.full(shape, np.nan), np.full(shape, np.nan)
-    for j in range(shape[0]):
-        rows = slice(edges[0][j], edges[0][j + 1])
-        for i in range(shape[1]):
-            columns = slice(edges[1][i], edges[1][i + 1])
-            inside = good[rows, columns]
-            values = image[rows, columns][inside].astype(np.float64)
-            if values.size >= max(16, 0.1 * inside.size):
-                level[j, i], rms[j, i] = _clipped_mean(values)
+    level, rms = mesh_statistics(image, good, edges[0], edges[1])
     if np.isnan(level).all():
         raise AlgorithmError("No mesh of the background has enough usable pixels.")
     return level, rms
-
-
-def _clipped_mean(values: FloatArray) -> tuple[float, float]:
-    """Take the mean and standard deviation of the values within 3 deviations of the median."""
-    quartiles = np.percentile(values, [25.0, 50.0, 75.0])
-    center, width = quartiles[1], (quartiles[2] - quartiles[0]) / 1.349
-    kept = values
-    for _ in range(5):
-        inside = np.abs(values - center) <= 3.0 * width
-        if inside.sum() < 3:
-            break
-        kept = values[inside]
-        center = kept.mean()
-        # 0.9866: standard deviation of a unit Gaussian cut at 3.
-        width = max(float(kept.std()) / 0.9866, 1e-12)
-    return float(center), float(width)
 
 
 def _surface(level: FloatArray, edges: tuple[npt.NDArray[np.int64], ...]) -> FloatImage:
@@ -185,18 +166,23 @@ def _surface(level: FloatArray, edges: tuple[npt.NDArray[np.int64], ...]) -> Flo
         nearest = distance_transform_edt(empty, return_distances=False, return_indices=True)
         level = level[tuple(nearest)]
     smooth = _filtered(level)
-    centers = []
-    for axis, edge in enumerate(edges):
-        center = 0.5 * (edge[1:] + edge[:-1] - 1)
+    # The spline is linear in the values of the meshes: one small matrix an axis draws it.
+    rows, columns = (_spline_matrix(edge) for edge in edges)
+    for axis in (0, 1):
         smooth = _continued(smooth, axis)
-        step = np.diff(center)
-        first, last = (step[0], step[-1]) if len(step) else (edge[-1], edge[-1])
-        centers.append(np.concatenate([[center[0] - first], center, [center[-1] + last]]))
-    degrees = [min(3, len(c) - 1) for c in centers]
-    spline = RectBivariateSpline(centers[0], centers[1], smooth, kx=degrees[0], ky=degrees[1])
-    ny, nx = (int(edge[-1]) for edge in edges)
-    surface: FloatImage = spline(np.arange(ny), np.arange(nx)).astype(np.float32)
+    surface: FloatImage = (rows @ smooth @ columns.T).astype(np.float32)
     return surface
+
+
+def _spline_matrix(edge: npt.NDArray[np.int64]) -> FloatArray:
+    """Give what each mesh, and one beyond either end, adds to each pixel of an axis."""
+    center = 0.5 * (edge[1:] + edge[:-1] - 1)
+    step = np.diff(center)
+    first, last = (step[0], step[-1]) if len(step) else (edge[-1], edge[-1])
+    knots = np.concatenate([[center[0] - first], center, [center[-1] + last]])
+    spline = make_interp_spline(knots, np.eye(len(knots)), k=min(3, len(knots) - 1))
+    matrix: FloatArray = spline(np.arange(int(edge[-1])))
+    return matrix
 
 
 def _filtered(level: FloatArray) -> FloatArray:
@@ -235,18 +221,4 @@ def _find_sources(
     found = np.abs(smooth) > settings.source_threshold * noise
     # Single specks of noise above the threshold would bias what is left of the sky.
     seed = np.abs(smooth) > (settings.source_threshold + 1.5) * noise
-    return _grow(_connected_to(found, seed), settings.source_growth)
-
-
-def _connected_to(found: BoolArray, seed: BoolArray) -> BoolArray:
-    """Keep the regions that hold a seed."""
-    grown: BoolArray = binary_dilation(seed, np.ones((3, 3)), iterations=0, mask=found)
-    return grown
-
-
-def _grow(found: BoolArray, radius: int) -> BoolArray:
-    """Add all pixels within a radius."""
-    if radius <= 0 or not found.any():
-        return found
-    grown: BoolArray = distance_transform_edt(~found) <= radius
-    return grown
+    return grow(connected_to(found, seed), settings.source_growth)

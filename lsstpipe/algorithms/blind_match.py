@@ -52,6 +52,10 @@ class PointingGuess:
     """Size of a pixel, arcsec."""
     scale_tolerance: float
     """Relative error that the pixel scale may have."""
+    rotation_deg: float = float("nan")
+    """Direction of +y of the frame, from north through east, degrees; NaN if unknown."""
+    is_mirrored: bool = False
+    """Whether +x of the frame is east where +y is north; of no use without the rotation."""
 
 
 @dataclass(frozen=True)

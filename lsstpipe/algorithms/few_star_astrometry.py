@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtrc
 
-from lsstpipe.algorithms.astrometry import (
-    AstrometryFit,
+from lsstpipe.algorithms.astrometry import AstrometryFit
+from lsstpipe.algorithms.frame_solution import (
     AstrometrySolution,
     DetectedStars,
     ReferenceStars,

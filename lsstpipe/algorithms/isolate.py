@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from lsstpipe.algorithms._forced_kernel import subtract
+from lsstpipe.algorithms._window_kernel import cut_mask, cut_windows
 from lsstpipe.algorithms.aperture import measure_annulus_background
 from lsstpipe.algorithms.deblend import Blend, deblend
 from lsstpipe.algorithms.detect import Detection
@@ -82,9 +84,8 @@ def subtract_sources(planes: Planes, psf: Psf, fit: PsfPositions) -> Subtracted:
     position = _positions(fit)
     models = psf.stamps(y=position[:, 0], x=position[:, 1]) * flux[:, None, None]
     corner = nearest_pixel(position) - psf.size // 2 - (planes.y0, planes.x0)
-    residual = planes.image.astype(np.float32).copy()
-    for model, (top, left) in zip(models, corner.tolist(), strict=True):
-        _add(residual, -model, top, left)
+    residual = planes.image.astype(np.float32)
+    subtract(residual, models.astype(np.float32), corner, np.ones(len(models)))
     return Subtracted(replace(planes, image=residual), models, position)
 
 
@@ -103,9 +104,11 @@ def subtract_neighbours(subtracted: Subtracted) -> Mosaic:
     image = np.where(lost, np.float32(0), planes.image)
     mask = np.where(lost, planes.mask & ~np.int32(_REPLACEABLE), planes.mask)
     mosaic = _lay_out(image, replace(planes, mask=mask), subtracted.position)
+    stamps = mosaic.planes.image.reshape(-1, _SIZE, _SIZE)
     margin = HALF_SIZE - subtracted.models.shape[1] // 2
-    for i, model in enumerate(subtracted.models):
-        _add(mosaic.planes.image[i * _SIZE : (i + 1) * _SIZE], model, margin, margin)
+    outer = slice(max(margin, 0), _SIZE - max(margin, 0))
+    inner = slice(max(-margin, 0), subtracted.models.shape[1] - max(-margin, 0))
+    stamps[:, outer, outer] += subtracted.models[:, inner, inner].astype(np.float32)
     return mosaic
 
 
@@ -204,22 +207,15 @@ def _positions(fit: PsfPositions) -> FloatArray:
 def _lay_out(image: FloatImage, planes: Planes, position: FloatArray) -> Mosaic:
     """Cut the stamps of all sources out of an image."""
     n = len(position)
-    pixels = np.zeros((n * _SIZE, _SIZE), dtype=np.float32)
-    variance = np.zeros_like(pixels)
-    mask = np.full(pixels.shape, np.int32(MaskPlane.NO_DATA), dtype=np.int32)
     corner = nearest_pixel(position) - HALF_SIZE - (planes.y0, planes.x0)
-    for i, (top, left) in enumerate(corner.tolist()):
-        found = _overlap(image.shape, top, left, _SIZE, _SIZE)
-        if found is None:
-            continue
-        inner, outer = found
-        rows = slice(outer[0].start + i * _SIZE, outer[0].stop + i * _SIZE)
-        pixels[rows, outer[1]] = image[inner]
-        variance[rows, outer[1]] = planes.variance[inner]
-        mask[rows, outer[1]] = planes.mask[inner]
+    flat = (n * _SIZE, _SIZE)
     offset = position - nearest_pixel(position)
     return Mosaic(
-        Planes(pixels, variance, mask),
+        Planes(
+            cut_windows(image, corner, _SIZE, 0.0).reshape(flat),
+            cut_windows(planes.variance, corner, _SIZE, 0.0).reshape(flat),
+            cut_mask(planes.mask, corner, _SIZE, int(MaskPlane.NO_DATA)).reshape(flat),
+        ),
         np.arange(n) * _SIZE + HALF_SIZE + offset[:, 0],
         HALF_SIZE + offset[:, 1],
     )

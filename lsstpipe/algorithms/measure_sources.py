@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
+from lsstpipe.algorithms._window_kernel import bits_near
 from lsstpipe.algorithms.aperture import measure_apertures
 from lsstpipe.algorithms.detect import Detection
 from lsstpipe.algorithms.forced import ForcedSettings, fit_psf
@@ -161,13 +161,15 @@ def flag_pixels(
     row = nearest_pixel(np.nan_to_num(y, nan=-1e9)) - planes.y0
     column = nearest_pixel(np.nan_to_num(x, nan=-1e9)) - planes.x0
     inside = (row >= 0) & (row < ny) & (column >= 0) & (column < nx)
+    pixels = np.stack([row, column], axis=1)
+    near = {
+        size: np.where(inside, bits_near(planes.mask, pixels, size // 2), np.int32(0))
+        for size in (_FOOTPRINT, _CENTER)
+    }
     flags: Columns = {}
     for name in PIXEL_FLAG_NAMES:
         plane, size = _FLAG_PLANES[name]
-        near = ndimage.maximum_filter(has(planes.mask, plane), size=size, mode="constant")
-        flag = np.zeros(len(row), dtype=bool)
-        flag[inside] = near[row[inside], column[inside]]
-        flags[name] = flag
+        flags[name] = has(near[size], plane)
     flags["pixelFlags_edge"] = flags["pixelFlags_edge"].astype(bool) | at_edge | ~inside
     flags["pixelFlags_nodata"] = flags["pixelFlags_nodata"].astype(bool) | ~inside
     return flags

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from lsstpipe.algorithms._moments_kernel import moments_at
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.image.mask import MaskPlane
-from lsstpipe.image.psf import Psf, nearest_pixel, stamp_moments
+from lsstpipe.image.psf import Psf, nearest_pixel, stamps_moments
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -111,7 +111,7 @@ def psf_moments(psf: Psf, *, y: FloatArray, x: FloatArray) -> Moments:
     pixel_y, pixel_x = (
         nearest_pixel(np.asarray(c, dtype=np.float64)).astype(np.float64) for c in (y, x)
     )
-    values = np.array([stamp_moments(s) for s in psf.stamps(y=pixel_y, x=pixel_x)]).reshape(-1, 3)
-    flag = np.isnan(values).any(axis=1)
+    values = stamps_moments(psf.stamps(y=pixel_y, x=pixel_x))
+    flag = np.asarray(np.isnan(values).any(axis=1), dtype=np.bool_)
     flux = np.where(flag, np.nan, 1.0)
     return Moments(values[:, 0], values[:, 1], values[:, 2], pixel_y, pixel_x, flux, flag)

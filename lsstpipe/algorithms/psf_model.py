@@ -9,10 +9,11 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 
 from lsstpipe.algorithms._psf_model_kernel import gradient, solve_stars
+from lsstpipe.algorithms._window_kernel import cut_mask, cut_windows
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.errors import AlgorithmError
 from lsstpipe.image._psf_kernel import adaptive_moments
-from lsstpipe.image.mask import INVALID
+from lsstpipe.image.mask import INVALID, MaskPlane, has
 from lsstpipe.image.psf import FWHM_PER_SIGMA, PolynomialPsf, n_terms, nearest_pixel, stamp_moments
 
 FloatArray = npt.NDArray[np.float64]
@@ -199,16 +200,14 @@ def _affordable_order(n_stars: int, settings: PsfModelSettings) -> int:
 def _cut_out(planes: Planes, position: FloatArray, sky_variance: FloatImage, half: int) -> _Stars:
     """Copy the pixels around each star; pixels off the image or unusable get no weight."""
     pixel = nearest_pixel(position)
-    image = np.pad(
-        np.where(planes.usable(INVALID), planes.image, np.nan), half, constant_values=np.nan
-    )
-    noise = np.pad(sky_variance, half, mode="edge")
     size = 2 * half + 1
-    data, variance = np.empty((2, len(pixel), size, size))
-    for k, (y, x) in enumerate(pixel - [planes.y0, planes.x0]):
-        data[k] = image[y : y + size, x : x + size]
-        variance[k] = noise[y : y + size, x : x + size]
-    missing = ~np.isfinite(data)
+    corners = pixel - half - np.array([planes.y0, planes.x0])
+    data, noise, variance = (
+        cut_windows(image, corners, size, np.nan).astype(np.float64)
+        for image in (planes.image, planes.variance, sky_variance)
+    )
+    bits = cut_mask(planes.mask, corners, size, int(MaskPlane.NO_DATA))
+    missing = has(bits, INVALID) | ~(np.isfinite(data) & np.isfinite(noise) & (noise > 0))
     return _Stars(
         data=np.where(missing, 0.0, data),
         noise=np.where(missing, np.inf, variance),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from lsstpipe.algorithms._window_kernel import bits_near
 from lsstpipe.algorithms.aperture import measure_apertures
 from lsstpipe.algorithms.background import estimate_sky_variance
 from lsstpipe.algorithms.centroid import measure_centroids
@@ -16,8 +17,8 @@ from lsstpipe.algorithms.planes import Planes
 from lsstpipe.algorithms.psf_model import PsfFit, PsfModelSettings, fit_psf_model
 from lsstpipe.algorithms.psf_stars import StarCandidates, StarSettings, select_psf_stars
 from lsstpipe.errors import AlgorithmError
-from lsstpipe.image.mask import MaskPlane
-from lsstpipe.image.psf import FWHM_PER_SIGMA
+from lsstpipe.image.mask import MaskPlane, has
+from lsstpipe.image.psf import FWHM_PER_SIGMA, nearest_pixel
 
 _STAMP_SIZE = 17
 _APERTURE_PER_SIGMA = 3.0
@@ -43,6 +44,22 @@ class PsfSearchSettings:
     model: PsfModelSettings = field(default_factory=PsfModelSettings)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class BrightSources:
+    """The sources among which stars are looked for.
+
+    Attributes
+    ----------
+    candidates
+        What is known of them.
+    detected
+        Pixels of their footprints, shape ``(ny, nx)``.
+    """
+
+    candidates: StarCandidates
+    detected: npt.NDArray[np.bool_]
+
+
 def find_psf(planes: Planes, settings: PsfSearchSettings) -> PsfFit:
     """Find the stars of an image and fit its PSF to them.
 
@@ -62,6 +79,24 @@ def find_psf(planes: Planes, settings: PsfSearchSettings) -> PsfFit:
     ------
     AlgorithmError
         If there are too few stars.
+    """
+    return fit_psf_among(planes, find_bright_sources(planes, settings), settings)
+
+
+def find_bright_sources(planes: Planes, settings: PsfSearchSettings) -> BrightSources:
+    """Find and measure the bright sources of an image.
+
+    Parameters
+    ----------
+    planes
+        Image without background, variance and mask.
+    settings
+        How to.
+
+    Raises
+    ------
+    AlgorithmError
+        If there are fewer than a PSF needs.
     """
     sigma = settings.first_fwhm / FWHM_PER_SIGMA
     detection = detect_sources(
@@ -84,16 +119,55 @@ def find_psf(planes: Planes, settings: PsfSearchSettings) -> PsfFit:
         flux_error=aperture.error[:, 0],
         sigma=np.sqrt((moments.iyy + moments.ixx) / 2),
     )
+    return BrightSources(candidates, detection.detected)
+
+
+def fit_psf_among(planes: Planes, bright: BrightSources, settings: PsfSearchSettings) -> PsfFit:
+    """Choose the stars among bright sources and fit the PSF to them.
+
+    Parameters
+    ----------
+    planes
+        Image without background, variance and mask; the mask may say more than it did when the
+        sources were found: those with a cosmic ray in their middle are left out.
+    bright
+        The sources.
+    settings
+        How to.
+
+    Returns
+    -------
+    PsfFit
+        The model and its residuals.
+
+    Raises
+    ------
+    AlgorithmError
+        If there are too few stars.
+    """
+    candidates = _without_rays(planes, bright.candidates)
+    sigma = settings.first_fwhm / FWHM_PER_SIGMA
     chosen = select_psf_stars(planes, candidates, replace(settings.stars, first_sigma=sigma))
-    detected = planes.mask | np.where(detection.detected, np.int32(MaskPlane.DETECTED), np.int32(0))
+    detected = planes.mask | np.where(bright.detected, np.int32(MaskPlane.DETECTED), np.int32(0))
     sky = Planes(planes.image, planes.variance, detected, planes.y0, planes.x0)
     return fit_psf_model(
         planes,
-        y=centroid.y[chosen.index],
-        x=centroid.x[chosen.index],
+        y=candidates.y[chosen.index],
+        x=candidates.x[chosen.index],
         is_reserved=chosen.is_reserved,
         sky_variance=estimate_sky_variance(sky),
         settings=settings.model,
+    )
+
+
+def _without_rays(planes: Planes, candidates: StarCandidates) -> StarCandidates:
+    """Leave out the sources that turned out to be cosmic rays."""
+    known = np.isfinite(candidates.y + candidates.x)
+    position = np.stack([candidates.y - planes.y0, candidates.x - planes.x0], axis=1)
+    pixels = nearest_pixel(np.where(known[:, None], position, -1e6))
+    kept = ~has(bits_near(planes.mask, pixels, 1), MaskPlane.CR)
+    return StarCandidates(
+        **{item.name: getattr(candidates, item.name)[kept] for item in fields(candidates)}
     )
 
 

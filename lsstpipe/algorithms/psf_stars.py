@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import maximum_filter
 from scipy.spatial import cKDTree
 
+from lsstpipe.algorithms._window_kernel import bits_near
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.image.mask import INVALID, MaskPlane, has
 
@@ -160,15 +160,14 @@ def _densest(sizes: FloatArray) -> float:
 
 def _clean(planes: Planes, candidates: StarCandidates, index: IntArray, radius: float) -> BoolArray:
     """Find the sources without an invalid pixel or an edge in their core."""
-    bad = has(planes.mask, INVALID | MaskPlane.SUSPECT | MaskPlane.EDGE)
     reach = int(np.ceil(radius))
-    spoilt = maximum_filter(bad, size=2 * reach + 1, mode="constant", cval=True)
     y = np.floor(candidates.y[index] - planes.y0 + 0.5).astype(np.int64)
     x = np.floor(candidates.x[index] - planes.x0 + 0.5).astype(np.int64)
-    ny, nx = bad.shape
+    ny, nx = planes.mask.shape
     inside = (y >= reach) & (x >= reach) & (y < ny - reach) & (x < nx - reach)
     clean = np.zeros(len(index), dtype=np.bool_)
-    clean[inside] = ~spoilt[y[inside], x[inside]]
+    near = bits_near(planes.mask, np.stack([y, x], axis=1)[inside], reach)
+    clean[inside] = ~has(near, INVALID | MaskPlane.SUSPECT | MaskPlane.EDGE)
     return clean
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import spline_filter
 
-from lsstpipe.image._psf_kernel import adaptive_moments, draw
+from lsstpipe.image._psf_kernel import draw, moments_of_stamps
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -80,12 +80,28 @@ def stamp_moments(stamp: FloatArray) -> tuple[float, float, float]:
     iyy, ixx, ixy
         Moments in pixels squared; NaN where they do not converge.
     """
-    half = 0.5 * (stamp.shape[0] - 1)
+    iyy, ixx, ixy = stamps_moments(stamp[None])[0].tolist()
+    return iyy, ixx, ixy
+
+
+def stamps_moments(stamps: FloatArray) -> FloatArray:
+    """Measure the adaptive second moments of many noise-free stamps.
+
+    Parameters
+    ----------
+    stamps
+        PSFs near their middles, shape ``(n, s, s)``.
+
+    Returns
+    -------
+    moments
+        iyy, ixx and ixy of each in pixels squared, shape ``(n, 3)``; NaN where they do not
+        converge.
+    """
+    half = 0.5 * (stamps.shape[1] - 1)
     start = np.array([half, half, 2.0, 2.0])
-    found = adaptive_moments(stamp, np.ones(stamp.shape, dtype=np.bool_), start, 1e-9)
-    if found[6] == 0.0:
-        return float("nan"), float("nan"), float("nan")
-    return float(found[2]), float(found[3]), float(found[4])
+    found = moments_of_stamps(np.ascontiguousarray(stamps), start, 1e-9)
+    return np.where(found[:, 6:] > 0, found[:, 2:5], np.nan)
 
 
 def _width(stamp: FloatArray) -> float:

@@ -10,14 +10,7 @@ import numpy.typing as npt
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from lsstpipe import datasets
-from lsstpipe.algorithms.astrometry import (
-    AstrometrySolution,
-    DetectedStars,
-    ReferenceStars,
-    SolveConfig,
-    TanSipConfig,
-    solve_frame,
-)
+from lsstpipe.algorithms.astrometry import TanSipConfig
 from lsstpipe.algorithms.background import (
     Background,
     BackgroundSettings,
@@ -28,13 +21,24 @@ from lsstpipe.algorithms.blind_match import PointingGuess
 from lsstpipe.algorithms.centroid import measure_centroids
 from lsstpipe.algorithms.cosmic_ray import CosmicRaySettings, find_cosmic_rays
 from lsstpipe.algorithms.detect import DetectionSettings, detect_sources
+from lsstpipe.algorithms.frame_solution import (
+    AstrometrySolution,
+    DetectedStars,
+    ReferenceStars,
+    SolveConfig,
+    solve_frame,
+)
 from lsstpipe.algorithms.interpolate import interpolate_pixels
 from lsstpipe.algorithms.match import match_plane
 from lsstpipe.algorithms.measure_sources import Columns, measure_sources
 from lsstpipe.algorithms.photometry import ZeroPoint, ZeroPointConfig, fit_zero_point
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.algorithms.psf_model import PsfFit, PsfModelSettings
-from lsstpipe.algorithms.psf_search import PsfSearchSettings, find_psf
+from lsstpipe.algorithms.psf_search import (
+    PsfSearchSettings,
+    find_bright_sources,
+    fit_psf_among,
+)
 from lsstpipe.algorithms.psf_stars import StarSettings
 from lsstpipe.data_model import DataId
 from lsstpipe.image.catalog import Catalog
@@ -154,11 +158,14 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     unfilled = exposure.image - background.image
     planes = Planes(unfilled, exposure.variance, exposure.mask)
     # Cosmic rays only need the width of the PSF: a plain fit to few stars has it.
-    fit = _learn_psf(planes, config, max_order=0, n_wanted=_FIRST_STARS)
+    search = _search_settings(config, max_order=0, n_wanted=_FIRST_STARS)
+    bright = find_bright_sources(planes, search)
+    fit = fit_psf_among(planes, bright, search)
     stamp = _central_stamp(fit, planes)
     rays = find_cosmic_rays(planes, stamp, CosmicRaySettings(n_sigma=config.cosmic_ray_n_sigma))
     planes = _repair(_with_plane(planes, MaskPlane.CR, rays), fit)
-    fit = _learn_psf(planes, config, max_order=config.psf_order, n_wanted=config.psf_wanted_stars)
+    search = _search_settings(config, max_order=config.psf_order, n_wanted=config.psf_wanted_stars)
+    fit = fit_psf_among(planes, bright, search)
     planes = _with_plane(planes, MaskPlane.EDGE, _rim(planes, fit.psf.size // 2))
     detection = detect_sources(
         planes,
@@ -229,21 +236,18 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     )
 
 
-def _learn_psf(planes: Planes, config: Config, *, max_order: int, n_wanted: int) -> PsfFit:
-    """Find the stars and fit the PSF to them."""
-    return find_psf(
-        planes,
-        PsfSearchSettings(
-            first_fwhm=config.first_psf_fwhm_pix,
-            n_sigma=config.first_detection_n_sigma,
-            stars=StarSettings(
-                min_snr=config.psf_min_signal_to_noise,
-                n_wanted=n_wanted,
-                n_most=max(n_wanted, _FIRST_STARS) * 2,
-                reserve_every=config.psf_reserve_every,
-            ),
-            model=PsfModelSettings(max_order=max_order, min_stars=config.min_psf_stars),
+def _search_settings(config: Config, *, max_order: int, n_wanted: int) -> PsfSearchSettings:
+    """Say how the stars are found and the PSF is fitted to them."""
+    return PsfSearchSettings(
+        first_fwhm=config.first_psf_fwhm_pix,
+        n_sigma=config.first_detection_n_sigma,
+        stars=StarSettings(
+            min_snr=config.psf_min_signal_to_noise,
+            n_wanted=n_wanted,
+            n_most=max(n_wanted, _FIRST_STARS) * 2,
+            reserve_every=config.psf_reserve_every,
         ),
+        model=PsfModelSettings(max_order=max_order, min_stars=config.min_psf_stars),
     )
 
 
@@ -339,6 +343,8 @@ def _solve(
             radius_arcmin=config.pointing_radius_arcmin,
             pixel_scale_arcsec=camera.pixel_scale_arcsec,
             scale_tolerance=camera.scale_tolerance,
+            rotation_deg=info.rotation_deg,
+            is_mirrored=camera.is_mirrored,
         ),
         shape=planes.image.shape,
         config=SolveConfig(

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from lsstpipe.algorithms.astrometry import AstrometrySolution, DetectedStars, ReferenceStars
+from lsstpipe.algorithms.frame_solution import (
+    AstrometrySolution,
+    DetectedStars,
+    ReferenceStars,
+)
 from lsstpipe.algorithms.few_star_astrometry import (
     FewStarSettings,
     OrientedGuess,

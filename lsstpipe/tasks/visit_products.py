@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
-from lsstpipe.algorithms.astrometry import AstrometrySolution
+from lsstpipe.algorithms._window_kernel import bits_near
 from lsstpipe.algorithms.background import Background
 from lsstpipe.algorithms.depth import limiting_magnitude
+from lsstpipe.algorithms.frame_solution import AstrometrySolution
 from lsstpipe.algorithms.measure_sources import Columns
 from lsstpipe.algorithms.photometry import ZeroPoint
 from lsstpipe.algorithms.planes import Planes
@@ -261,14 +261,12 @@ def _find_matchable(
     """
     inner = exposure.box.grown(-_MARGIN_PIX)
     inside = inner.contains(y=y, x=x)
-    row, column = (
-        nearest_pixel(np.where(inside, c, float(first))) - first
-        for c, first in ((y, inner.y0), (x, inner.x0))
-    )
-    near = ndimage.maximum_filter(has(exposure.mask, MaskPlane.SAT), size=_SATURATION_BOX_PIX)
-    cut = near[_MARGIN_PIX:-_MARGIN_PIX, _MARGIN_PIX:-_MARGIN_PIX]
-    result: npt.NDArray[np.bool_] = inside & ~cut[row, column]
-    return result
+    index = np.flatnonzero(inside)
+    pixels = nearest_pixel(np.stack([y[index], x[index]], axis=1))
+    corner = (exposure.box.y0, exposure.box.x0)
+    near = bits_near(exposure.mask, pixels - corner, _SATURATION_BOX_PIX // 2)
+    inside[index[has(near, MaskPlane.SAT)]] = False
+    return inside
 
 
 def _magnitude_limit(measured: Measured) -> float:

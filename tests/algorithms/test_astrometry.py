@@ -1,4 +1,4 @@
-"""The solution of one frame."""
+"""The fit of a map to stars of known position."""
 
 from __future__ import annotations
 
@@ -8,19 +8,13 @@ import numpy as np
 import pytest
 
 from lsstpipe.algorithms.astrometry import (
-    DetectedStars,
     MatchedStars,
-    ReferenceStars,
-    SolveConfig,
     TanSipConfig,
     fit_tan_sip,
     fit_to_map,
-    solve_frame,
 )
-from lsstpipe.algorithms.blind_match import PointingGuess
 from lsstpipe.errors import AlgorithmError
 from lsstpipe.geometry.polynomial import Polynomial
-from lsstpipe.geometry.sphere import angular_separation_deg
 from lsstpipe.geometry.wcs import SkyWcs
 
 SHAPE = (736, 1092)
@@ -150,58 +144,3 @@ def test_a_map_is_copied_from_a_grid() -> None:
     y, x = (g.ravel() for g in np.meshgrid(np.linspace(0, 735, 12), np.linspace(0, 1091, 12)))
     copy = fit_to_map(truth.pixel_to_sky(y=y, x=x), y=y, x=x, order=4, shape=SHAPE)
     assert miss_pix(copy, truth) < 1e-4
-
-
-def frame(seed: int) -> tuple[DetectedStars, ReferenceStars, SkyWcs]:
-    """A frame of 40 catalogue stars, of which the catalogue lacks some, and 200 faint ones."""
-    rng = np.random.default_rng(seed)
-    truth = true_map(0.0)
-    y, x = rng.uniform(-600, 1400, 220), rng.uniform(-700, 1800, 220)
-    ra, dec = truth.pixel_to_sky(y=y, x=x)
-    mag = rng.uniform(8.0, 12.0, 220)
-    inside = (y > 0) & (y < SHAPE[0]) & (x > 0) & (x < SHAPE[1]) & (rng.random(220) > 0.2)
-    faint_y, faint_x = rng.uniform(0, SHAPE[0], 200), rng.uniform(0, SHAPE[1], 200)
-    mags = np.concatenate([mag[inside], rng.uniform(11.5, 15.0, 200)])
-    err = np.full(len(mags), 0.05)
-    stars = DetectedStars(
-        np.concatenate([y[inside], faint_y]) + rng.normal(0, 0.05, len(mags)),
-        np.concatenate([x[inside], faint_x]) + rng.normal(0, 0.05, len(mags)),
-        10.0 ** (-0.4 * mags),
-        err,
-    )
-    return stars, ReferenceStars(ra, dec, mag), truth
-
-
-GUESS = PointingGuess(286.1, 36.75, 13.0, 2.374 * 1.015, 0.02)
-
-
-def test_a_frame_is_solved_from_a_rough_guess() -> None:
-    for seed in range(5):
-        stars, reference, truth = frame(seed)
-        solution = solve_frame(stars, reference, GUESS, shape=SHAPE, config=SolveConfig())
-        assert miss_pix(solution.fit.wcs, truth) < 0.2
-        matched = angular_separation_deg(
-            *truth.pixel_to_sky(y=stars.y[solution.detection], x=stars.x[solution.detection]),
-            reference.ra_deg[solution.reference],
-            reference.dec_deg[solution.reference],
-        )
-        assert np.median(matched) * 3600 < 0.3
-        assert matched.max() * 3600 < 3.2 * 2.374
-        assert len(solution.detection) == len(solution.fit.used)
-        assert max(solution.fit.rms_y_pix, solution.fit.rms_x_pix) < 0.1
-
-
-def test_every_catalogue_star_in_the_frame_is_matched() -> None:
-    stars, reference, truth = frame(11)
-    solution = solve_frame(stars, reference, GUESS, shape=SHAPE, config=SolveConfig())
-    y, x = truth.sky_to_pixel(reference.ra_deg, reference.dec_deg)
-    distance = np.hypot(stars.y[:, None] - y, stars.x[:, None] - x).min(axis=0)
-    detected = np.flatnonzero(distance < 0.3)
-    assert set(detected) <= set(solution.reference.tolist())
-
-
-def test_a_solution_that_misses_is_refused() -> None:
-    stars, reference, _ = frame(2)
-    config = SolveConfig(max_rms_pix=0.001)
-    with pytest.raises(AlgorithmError, match=r"allowed are 0\.001"):
-        solve_frame(stars, reference, GUESS, shape=SHAPE, config=config)

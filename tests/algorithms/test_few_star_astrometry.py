@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from lsstpipe.algorithms.astrometry import DetectedStars, ReferenceStars
+from lsstpipe.algorithms.frame_solution import DetectedStars, ReferenceStars
 from lsstpipe.algorithms.few_star_astrometry import (
     FewStarSettings,
     OrientedGuess,

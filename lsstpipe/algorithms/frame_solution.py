@@ -1,0 +1,213 @@
+"""Solve one frame: match its stars with a reference catalogue and fit a TAN-SIP map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from lsstpipe.algorithms.astrometry import (
+    AstrometryFit,
+    MatchedStars,
+    TanSipConfig,
+    fit_tan_sip,
+)
+from lsstpipe.algorithms.blind_match import PointingGuess, match_blind
+from lsstpipe.algorithms.match import match_plane
+from lsstpipe.algorithms.pointed_match import Pointing, match_pointed
+from lsstpipe.errors import AlgorithmError
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+_MAX_MATCHES = 20
+_MAX_IDLE_MATCHES = 2
+
+
+@dataclass(frozen=True)
+class SolveConfig:
+    """How a frame of unknown orientation is solved."""
+
+    match_radius_pix: float = 3.0
+    """Largest distance between a detection and the catalogue star that it is, pixels."""
+    min_log10_odds: float = 3.0
+    """Least significance of the first match."""
+    pointed_radius_pix: float = 300.0
+    """How far from the pointing of the header the quick match looks, pixels."""
+    max_rms_pix: float = 1.0
+    """Largest rms an axis of a credible solution, pixels."""
+    fit: TanSipConfig = field(default_factory=TanSipConfig)
+    """The fit."""
+
+
+@dataclass(frozen=True)
+class DetectedStars:
+    """Stars of one frame, shape ``(n,)`` each."""
+
+    y: FloatArray
+    """Absolute pixel position."""
+    x: FloatArray
+    """Absolute pixel position."""
+    flux: FloatArray
+    """Flux in any one unit; only its order counts."""
+    err_pix: FloatArray
+    """Error of the centroid on each axis, pixels."""
+
+
+@dataclass(frozen=True)
+class ReferenceStars:
+    """A reference catalogue, shape ``(n,)`` each."""
+
+    ra_deg: FloatArray
+    """Right ascension at the epoch of the frame, degrees."""
+    dec_deg: FloatArray
+    """Declination at the epoch of the frame, degrees."""
+    mag: FloatArray
+    """Magnitude in any one band."""
+
+
+@dataclass(frozen=True)
+class AstrometrySolution:
+    """A solved frame."""
+
+    fit: AstrometryFit
+    """The map; its arrays run along `detection`."""
+    detection: IntArray
+    """Index of each matched detection."""
+    reference: IntArray
+    """Index of the catalogue star of each matched detection."""
+    log10_odds: float
+    """Significance of the first match."""
+
+
+def solve_frame(
+    stars: DetectedStars,
+    reference: ReferenceStars,
+    guess: PointingGuess,
+    *,
+    shape: tuple[int, int],
+    config: SolveConfig,
+) -> AstrometrySolution:
+    """Find the map of a frame whose rotation and parity are unknown.
+
+    Parameters
+    ----------
+    stars
+        The frame's stars.
+    reference
+        Catalogue stars around the guess.
+    guess
+        Where the frame may point and how large its pixels are.
+    shape
+        Size (y, x) of the frame, pixels.
+    config
+        Radii, significance and the fit's settings.
+
+    Returns
+    -------
+    solution
+        The map and the pairs that made it.
+
+    Raises
+    ------
+    AlgorithmError
+        Nothing matches, too few stars are left, or the residuals are too large to believe.
+    """
+    detection, catalogue, odds = _first_match(stars, reference, guess, shape, config)
+    fit, detection, catalogue = _settle(
+        stars, reference, (detection, catalogue), shape=shape, config=config
+    )
+    worst = max(fit.rms_y_pix, fit.rms_x_pix)
+    if not worst <= config.max_rms_pix:
+        raise AlgorithmError(
+            f"The astrometric residuals of {fit.n_used} stars are {worst:.2f} pixels rms; allowed "
+            f"are {config.max_rms_pix:g}."
+        )
+    return AstrometrySolution(fit, detection, catalogue, odds)
+
+
+def _first_match(
+    stars: DetectedStars,
+    reference: ReferenceStars,
+    guess: PointingGuess,
+    shape: tuple[int, int],
+    config: SolveConfig,
+) -> tuple[IntArray, IntArray, float]:
+    """Match near the pointing if its rotation is known; blindly if that fails or it is not."""
+    detections = (stars.y, stars.x, stars.flux)
+    catalogue = (reference.ra_deg, reference.dec_deg, reference.mag)
+    if np.isfinite(guess.rotation_deg):
+        scale = guess.pixel_scale_arcsec
+        pointing = Pointing(
+            ra_deg=guess.ra_deg,
+            dec_deg=guess.dec_deg,
+            rotation_deg=guess.rotation_deg,
+            is_mirrored=guess.is_mirrored,
+            pixel_scale_arcsec=scale,
+            radius_pix=min(config.pointed_radius_pix, guess.radius_arcmin * 60.0 / scale),
+            scale_tolerance=guess.scale_tolerance,
+        )
+        try:
+            near = match_pointed(
+                detections=detections,
+                reference=catalogue,
+                pointing=pointing,
+                shape=shape,
+                min_log10_odds=config.min_log10_odds,
+            )
+        except AlgorithmError:
+            pass
+        else:
+            return near.detection, near.reference, near.log10_odds
+    first = match_blind(
+        detections=detections,
+        reference=catalogue,
+        guess=guess,
+        min_log10_odds=config.min_log10_odds,
+    )
+    return first.detection, first.reference, first.log10_odds
+
+
+def _settle(
+    stars: DetectedStars,
+    reference: ReferenceStars,
+    pairs: tuple[IntArray, IntArray],
+    *,
+    shape: tuple[int, int],
+    config: SolveConfig,
+) -> tuple[AstrometryFit, IntArray, IntArray]:
+    """Fit and match in turn until the pairs are those that made the fit, or no more are found."""
+    detection, catalogue = pairs
+    most, best = -1, None
+    for _ in range(_MAX_MATCHES):
+        matched = MatchedStars(
+            stars.y[detection],
+            stars.x[detection],
+            stars.err_pix[detection],
+            reference.ra_deg[catalogue],
+            reference.dec_deg[catalogue],
+        )
+        fit = fit_tan_sip(matched, shape=shape, config=config.fit)
+        if fit.n_used > most:
+            most, best = fit.n_used, (fit, detection, catalogue)
+            n_idle = 0
+        else:
+            n_idle += 1
+        y, x = fit.wcs.sky_to_pixel(reference.ra_deg, reference.dec_deg)
+        found = match_plane(
+            np.stack([stars.y, stars.x], axis=1),
+            np.stack([y, x], axis=1),
+            config.match_radius_pix,
+        )
+        settled = np.array_equal(found.first, detection) and np.array_equal(found.second, catalogue)
+        if settled:
+            return fit, detection, catalogue
+        if n_idle == _MAX_IDLE_MATCHES:
+            break
+        detection, catalogue = found.first, found.second
+    if best is None:
+        raise AlgorithmError(
+            f"The match of {len(detection)} stars with the catalogue does not settle."
+        )
+    return best
