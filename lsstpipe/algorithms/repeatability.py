@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from lsstpipe.algorithms.star_sample import StarSample
+
 FloatArray = npt.NDArray[np.float64]
 
 MMAG_PER_RELATIVE = 2500.0 / np.log(10.0)
@@ -171,3 +173,111 @@ def _half_width(values: FloatArray) -> float:
     """Take half the distance of the 16th and 84th percentiles."""
     low, high = np.nanpercentile(values, [15.865525, 84.134475])
     return float(0.5 * (high - low))
+
+
+def magnitude_rms(sample: StarSample) -> FloatArray:
+    """Measure the standard deviation of each star's magnitudes about their mean (LPM-17, PA1).
+
+    Parameters
+    ----------
+    sample
+        Sorted measurements.
+
+    Returns
+    -------
+    rms_mmag
+        With the number of measurements as denominator, mmag, shape ``(n_star,)``.
+    """
+    residual = magnitude_residuals(sample)
+    square = np.bincount(sample.star, weights=residual**2, minlength=sample.n_star)
+    result: FloatArray = np.sqrt(square / sample.count)
+    return result
+
+
+def magnitude_residuals(sample: StarSample) -> FloatArray:
+    """Subtract each star's mean magnitude (LPM-17, PF1).
+
+    Parameters
+    ----------
+    sample
+        Sorted measurements.
+
+    Returns
+    -------
+    residual_mmag
+        Shape ``(n,)``.
+    """
+    mean = np.bincount(sample.star, weights=sample.mag, minlength=sample.n_star) / sample.count
+    result: FloatArray = 1000.0 * (sample.mag - mean[sample.star])
+    return result
+
+
+def pair_differences(
+    sample: StarSample,
+) -> tuple[FloatArray, FloatArray, npt.NDArray[np.int64]]:
+    """Measure the differences of all pairs of magnitudes of each star (LPM-17, PA2).
+
+    The requirement draws one pair a star at random; here each pair has the weight of its chance to
+    be drawn, which is the limit of many draws.
+
+    Parameters
+    ----------
+    sample
+        Sorted measurements.
+
+    Returns
+    -------
+    difference_mmag
+        Absolute difference over the square root of two, the scatter about the unknown mean, mmag,
+        shape ``(n_pair,)``.
+    weight
+        One over the number of pairs of the star, shape ``(n_pair,)``.
+    star
+        Number of the star, shape ``(n_pair,)``.
+    """
+    first, second = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for lag in range(1, int(sample.count.max(initial=0))):
+        rows = np.arange(len(sample.star) - lag)
+        rows = rows[sample.star[rows] == sample.star[rows + lag]]
+        first.append(rows)
+        second.append(rows + lag)
+    a, b = np.concatenate(first), np.concatenate(second)
+    n_pair = sample.count * (sample.count - 1) // 2
+    difference = 1000.0 / np.sqrt(2.0) * np.abs(sample.mag[a] - sample.mag[b])
+    return difference, 1.0 / n_pair[sample.star[a]], sample.star[a]
+
+
+def expected_rms(sample: StarSample) -> FloatArray:
+    """Predict the scatter of each star's magnitudes from the errors of its fluxes.
+
+    Parameters
+    ----------
+    sample
+        Sorted measurements.
+
+    Returns
+    -------
+    rms_mmag
+        Shape ``(n_star,)``.
+    """
+    square = np.bincount(sample.star, weights=sample.snr**-2.0, minlength=sample.n_star)
+    result: FloatArray = MMAG_PER_RELATIVE * np.sqrt(square / sample.count)
+    return result
+
+
+def weighted_percentile(values: FloatArray, weights: FloatArray, percent: float) -> float:
+    """Find the value that a share of the weights does not exceed; NaN of no values.
+
+    Parameters
+    ----------
+    values, weights
+        The sample, shape ``(n,)``.
+    percent
+        From 0 to 100.
+    """
+    if not len(values):
+        return float("nan")
+    order = np.argsort(values, kind="stable")
+    total = np.cumsum(weights[order])
+    place = np.searchsorted(total, percent / 100.0 * total[-1])
+    return float(values[order[min(int(place), len(order) - 1)]])

@@ -39,7 +39,8 @@ def test_a_good_campaign_meets_the_bounds_that_its_truth_meets(outputs: metrics.
 def test_every_metric_has_what_a_program_reads(outputs: metrics.Outputs) -> None:
     for metric in outputs.metrics["metrics"]:
         assert set(metric) == {
-            "id", "name", "value", "unit", "gate", "ok", "n", "error", "note",
+            "id", "name", "value", "unit", "gate", "stretch", "tolerance", "ok", "excellent", "n",
+            "error", "note",
         }  # fmt: skip
     json.dumps(outputs.metrics, allow_nan=False)
 
