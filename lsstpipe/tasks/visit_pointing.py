@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from lsstpipe.algorithms.frame_solution import (
-    AstrometrySolution,
-    DetectedStars,
-    ReferenceStars,
-)
 from lsstpipe.algorithms.few_star_astrometry import (
     FewStarSettings,
     OrientedGuess,
     solve_few_stars,
+)
+from lsstpipe.algorithms.frame_solution import (
+    AstrometrySolution,
+    DetectedStars,
+    ReferenceStars,
 )
 from lsstpipe.errors import AlgorithmError
 from lsstpipe.image.catalog import Catalog

@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from lsstpipe.algorithms.frame_solution import DetectedStars, ReferenceStars
 from lsstpipe.algorithms.few_star_astrometry import (
     FewStarSettings,
     OrientedGuess,
     solve_few_stars,
 )
+from lsstpipe.algorithms.frame_solution import DetectedStars, ReferenceStars
 from lsstpipe.errors import AlgorithmError
 from lsstpipe.geometry.sphere import gnomonic_deproject
 from lsstpipe.geometry.wcs import SkyWcs
