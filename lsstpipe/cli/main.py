@@ -19,6 +19,7 @@ from lsstpipe.errors import LsstpipeError
 
 COMMANDS = {
     "init": "Make an empty repository.",
+    "simulate": "Write raw frames of a simulated survey with its truth.",
     "ingest": "Register the raw frames of a campaign.",
     "plan": "Work out what runs: quanta, datasets, chunks.",
     "run": "Run a stage, or one chunk of it.",

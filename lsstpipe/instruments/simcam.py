@@ -1,0 +1,192 @@
+"""The simulated cameras: detectors of four, two and two amplifiers, with overscan on two sides.
+
+`lsstpipe.simulate` writes their frames. The images of the amplifiers lie side by side in the raw
+frame, each in the order in which its pixels are read: prescan, pixels, serial overscan; the
+parallel overscan comes after the last row. Gains and read noise are the nominal ones: those of a
+simulated detector differ from them by a few per cent, as they do on real cameras, and are to be
+measured.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import astropy.units as u
+from astro_metadata_translator import StubTranslator, cache_translation
+from astropy.coordinates import Angle, EarthLocation, SkyCoord
+from astropy.time import Time
+
+from lsstpipe.geometry.box import Box
+from lsstpipe.image.detector import Amplifier, Detector
+from lsstpipe.instruments.camera import Camera, Header
+
+N_PRESCAN, N_SERIAL_OVERSCAN, N_PARALLEL_OVERSCAN = 8, 32, 16
+"""Pixels read before and after those of a row, and rows read after the last."""
+
+GAP_PIX = 60
+"""Distance between neighbouring detectors, pixels."""
+
+_GAINS = (1.55, 1.60, 1.65, 1.70)
+_READ_NOISE_ELECTRON = 5.0
+_SUSPECT_ADU, _SATURATION_ADU = 55000.0, 60000.0
+
+
+def make_camera(
+    name: str, *, shape: tuple[int, int], amplifiers: tuple[int, int], mosaic: tuple[int, int]
+) -> Camera:
+    """Describe a simulated camera.
+
+    Parameters
+    ----------
+    name
+        Value of the dimension ``instrument``.
+    shape
+        Rows and columns of each detector.
+    amplifiers
+        Rows and columns of amplifiers of each detector.
+    mosaic
+        Rows and columns of detectors.
+    """
+    detectors = {}
+    for number in range(mosaic[0] * mosaic[1]):
+        row, column = divmod(number, mosaic[1])
+        detectors[number] = _detector(
+            number,
+            shape,
+            amplifiers,
+            focal_y_pix=(row - (mosaic[0] - 1) / 2) * (shape[0] + GAP_PIX),
+            focal_x_pix=(column - (mosaic[1] - 1) / 2) * (shape[1] + GAP_PIX),
+        )
+    return Camera(
+        name=name,
+        detectors=detectors,
+        bands={f"sim-{band}": band for band in "grizy"},
+        pixel_scale_arcsec=0.2,
+        scale_tolerance=0.02,
+    )
+
+
+def _detector(
+    number: int,
+    shape: tuple[int, int],
+    amplifiers: tuple[int, int],
+    *,
+    focal_y_pix: float,
+    focal_x_pix: float,
+) -> Detector:
+    """Describe a detector whose amplifiers are read at its outer corners."""
+    ny, nx = shape[0] // amplifiers[0], shape[1] // amplifiers[1]
+    width = N_PRESCAN + nx + N_SERIAL_OVERSCAN
+    parts = []
+    for i in range(amplifiers[0] * amplifiers[1]):
+        row, column = divmod(i, amplifiers[1])
+        x0 = i * width + N_PRESCAN
+        parts.append(
+            Amplifier(
+                name=f"C{row}{column}",
+                box=Box(row * ny, column * nx, ny, nx),
+                data=Box(0, x0, ny, nx),
+                gain=_GAINS[i],
+                read_noise=_READ_NOISE_ELECTRON,
+                saturation_adu=_SATURATION_ADU,
+                suspect_adu=_SUSPECT_ADU,
+                serial_overscan=Box(0, x0 + nx, ny, N_SERIAL_OVERSCAN),
+                parallel_overscan=Box(ny, x0, N_PARALLEL_OVERSCAN, nx),
+                flip_y=row > 0,
+                flip_x=column > 0,
+            )
+        )
+    return Detector(
+        number,
+        f"S{number:02d}",
+        shape[0],
+        shape[1],
+        tuple(parts),
+        raw_ny=ny + N_PARALLEL_OVERSCAN,
+        raw_nx=len(parts) * width,
+        focal_y_pix=focal_y_pix,
+        focal_x_pix=focal_x_pix,
+    )
+
+
+CAMERA = make_camera("simcam", shape=(4096, 2048), amplifiers=(2, 2), mosaic=(2, 2))
+
+
+class SimcamTranslator(StubTranslator):
+    """Translate headers that `lsstpipe.simulate` wrote for the largest simulated camera."""
+
+    name = "simcam"
+    supported_instrument = "simcam"
+    default_resource_root = None
+
+    _const_map: dict[str, Any] = {  # noqa: RUF012  (declared so in the base)
+        "telescope": "simulated",
+        "detector_serial": "unknown",
+        "detector_group": "",
+        "boresight_rotation_coord": "sky",
+        "altaz_begin": None,
+        "altaz_end": None,
+        "relative_humidity": None,
+        "pressure": None,
+        "temperature": None,
+        "science_program": "",
+    }
+    _trivial_map: dict[str, Any] = {  # noqa: RUF012
+        "instrument": "INSTRUME",
+        "detector_num": "DETECTOR",
+        "exposure_id": "EXPID",
+        "visit_id": "EXPID",
+        "object": "OBJECT",
+        "observation_type": "IMGTYPE",
+        "physical_filter": "FILTER",
+        "exposure_time": ("EXPTIME", {"unit": u.s}),
+        "dark_time": ("DARKTIME", {"unit": u.s}),
+        "boresight_airmass": ("AIRMASS", {"default": float("nan")}),
+    }
+
+    @classmethod
+    def can_translate(cls, header: Header, filename: str | None = None) -> bool:
+        """Tell whether a header is this camera's."""
+        return str(header.get("INSTRUME", "")) == cls.supported_instrument
+
+    @cache_translation
+    def to_datetime_begin(self) -> Time:
+        """Start of the exposure, TAI."""
+        return Time(self._header["DATE-OBS"], scale="utc", format="isot").tai
+
+    @cache_translation
+    def to_datetime_end(self) -> Time:
+        """End of the exposure, TAI."""
+        return self.to_datetime_begin() + self.to_exposure_time()
+
+    @cache_translation
+    def to_tracking_radec(self) -> SkyCoord | None:
+        """Where the telescope believes that it looked; calibration frames look nowhere."""
+        if "RA" not in self._header:
+            return None
+        return SkyCoord(self._header["RA"], self._header["DEC"], unit=u.deg, frame="icrs")
+
+    @cache_translation
+    def to_boresight_rotation_angle(self) -> Angle | None:
+        """Direction of +y of the focal plane, from north through east."""
+        return Angle(self._header["ROTPA"] * u.deg) if "ROTPA" in self._header else None
+
+    @cache_translation
+    def to_observation_id(self) -> str:
+        """Name of the observation."""
+        return f"{self._header['INSTRUME']}-{self._header['EXPID']}"
+
+    @cache_translation
+    def to_detector_name(self) -> str:
+        """Name of the detector."""
+        return f"S{self._header['DETECTOR']:02d}"
+
+    to_detector_unique_name = to_detector_name
+
+    @staticmethod
+    def to_location() -> EarthLocation | None:
+        """Headers do not say where the telescope stands: nowhere."""
+        return None
+
+
+TRANSLATOR = SimcamTranslator

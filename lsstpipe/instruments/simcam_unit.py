@@ -1,0 +1,17 @@
+"""The smallest simulated camera: one detector of 512 x 512 pixels with two amplifiers."""
+
+from __future__ import annotations
+
+from lsstpipe.instruments.simcam import SimcamTranslator, make_camera
+
+CAMERA = make_camera("simcam_unit", shape=(512, 512), amplifiers=(1, 2), mosaic=(1, 1))
+
+
+class SimcamUnitTranslator(SimcamTranslator):
+    """Translate headers that `lsstpipe.simulate` wrote for the smallest simulated camera."""
+
+    name = "simcam_unit"
+    supported_instrument = "simcam_unit"
+
+
+TRANSLATOR = SimcamUnitTranslator
