@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -49,9 +50,30 @@ def combine_biases(biases: Image, read_noise: Image, *, n_sigma: float) -> Maste
     """
     if len(biases) < 3:
         raise AlgorithmError(f"A master bias needs at least 3 biases, got {len(biases)}.")
-    filled = biases.copy()
-    filled[:, ~np.isfinite(biases).any(axis=0)] = 0
-    result = clipped_mean(filled, read_noise[None], n_sigma=n_sigma)
+    result = clipped_mean(biases, read_noise[None], n_sigma=n_sigma)
     image = np.where(result.n_used > 0, result.mean, 0.0).astype(np.float32)
     variance = (read_noise**2 / np.maximum(result.n_used, 1)).astype(np.float32)
     return MasterBias(image, variance, result.n_used)
+
+
+def measure_read_noise(biases: Image) -> float:
+    """Measure the noise of the read-out from the differences of successive biases.
+
+    Parameters
+    ----------
+    biases
+        Electrons without the overscan, shape ``(n, ny, nx)``; NaN marks pixels not to be used.
+
+    Returns
+    -------
+    float
+        Electrons; from the median absolute deviation, so that cosmic rays do not count.
+    """
+    found = []
+    for first, second in pairwise(biases):
+        difference = first - second
+        difference = difference[np.isfinite(difference)]
+        if len(difference):
+            middle = np.median(difference)
+            found.append(1.4826 * float(np.median(np.abs(difference - middle))) / np.sqrt(2))
+    return float(np.median(found)) if found else float("nan")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+
+from lsstpipe.geometry.box import Box
 
 Flags = npt.NDArray[np.bool_]
 
@@ -52,3 +56,31 @@ def find_bad_response(
     ratio = flat / np.where(local > 0, local, np.nan)
     result: Flags = ~((ratio >= low) & (ratio <= high))
     return result
+
+
+def complete_columns(bad: Flags, boxes: Sequence[Box], *, min_fraction: float) -> Flags:
+    """Take a column for bad as a whole where much of it is.
+
+    A trap or a short spoils every pixel that is read through it; those of its pixels that pass the
+    test for bad ones by chance are no better than the rest.
+
+    Parameters
+    ----------
+    bad
+        Bad pixels, shape ``(ny, nx)``.
+    boxes
+        Pixels of each amplifier: columns end with it.
+    min_fraction
+        Share of the pixels of a column that are bad from which all of it is.
+
+    Returns
+    -------
+    numpy.ndarray
+        Bad pixels and columns, shape ``(ny, nx)``.
+    """
+    whole = Box(0, 0, *bad.shape)
+    complete = bad.copy()
+    for box in boxes:
+        own = box.slices_in(whole)
+        complete[own] |= bad[own].mean(axis=0) >= min_fraction
+    return complete

@@ -1,4 +1,4 @@
-"""Flat field: response of each pixel, from dithered sky exposures, and its division."""
+"""Flat field: response of each pixel, from dithered sky exposures with their sources masked."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def combine_sky(
     for _ in range(n_iterations):
         unit = skies / (level[:, None, None].astype(np.float32) * flat)
         for i in range(n):
-            unit[i][bad[i] | _find_sources(unit[i], bad[i])] = np.nan
+            unit[i][bad[i] | find_sources(unit[i], bad[i])] = np.nan
         slopes = np.array([_fit_slope(u) for u in unit])
         slopes -= slopes.mean(axis=0)
         for i in range(n):
@@ -100,13 +100,21 @@ def combine_sky(
     return SkyFlat(flat, variance, result.n_used, level)
 
 
-def _find_sources(
+def find_sources(
     unit: npt.NDArray[np.float32], bad: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.bool_]:
-    """Mask what stands above the sky, generously."""
+    """Mask what stands above the sky, generously.
+
+    Parameters
+    ----------
+    unit
+        Sky over its level, shape ``(ny, nx)``.
+    bad
+        Pixels without a value.
+    """
     filled = np.where(bad, np.float32(1), unit)
     smooth = ndimage.gaussian_filter(filled, _SOURCE_SMOOTHING_PIX)
-    residual = smooth - _coarse_median(smooth)
+    residual = smooth - coarse_median(smooth, mesh_pix=_SKY_MESH_PIX)
     spread = 1.4826 * np.median(np.abs(residual))
     found = residual > _SOURCE_N_SIGMA * spread
     # A single smoothed pixel is noise; wings of a star reach further than its threshold.
@@ -115,14 +123,22 @@ def _find_sources(
     return result
 
 
-def _coarse_median(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Median on a coarse mesh, interpolated back to the pixels."""
+def coarse_median(image: npt.NDArray[np.float32], *, mesh_pix: int) -> npt.NDArray[np.float32]:
+    """Median on a coarse mesh, interpolated back to the pixels.
+
+    Parameters
+    ----------
+    image
+        Any values, shape ``(ny, nx)``; NaN does not count, and a cell of them is 0.
+    mesh_pix
+        Side of a cell, about.
+    """
     ny, nx = image.shape
-    my, mx = max(1, round(ny / _SKY_MESH_PIX)), max(1, round(nx / _SKY_MESH_PIX))
+    my, mx = max(1, round(ny / mesh_pix)), max(1, round(nx / mesh_pix))
     y_edges, x_edges = (np.linspace(0, s, m + 1).astype(int) for s, m in ((ny, my), (nx, mx)))
     mesh = np.array(
         [
-            [np.median(image[y_edges[i] : y_edges[i + 1], x_edges[j] : x_edges[j + 1]])
+            [_median(image[y_edges[i] : y_edges[i + 1], x_edges[j] : x_edges[j + 1]])
              for j in range(mx)]
             for i in range(my)
         ]
@@ -132,6 +148,12 @@ def _coarse_median(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     grid = np.meshgrid(rows, columns, indexing="ij")
     result: npt.NDArray[np.float32] = ndimage.map_coordinates(mesh, grid, order=1, mode="nearest")
     return result.astype(np.float32)
+
+
+def _median(cell: npt.NDArray[np.float32]) -> float:
+    """Median of what is not NaN; 0 where there is nothing."""
+    known = cell[np.isfinite(cell)]
+    return float(np.median(known)) if len(known) else 0.0
 
 
 def _fit_slope(unit: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

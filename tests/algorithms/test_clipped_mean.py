@@ -34,3 +34,11 @@ def test_a_pixel_without_values_is_nan_and_unused() -> None:
     assert np.isnan(result.mean[0, 1])
     assert result.n_used[0, 1] == 0
     assert result.mean[1, 1] == 1
+
+
+def test_images_count_by_their_weights() -> None:
+    stack = np.array([1.0, 2.0, 100.0, np.nan])[:, None, None] * np.ones((4, 20, 5))
+    made = clipped_mean(stack, np.ones(1)[:, None, None], n_sigma=5, weights=[1.0, 3.0, 9.0, 1.0])
+    np.testing.assert_allclose(made.mean, 1.75)
+    np.testing.assert_allclose(made.weight, 4.0)
+    assert (made.n_used == 2).all()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lsstpipe.algorithms.dark import combine_darks
+from lsstpipe.algorithms.dark import combine_darks, combine_scaled_darks
 from lsstpipe.errors import AlgorithmError
 
 
@@ -53,3 +53,32 @@ def test_a_pixel_that_blinks_stands_out() -> None:
 def test_two_darks_are_refused() -> None:
     with pytest.raises(AlgorithmError, match="at least 3 darks, got 2"):
         combine_darks(_darks(2)[0], read_noise=9.0, n_sigma=4)
+
+
+def _scaled(times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Make darks without bias of several times, and the true current in electrons a second."""
+    rng = np.random.default_rng(7)
+    rate = rng.uniform(0.09, 0.11, (128, 128))
+    rate[10, 10] = 20.0
+    darks = [rng.poisson(rate * t) + rng.normal(0, 5, rate.shape) for t in times]
+    return np.array(darks, dtype=np.float32), rate
+
+
+def test_darks_of_different_times_make_one_of_their_mean_time() -> None:
+    times = np.array([300.0, 300, 600, 600, 900, 900, 900, 1200])
+    darks, rate = _scaled(times)
+    darks[3, 40, 20:30] += 3000
+    master = combine_scaled_darks(darks, times, read_noise=5.0, n_sigma=4)
+    truth = rate * times.mean()
+    pull = (master.image - truth) / np.sqrt(master.variance)
+    assert abs(master.image.mean() / truth.mean() - 1) < 0.005
+    assert pull.std() == pytest.approx(1.0, abs=0.05)
+    assert np.abs(pull[40, 20:30]).max() < 5
+    assert abs(pull[10, 10]) < 5
+    assert master.read_noise == pytest.approx(5.0, rel=0.1)
+    assert (master.excess > 5).sum() == 0
+
+
+def test_a_dark_without_time_is_refused() -> None:
+    with pytest.raises(AlgorithmError, match="longer than 0 s, got one of 0 s"):
+        combine_scaled_darks(_darks(3)[0], np.array([0.0, 1, 2]), read_noise=5.0, n_sigma=4)

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from lsstpipe.algorithms.defects import find_bad_response, find_hot_pixels
+from lsstpipe.algorithms.defects import complete_columns, find_bad_response, find_hot_pixels
+from lsstpipe.geometry.box import Box
 
 
 def test_hot_pixels_are_those_above_the_median_by_more_than_is_allowed() -> None:
@@ -20,3 +21,13 @@ def test_bad_response_is_relative_to_the_neighbourhood() -> None:
     flat[70, 70] *= 1.3
     found = find_bad_response(flat, size=9, low=0.9, high=1.1)
     assert set(zip(*np.nonzero(found), strict=True)) == {(10, 10), (60, 30), (61, 30), (70, 70)}
+
+
+def test_a_column_that_is_bad_in_much_of_an_amplifier_is_bad_up_to_its_end() -> None:
+    bad = np.zeros((80, 60), dtype=bool)
+    bad[0:15, 12] = True
+    bad[45, 20] = True
+    found = complete_columns(bad, [Box(0, 0, 40, 60), Box(40, 0, 40, 60)], min_fraction=0.3)
+    assert found[:40, 12].all()
+    assert not found[40:, 12].any()
+    assert found.sum() == 41

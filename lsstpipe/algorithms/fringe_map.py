@@ -1,0 +1,91 @@
+"""Fringe frame: the pattern of the night sky from many exposures with their sources masked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from lsstpipe.algorithms.clipped_mean import clipped_mean
+from lsstpipe.algorithms.flat import coarse_median, find_sources
+from lsstpipe.algorithms.starlet import shrink_noise
+from lsstpipe.errors import AlgorithmError
+
+FloatImage = npt.NDArray[np.float32]
+FloatArray = npt.NDArray[np.float64]
+
+_MESH_PIX = 128
+_N_LEAST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class FringeMap:
+    """A fringe frame.
+
+    Attributes
+    ----------
+    image, variance
+        Pattern of mean 0 and standard deviation 1, and its variance, shape ``(ny, nx)``; 0 where it
+        is not known.
+    n_used
+        Exposures that each pixel was seen on without a source.
+    strength
+        Standard deviation of the fringes relative to the sky.
+    """
+
+    image: FloatImage
+    variance: FloatImage
+    n_used: npt.NDArray[np.int64]
+    strength: float
+
+
+def map_fringes(
+    skies: FloatImage, bad: npt.NDArray[np.bool_], *, read_noise: float, n_sigma: float
+) -> FringeMap:
+    """Average dithered exposures, over their sky levels and without their coarse structure.
+
+    Parameters
+    ----------
+    skies
+        Electrons after the flat, shape ``(n, ny, nx)``; changed in place.
+    bad
+        Pixels not to be used, of the same shape.
+    read_noise
+        Electrons.
+    n_sigma
+        Clipping distance in standard deviations.
+
+    Raises
+    ------
+    AlgorithmError
+        If there are fewer than five exposures, or no fringes stand out of the noise.
+    """
+    n = len(skies)
+    if n < _N_LEAST:
+        raise AlgorithmError(f"A fringe frame needs at least {_N_LEAST} exposures, got {n}.")
+    level = np.array([np.median(sky[~b]) for sky, b in zip(skies, bad, strict=True)])
+    if not (level > 0).all():
+        raise AlgorithmError(f"Fringes need a sky above 0 electrons, got one of {level.min():.0f}.")
+    for i in range(n):
+        skies[i] /= np.float32(level[i])
+        skies[i][bad[i] | find_sources(skies[i], bad[i])] = np.nan
+        skies[i] -= coarse_median(skies[i], mesh_pix=_MESH_PIX)
+    sigma = (np.sqrt(level + read_noise**2) / level).astype(np.float32)
+    weights = 1 / sigma.astype(np.float64) ** 2
+    result = clipped_mean(skies, sigma[:, None, None], n_sigma=n_sigma, weights=weights)
+    known = result.n_used > 0
+    pattern = np.where(known, result.mean, 0.0).astype(np.float32)
+    variance = (1 / np.where(known, result.weight, weights.sum())).astype(np.float32)
+    pattern, variance = shrink_noise(pattern, variance, known)
+    pattern -= np.float32(pattern[known].mean(dtype=np.float64))
+    strength = float(np.std(pattern[known], dtype=np.float64))
+    noise = float(np.sqrt(np.median(variance)))
+    if strength < noise:
+        raise AlgorithmError(
+            f"The fringes, {strength:.2%} of the sky, do not stand out of the noise of {noise:.2%}."
+        )
+    unit = np.float32(1 / strength)
+    return FringeMap(
+        np.where(known, pattern * unit, np.float32(0)), variance * unit**2, result.n_used, strength
+    )

@@ -1,0 +1,82 @@
+"""The kernel of simulated flats with a known brighter-fatter effect."""
+
+import numpy as np
+import pytest
+from scipy import fft
+
+from lsstpipe.algorithms.brighter_fatter_fit import average_pushes, solve_kernel
+from lsstpipe.algorithms.flat_pairs import measure_covariances
+from lsstpipe.errors import AlgorithmError
+
+LEVEL = 60000.0
+SHAPE = (512, 512)
+HALF = 4
+
+
+def true_kernel() -> np.ndarray:
+    """A potential that falls off around a charge; stronger along y, as of parallel clocks."""
+    y, x = np.mgrid[-HALF : HALF + 1, -HALF : HALF + 1]
+    return -1.2e-6 * np.exp(-np.sqrt(0.8 * y**2 + x**2) / 0.8)
+
+
+def laplacian(kernel: np.ndarray) -> np.ndarray:
+    wide = np.pad(kernel, 1)
+    rows = wide[2:, 1:-1] + wide[:-2, 1:-1]
+    return rows + wide[1:-1, 2:] + wide[1:-1, :-2] - 4 * kernel
+
+
+def spread(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """Move charge across the borders of pixels by the field of all others."""
+    padded = np.zeros(image.shape)
+    padded[: len(kernel), : len(kernel)] = kernel
+    padded = np.roll(padded, (-HALF, -HALF), axis=(0, 1))
+    potential = fft.irfft2(fft.rfft2(image) * fft.rfft2(padded), s=image.shape)
+    result = image.copy()
+    for axis in (0, 1):
+        step = np.roll(potential, -1, axis) - potential
+        moved = 0.25 * (image + np.roll(image, -1, axis)) * step
+        result -= moved - np.roll(moved, 1, axis)
+    return result
+
+
+def make_pair(rng: np.random.Generator, level: float) -> tuple[np.ndarray, np.ndarray]:
+    first, second = (
+        spread(rng.poisson(level, SHAPE).astype(float), true_kernel()).astype(np.float32)
+        for _ in range(2)
+    )
+    return first, second
+
+
+def test_poisson_s_equation_is_solved() -> None:
+    kernel = true_kernel()
+    push = -laplacian(kernel)[HALF:, HALF:]
+    np.testing.assert_allclose(solve_kernel(push), kernel, atol=1e-18)
+
+
+def test_flats_give_the_kernel_back() -> None:
+    rng = np.random.default_rng(3)
+    pairs = [make_pair(rng, level) for level in (LEVEL, LEVEL, LEVEL, 0.6 * LEVEL)]
+    found = [measure_covariances(*pair, max_lag=HALF) for pair in pairs]
+    levels, covariances, errors = (np.array(values) for values in zip(*found, strict=True))
+    push, error = average_pushes(levels, covariances, errors)
+    truth = -laplacian(true_kernel())[HALF:, HALF:]
+    assert np.abs((push - truth) / error)[0, 1] < 4
+    assert np.abs((push - truth) / error)[1, 0] < 4
+    kernel = solve_kernel(push)
+    # The field next to the charge is what makes bright stars wide.
+    step = kernel[HALF, HALF + 1] - kernel[HALF, HALF]
+    true_step = true_kernel()[HALF, HALF + 1] - true_kernel()[HALF, HALF]
+    assert step == pytest.approx(true_step, rel=0.1)
+    np.testing.assert_array_equal(kernel, kernel[::-1])
+    np.testing.assert_array_equal(kernel, kernel[:, ::-1])
+    times = np.full(push.shape, 4.0)
+    times[0], times[:, 0], times[0, 0] = 2, 2, 1
+    assert abs(np.sum(times * push)) < 1e-18
+
+
+def test_flats_without_the_effect_are_refused() -> None:
+    rng = np.random.default_rng(4)
+    pair = rng.poisson(LEVEL, (2, 200, 200)).astype(np.float32)
+    level, covariance, error = measure_covariances(pair[0], pair[1], max_lag=2)
+    with pytest.raises(AlgorithmError, match="times its error"):
+        average_pushes(np.array([level]), covariance[None], error[None])
