@@ -33,6 +33,8 @@ class Camera:
         How far from it the true scale may be, as a fraction.
     is_mirrored
         Whether +x of the focal plane is east where +y is north; on the sky as seen it is west.
+    is_calibrated
+        Whether its frames come without bias, dark current and flat field.
     """
 
     name: str
@@ -41,11 +43,14 @@ class Camera:
     pixel_scale_arcsec: float
     scale_tolerance: float
     is_mirrored: bool = False
+    is_calibrated: bool = False
 
     @property
     def has_overscan(self) -> bool:
-        """Whether the bias level can be had from the frames themselves."""
-        return all(detector.has_overscan for detector in self.detectors.values())
+        """Whether the bias level can be had from the frames themselves, or is gone from them."""
+        return self.is_calibrated or all(
+            detector.has_overscan for detector in self.detectors.values()
+        )
 
     def detector(self, number: int) -> Detector:
         """Look up a detector.

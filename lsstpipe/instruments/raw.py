@@ -23,7 +23,7 @@ from lsstpipe.image.exposure import Exposure, ObservationInfo
 from lsstpipe.image.mask import MaskPlane
 from lsstpipe.instruments.camera import Camera
 
-CAMERAS = ("nickel", "st10")
+CAMERAS = ("andicam", "nickel", "st10")
 """Cameras that there is a module for, by the name of the module."""
 
 FIRST_MJD, LAST_MJD = 40000.0, 90000.0
