@@ -35,6 +35,8 @@ class Camera:
         Whether +x of the focal plane is east where +y is north; on the sky as seen it is west.
     fringing
         Physical filters through which the sky makes fringes.
+    is_calibrated
+        Whether its frames come without bias, dark current and flat field.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Camera:
     scale_tolerance: float
     is_mirrored: bool = False
     fringing: frozenset[str] = frozenset()
+    is_calibrated: bool = False
 
     @property
     def with_several_amplifiers(self) -> frozenset[int]:
@@ -52,8 +55,10 @@ class Camera:
 
     @property
     def has_overscan(self) -> bool:
-        """Whether the bias level can be had from the frames themselves."""
-        return all(detector.has_overscan for detector in self.detectors.values())
+        """Whether the bias level can be had from the frames themselves, or is gone from them."""
+        return self.is_calibrated or all(
+            detector.has_overscan for detector in self.detectors.values()
+        )
 
     def detector(self, number: int) -> Detector:
         """Look up a detector.

@@ -23,7 +23,7 @@ from lsstpipe.image.exposure import Exposure, ObservationInfo
 from lsstpipe.image.mask import MaskPlane
 from lsstpipe.instruments.camera import Camera
 
-CAMERAS = ("hsc", "nickel", "simcam", "simcam_small", "simcam_unit", "st10")
+CAMERAS = ("andicam", "hsc", "nickel", "simcam", "simcam_small", "simcam_unit", "st10")
 """Cameras that there is a module for, by the name of the module."""
 
 FIRST_MJD, LAST_MJD = 40000.0, 90000.0
