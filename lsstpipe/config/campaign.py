@@ -31,13 +31,39 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
+class ColourTerm(_Section):
+    """What turns a magnitude p into the camera's: p + c0 + c1 (p - s) + c2 (p - s)^2."""
+
+    against: Annotated[str, Field(min_length=1)]
+    """Band of the catalogue that gives s."""
+    c0: Degrees = 0.0
+    """Constant, mag."""
+    c1: Degrees = 0.0
+    """Slope in the colour p - s."""
+    c2: Degrees = 0.0
+    """Curvature in the colour p - s, 1/mag."""
+
+
+class ReferenceBand(_Section):
+    """Where the catalogue has the brightness of a star in a band of the camera."""
+
+    flux: Annotated[str, Field(min_length=1)]
+    """Band of the catalogue: its flux is the column of that name with _flux after it."""
+    colour_term: ColourTerm | None = None
+
+
 class ReferenceCatalog(_Section):
     """Stars of known position and brightness."""
 
-    path: str
-    """CSV file, relative to the working directory; its first line is the format, after a '#'."""
-    format: Literal["ra_deg,dec_deg,mag_VT"] = "ra_deg,dec_deg,mag_VT"
-    """Columns of the file: right ascension and declination (ICRS, degrees), magnitude."""
+    path: str | tuple[str, ...]
+    """CSV file, or folder or FITS files of the shards, relative to the working directory."""
+    format: Literal["ra_deg,dec_deg,mag_VT", "lsst_shards"] = "ra_deg,dec_deg,mag_VT"
+    """Columns of the CSV file, which its first line repeats after a '#': right ascension and
+    declination (ICRS, degrees), magnitude; or lsst_shards, Rubin's FITS tables by HTM-7 number."""
+    bands: Mapping[str, ReferenceBand] = Field(default_factory=dict)
+    """For each band of the camera that of the shards; empty takes the first flux for all bands."""
+    duplicate_radius_arcsec: Annotated[float, Field(ge=0, le=5)] = 0.2
+    """Entries of the catalogue closer than this are one star."""
     zero_point_mag: Degrees = 31.4
     """Magnitude of 1 nJy in the system of the catalogue; 31.4 takes its magnitudes for AB."""
     position_error_arcsec: Annotated[float, Field(gt=0)] = 0.1

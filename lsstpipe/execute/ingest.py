@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import glob
 import json
-import math
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from lsstpipe.butler import Butler, ProductStore, registry_url
 from lsstpipe.config import Campaign
@@ -20,13 +16,12 @@ from lsstpipe.data_model import DataId, make_ref
 from lsstpipe.datasets import DATASET_TYPES
 from lsstpipe.datastore.atomic import write_atomically
 from lsstpipe.errors import ConflictError, InputFileError, UserError
-from lsstpipe.geometry.sphere import angular_separation_deg
+from lsstpipe.execute.reference_catalog import read_reference_catalog
 from lsstpipe.image.catalog import Catalog
-from lsstpipe.image.columns import REFERENCE
 from lsstpipe.image.exposure import ObservationInfo
 from lsstpipe.instruments import get_camera, read_info
 from lsstpipe.plan.layout import ingest_manifest_path
-from lsstpipe.plan.select import field_radius_deg, make_skymap
+from lsstpipe.plan.select import make_skymap
 from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.registry.registry import Registry
 
@@ -116,20 +111,18 @@ def ingest(
         If none of the files can be used, the reference catalogue has no star in the field, or the
         repository cannot be written.
     """
-    camera = get_camera(campaign.instrument)
-    stars = read_reference_catalog(campaign)
+    result = Ingested()
+    read = _read_headers(campaign, paths, result, on_file)
+    stars = read_reference_catalog(campaign, [info for _, info in read])
     Butler.create(campaign.repo, exist_ok=True)
     store = ProductStore(campaign.repo)
-    result = Ingested()
     with Registry.open(registry_url(campaign.repo)) as registry:
         known = {record.id: record for _, record in registry.query_exposures()}
-        for path in paths:
+        for path, info in read:
             try:
-                info = read_info(path, camera)
                 _add_raw(result, info, path, store, known)
             except (InputFileError, ConflictError) as error:
                 result.refused.append(Refusal(path, str(error)))
-            on_file(path)
         if result.records:
             result.n_new = registry.insert_exposures(result.infos, result.records)
         inputs = _write_inputs(campaign, stars, store)
@@ -140,6 +133,24 @@ def ingest(
             f"None of the {len(paths)} files can be used; the first: {result.refused[0].message}"
         )
     return result
+
+
+def _read_headers(
+    campaign: Campaign,
+    paths: Sequence[str],
+    result: Ingested,
+    on_file: Callable[[str], None],
+) -> list[tuple[str, ObservationInfo]]:
+    """Read the headers of the files that can be used; refuse the others."""
+    camera = get_camera(campaign.instrument)
+    read = []
+    for path in paths:
+        try:
+            read.append((path, read_info(path, camera)))
+        except InputFileError as error:
+            result.refused.append(Refusal(path, str(error)))
+        on_file(path)
+    return read
 
 
 def _add_raw(
@@ -174,72 +185,6 @@ def _add_raw(
     result.records.append(
         DatasetRecord(ref.id, "raw", data_id, RAW_RUN, stored.path, stored.size, stored.checksum)
     )
-
-
-def read_reference_catalog(campaign: Campaign) -> Catalog:
-    """Read the reference catalogue of a campaign.
-
-    Parameters
-    ----------
-    campaign
-        Path, format and errors.
-
-    Returns
-    -------
-    stars
-        Fluxes in nJy.
-
-    Raises
-    ------
-    UserError
-        If the file is absent, of another format, or has no star in the field.
-    """
-    settings = campaign.reference_catalog
-    try:
-        lines = Path(settings.path).read_text().splitlines()
-        if not lines or lines[0].lstrip("# ").strip() != settings.format:
-            raise InputFileError(
-                f"{settings.path} must begin with the line '# {settings.format}', got "
-                f"{lines[0][:60] if lines else 'an empty file'!r}."
-            )
-        rows = [tuple(float(v) for v in row) for row in csv.reader(lines[1:]) if row]
-        ra, dec, mag = np.array(rows, dtype=np.float64).reshape(-1, 3).T
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputFileError(f"{settings.path} cannot be read: {error}.") from error
-    except ValueError as error:
-        raise InputFileError(
-            f"{settings.path} must have rows of three numbers ({settings.format}): {error}."
-        ) from error
-    _check_overlap(campaign, ra, dec)
-    flux = 10 ** (-0.4 * (mag - settings.zero_point_mag))
-    error_deg = settings.position_error_arcsec / 3600
-    return Catalog(
-        REFERENCE,
-        {
-            "id": np.arange(1, len(ra) + 1),
-            "ra": ra,
-            "dec": dec,
-            "raErr": np.full(len(ra), error_deg),
-            "decErr": np.full(len(ra), error_deg),
-            "flux": flux,
-            "fluxErr": flux * settings.magnitude_error * math.log(10) / 2.5,
-        },
-    )
-
-
-def _check_overlap(campaign: Campaign, ra: np.ndarray[Any, Any], dec: np.ndarray[Any, Any]) -> None:
-    """Refuse a catalogue without a star where the telescope looked."""
-    pointing = campaign.pointing
-    if pointing is None:
-        return
-    radius = field_radius_deg(campaign)
-    distance = angular_separation_deg(ra, dec, pointing.ra_deg, pointing.dec_deg)
-    if not np.any(distance <= radius):
-        nearest = f"the nearest is {distance.min():.2f} degrees away" if len(ra) else "it is empty"
-        raise UserError(
-            f"{campaign.reference_catalog.path} has no star within {radius:.2f} degrees of the "
-            f"pointing ({pointing.ra_deg:g} {pointing.dec_deg:g}): {nearest}."
-        )
 
 
 def _write_inputs(campaign: Campaign, stars: Catalog, store: ProductStore) -> list[DatasetRecord]:

@@ -41,11 +41,13 @@ from lsstpipe.algorithms.psf_search import (
 )
 from lsstpipe.algorithms.psf_stars import StarSettings
 from lsstpipe.data_model import DataId
+from lsstpipe.errors import AlgorithmError
 from lsstpipe.image.catalog import Catalog
 from lsstpipe.image.exposure import Exposure, ObservationInfo
 from lsstpipe.image.mask import MaskPlane
 from lsstpipe.image.photocalib import AB_NJY, magnitude
 from lsstpipe.image.psf import nearest_pixel
+from lsstpipe.image.reference import as_seen, bands_of
 from lsstpipe.instruments import get_camera
 from lsstpipe.tasks.base import Json, TaskConfig, get_info
 from lsstpipe.tasks.visit_flux_scale import FluxScale, correct_apertures
@@ -152,6 +154,7 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     sources masked, the PSF is learned twice, before and after the cosmic rays are gone.
     """
     exposure, info = inputs.post_isr_image, get_info(inputs.post_isr_image)
+    reference = _look_up(inputs.reference_catalog, info)
     background = fit_background(
         exposure.image, exposure.mask, BackgroundSettings(mesh_size=config.background_mesh_pix)
     )
@@ -195,8 +198,8 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     for name in ("psfFlux", "psfFluxErr"):
         columns[name] = columns[name].astype(np.float64) * factor
     stars_seen = _positions_of_stars(columns, unfilled, planes, fit)
-    solution = _solve(stars_seen, inputs.reference_catalog, info, planes, config)
-    reference_mag = _reference_magnitudes(len(detection.y), solution, inputs.reference_catalog)
+    solution = _solve(stars_seen, reference, info, planes, config)
+    reference_mag = _reference_magnitudes(len(detection.y), solution, reference)
     zero_point = _fit_zero_point(columns, reference_mag, config)
     scale = float(10 ** (0.4 * (AB_NJY - zero_point.zero_point_mag)))
     used = {
@@ -218,7 +221,7 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
         correction=correction,
         sources=columns,
         solution=solution,
-        reference=inputs.reference_catalog,
+        reference=reference,
         zero_point=zero_point,
     )
     calibrated = make_visit_image(exposure, measured, scale)
@@ -234,6 +237,16 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
         source=make_source_catalog(columns, used, calibrated, scale),
         visit_detector_summary=summarise(measured, exposure),
     )
+
+
+def _look_up(reference: Catalog, info: ObservationInfo) -> Catalog:
+    """Give the catalogue at the date and in the band of the image."""
+    bands = bands_of(reference)
+    if bands and info.band not in bands:
+        raise AlgorithmError(
+            f"The reference catalogue has no flux in band {info.band}; it has {', '.join(bands)}."
+        )
+    return as_seen(reference, band=info.band, mjd=info.mid_mjd)
 
 
 def _search_settings(config: Config, *, max_order: int, n_wanted: int) -> PsfSearchSettings:
@@ -336,7 +349,7 @@ def _solve(
         return replace(shifted, detection=placed[shifted.detection])
     solution = solve_frame(
         used,
-        ReferenceStars(reference["ra"], reference["dec"], magnitude(reference["flux"])),
+        ReferenceStars(reference["ra"], reference["dec"], _rank(reference)),
         PointingGuess(
             ra_deg=info.ra_deg,
             dec_deg=info.dec_deg,
@@ -356,10 +369,19 @@ def _solve(
     return replace(solution, detection=placed[solution.detection])
 
 
+def _rank(reference: Catalog) -> FloatArray:
+    """Give the magnitudes that order the stars; those without one come last."""
+    known = reference["flux"] > 0
+    mag = magnitude(np.where(known, reference["flux"], 1.0))
+    return np.where(known, mag, np.max(mag, initial=0.0))
+
+
 def _reference_magnitudes(n: int, solution: AstrometrySolution, reference: Catalog) -> FloatArray:
     """Give each source the magnitude of its catalogue star; NaN where it has none."""
     result = np.full(n, np.nan)
-    result[solution.detection] = magnitude(reference["flux"][solution.reference])
+    flux = reference["flux"][solution.reference]
+    mag = magnitude(np.where(flux > 0, flux, 1.0))
+    result[solution.detection] = np.where(flux > 0, mag, np.nan)
     return result
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from lsstpipe.algorithms._window_kernel import bits_near
 from lsstpipe.algorithms.background import Background
 from lsstpipe.algorithms.depth import limiting_magnitude
+from lsstpipe.algorithms.epoch_offset import fit_epoch_offset
 from lsstpipe.algorithms.frame_solution import AstrometrySolution
 from lsstpipe.algorithms.measure_sources import Columns
 from lsstpipe.algorithms.photometry import ZeroPoint
@@ -25,6 +26,7 @@ from lsstpipe.image.exposure import Exposure
 from lsstpipe.image.mask import MaskPlane, has
 from lsstpipe.image.photocalib import PhotoCalib
 from lsstpipe.image.psf import FWHM_PER_SIGMA, nearest_pixel
+from lsstpipe.image.reference import has_motions
 from lsstpipe.tasks.base import Json, get_info, plain
 
 _MARGIN_PIX = 12
@@ -249,6 +251,24 @@ def _summarise_astrometry(measured: Measured, exposure: Exposure) -> Json:
         "x": plain(own_x[used], 2),
         "dy_pix": plain(fit.residual_y[used], 4),
         "dx_pix": plain(fit.residual_x[used], 4),
+        **_check_epoch(measured),
+    }
+
+
+def _check_epoch(measured: Measured) -> Json:
+    """Say whether the stars are where the date of the catalogue puts them."""
+    reference, solution = measured.reference, measured.solution
+    if not has_motions(reference):
+        return {"epoch_offset_yr": None, "epoch_offset_err_yr": None, "is_epoch_wrong": False}
+    fit, used = solution.fit, solution.fit.used
+    pixels = np.stack([fit.residual_x, fit.residual_y], axis=1)[used]
+    rows = solution.reference[used]
+    motion = np.stack([reference["pmRa"][rows], reference["pmDec"][rows]], axis=1)
+    found = fit_epoch_offset(pixels @ np.array(fit.wcs.cd).T * 3.6e6, motion)
+    return {
+        "epoch_offset_yr": plain(found.years, 3),
+        "epoch_offset_err_yr": plain(found.error, 3),
+        "is_epoch_wrong": found.is_wrong,
     }
 
 
