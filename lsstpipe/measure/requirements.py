@@ -6,7 +6,6 @@ The definitions give faro's answers on real Hyper Suprime-Cam catalogues; see it
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +30,7 @@ from lsstpipe.algorithms.star_sample import (
 from lsstpipe.algorithms.stellar_locus import fit_gri_locus
 from lsstpipe.measure.acceptance import judge
 from lsstpipe.measure.metric import Metric
+from lsstpipe.measure.sampling import jackknife, take_mean, take_median
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -46,7 +46,6 @@ _OUTLIER_MAS = {"1": 20.0, "2": 20.0, "3": 30.0}
 _OUTLIER_PERCENT = 10.0
 _ELLIPTICITY_EDGES_ARCMIN = 0.25 * 80.0 ** (np.arange(21) / 20.0)
 _TE1_ARCMIN, _TE2_ARCMIN = 1.0, 5.0
-_N_JACKKNIFE = 25
 _SEED = 17
 _ERROR_OF_MAD = 1.16
 """Standard error of a width from the median absolute deviation, times sqrt(n) over the width."""
@@ -76,19 +75,19 @@ def repeatability_requirements(sample: StarSample, where: str = "") -> list[Metr
 
     return [
         judge(
-            "PA1", _median(rms), n=often.n_star, where=where,
-            error=_jackknife(lambda rows: _median(rms[rows]), np.arange(len(rms))),
+            "PA1", take_median(rms).value, n=often.n_star, where=where,
+            error=jackknife(lambda rows: take_median(rms[rows]).value, np.arange(len(rms))),
             note=f"Median S/N above {PA1_MIN_SNR:g}, three visits or more; "
-            f"the errors predict {_median(expected):.1f} mmag.",
+            f"the errors predict {take_median(expected).value:.1f} mmag.",
         ),
         judge("PA1-floor", floor.value, n=floor.n, error=floor.error, where=where),
         judge(
-            "PF1", _mean(outlier), n=often.n_star, where=where,
-            error=_jackknife(lambda rows: _mean(outlier[rows]), often.star),
+            "PF1", take_mean(outlier).value, n=often.n_star, where=where,
+            error=jackknife(lambda rows: take_mean(outlier[rows]).value, often.star),
         ),
         judge(
             "PA2", widest(np.arange(len(star))), n=stars.n_star, where=where,
-            error=_jackknife(widest, star), note="Median S/N above 50, unflagged.",
+            error=jackknife(widest, star), note="Median S/N above 50, unflagged.",
         ),
     ]  # fmt: skip
 
@@ -126,7 +125,7 @@ def _judge_ring(pairs: PairScatter, ring: str, where: str) -> list[Metric]:
     """Judge the pairs at one distance."""
     deviation = pairs.deviation_mas
     # As faro does: the median of the deviations is taken off before they are counted.
-    excess = deviation - _median(deviation)
+    excess = deviation - take_median(deviation).value
     outlier = np.where(np.abs(excess) > _OUTLIER_MAS[ring], 100.0, 0.0)
 
     def widest(rows: IntArray) -> float:
@@ -135,17 +134,17 @@ def _judge_ring(pairs: PairScatter, ring: str, where: str) -> list[Metric]:
     every = np.arange(len(deviation))
     return [
         judge(
-            f"AM{ring}", _median(pairs.rms_mas), n=len(pairs.rms_mas), where=where,
-            error=_jackknife(lambda rows: _median(pairs.rms_mas[rows]), pairs.first_star),
+            f"AM{ring}", take_median(pairs.rms_mas).value, n=len(pairs.rms_mas), where=where,
+            error=jackknife(lambda rows: take_median(pairs.rms_mas[rows]).value, pairs.first_star),
             note="Stars of 17 to 21.5 mag, median S/N above 50.",
         ),
         judge(
             f"AD{ring}", widest(every), n=len(deviation), where=where,
-            error=_jackknife(widest, pairs.deviation_star),
+            error=jackknife(widest, pairs.deviation_star),
         ),
         judge(
-            f"AF{ring}", _mean(outlier), n=len(deviation), where=where,
-            error=_jackknife(lambda rows: _mean(outlier[rows]), pairs.deviation_star),
+            f"AF{ring}", take_mean(outlier).value, n=len(deviation), where=where,
+            error=jackknife(lambda rows: take_mean(outlier[rows]).value, pairs.deviation_star),
         ),
     ]  # fmt: skip
 
@@ -164,7 +163,8 @@ def band_requirement(sample: StarSample, *, band: int, reference_band: int, wher
     """
     rms = measure_band_offsets(_moderate_stars(sample), band=band, reference_band=reference_band)
     return judge(
-        "AB1", _mean(rms), n=len(rms), where=where, note=f"Mean over {len(rms)} pairs of visits.",
+        "AB1", take_mean(rms).value, n=len(rms), where=where,
+        note=f"Mean over {len(rms)} pairs of visits.",
         error=float(np.std(rms, ddof=1)) / math.sqrt(len(rms)) if len(rms) > 1 else math.nan,
     )  # fmt: skip
 
@@ -210,10 +210,10 @@ def catalogue_requirement(offset_mas: FloatArray, error_mas: FloatArray, where: 
     """
     good = np.isfinite(offset_mas).all(axis=0)
     distance = np.hypot(*offset_mas[:, good])
-    noise = 1.1774 * _median(error_mas[good])
+    noise = 1.1774 * take_median(error_mas[good]).value
     return judge(
-        "AA1", _median(distance), n=int(good.sum()), where=where,
-        error=_jackknife(lambda rows: _median(distance[rows]), np.arange(len(distance))),
+        "AA1", take_median(distance).value, n=int(good.sum()), where=where,
+        error=jackknife(lambda rows: take_median(distance[rows]).value, np.arange(len(distance))),
         note=f"Noise alone makes {noise:.1f} mas.",
     )  # fmt: skip
 
@@ -230,7 +230,7 @@ def locus_requirement(mag: FloatArray, mag_err: FloatArray) -> Metric:
     locus = fit_gri_locus(mag[0] - mag[1], mag[1] - mag[2])
     slope, norm = locus.slope, np.hypot(1.0, locus.slope)
     factors = np.array([-slope, 1.0 + slope, -1.0])[:, None] / norm
-    noise = 1000.0 * float(np.sqrt(_median(np.sum((factors * mag_err) ** 2, axis=0))))
+    noise = 1000.0 * float(np.sqrt(take_median(np.sum((factors * mag_err) ** 2, axis=0)).value))
     width, n = 1000.0 * locus.width, len(locus.distance)
     excess = math.sqrt(max(0.0, width**2 - noise**2)) if math.isfinite(width) else math.nan
     spread = _ERROR_OF_MAD * width / math.sqrt(max(n, 1))
@@ -239,27 +239,3 @@ def locus_requirement(mag: FloatArray, mag_err: FloatArray) -> Metric:
         "LOC-1", excess, n=n, error=error,
         note=f"Width {width:.1f} mmag, of which noise {noise:.1f}.",
     )  # fmt: skip
-
-
-def _median(values: FloatArray) -> float:
-    """Take the median; NaN of no values."""
-    return float(np.median(values)) if len(values) else math.nan
-
-
-def _mean(values: FloatArray) -> float:
-    """Take the mean; NaN of no values."""
-    return float(np.mean(values)) if len(values) else math.nan
-
-
-def _jackknife(statistic: Callable[[IntArray], float], star: IntArray) -> float:
-    """Estimate a standard error by leaving out groups of stars, whose values are not independent.
-
-    The groups are made of stars far apart in number, which is their order on the sky or in time.
-    """
-    group = star % _N_JACKKNIFE
-    present = np.unique(group)
-    if len(present) < 3:
-        return math.nan
-    values = [statistic(np.flatnonzero(group != left_out)) for left_out in present]
-    n = len(values)
-    return float(np.sqrt((n - 1.0) / n * np.sum((np.array(values) - np.mean(values)) ** 2)))

@@ -7,6 +7,14 @@ import math
 from lsstpipe.report.page import Json
 
 _MOST_DECIMALS = 4
+_TIMES = "\N{MULTIPLICATION SIGN}10"
+_UNITS = {
+    "1e-3": f"{_TIMES}⁻³",
+    "1e-5": f"{_TIMES}⁻⁵",
+    "1e-7": f"{_TIMES}⁻⁷",
+    "electron": "e⁻",
+}
+"""How a reader writes some units, and the powers of ten that stand where a unit stands."""
 _SIZES = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -24,7 +32,7 @@ def format_value(value: float | None, error: float | None, unit: str) -> str:
     """
     if value is None:
         return "\N{EN DASH}"
-    return f"{value:.{_decimals(value, error)}f}{_space(unit)}{unit}"
+    return f"{value:.{_decimals(value, error)}f}{_unit(unit)}"
 
 
 def format_error(value: float | None, error: float | None) -> str:
@@ -43,8 +51,9 @@ def _decimals(value: float, error: float | None) -> int:
     return min(_MOST_DECIMALS, max(0, 2 - math.floor(math.log10(abs(value)))))
 
 
-def _space(unit: str) -> str:
-    return " " if unit else ""
+def _unit(unit: str) -> str:
+    """Spell a unit with the space before it."""
+    return f" {_UNITS.get(unit, unit)}" if unit else ""
 
 
 def format_gate(gate: list[float | None], unit: str) -> str:
@@ -61,16 +70,18 @@ def format_gate(gate: list[float | None], unit: str) -> str:
     if low is None and high is None:
         return "none"
     if low is None:
-        return f"≤ {high:g}{_space(unit)}{unit}"
+        return f"≤ {high:g}{_unit(unit)}"
     if high is None:
-        return f"≥ {low:g}{_space(unit)}{unit}"
+        return f"≥ {low:g}{_unit(unit)}"
     if low == -high:
-        return f"± {high:g}{_space(unit)}{unit}"
-    return f"{low:g} to {high:g}{_space(unit)}{unit}"
+        return f"± {high:g}{_unit(unit)}"
+    return f"{low:g} to {high:g}{_unit(unit)}"
 
 
 def format_verdict(metric: Json) -> str:
-    """Say in a word whether a metric keeps its bound."""
+    """Say in a word or two whether a metric keeps its bound, and that of what is excellent."""
+    if metric.get("excellent"):
+        return "met, stretch"
     return {True: "met", False: "missed", None: "not judged"}[metric["ok"]]
 
 

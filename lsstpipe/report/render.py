@@ -7,14 +7,7 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lsstpipe.report.coadd_picture import PictureMarks, make_marks
-from lsstpipe.report.numbers import (
-    format_bytes,
-    format_error,
-    format_gate,
-    format_seconds,
-    format_value,
-    format_verdict,
-)
+from lsstpipe.report.numbers import format_bytes, format_seconds
 from lsstpipe.report.page import CoaddPicture, Json, Page, StageUse
 from lsstpipe.report.plot_astrometry import (
     draw_frame_rms,
@@ -25,9 +18,8 @@ from lsstpipe.report.plot_astrometry import (
 from lsstpipe.report.plot_lightcurve import draw_comparisons, draw_lightcurve
 from lsstpipe.report.plot_photometry import draw_night, draw_repeatability
 from lsstpipe.report.plot_psf import draw_fwhm, draw_size_by_magnitude, draw_size_map
+from lsstpipe.report.quality import describe_verdicts, group_metrics
 from lsstpipe.report.style import Drawing
-
-_STATES = {True: "ok", False: "fail", None: "unknown"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +54,8 @@ def render(page: Page) -> str:
     values = {
         "page": page,
         "headline": _headline(page),
-        "verdict": _verdict(page.metrics),
-        "tiles": [_tile(metric) for metric in page.metrics],
+        "verdict": describe_verdicts(page.metrics),
+        "subjects": group_metrics(page.metrics),
         "groups": groups,
         "sections": _sections(groups, marks is not None),
         "marks": marks,
@@ -86,31 +78,6 @@ def _headline(page: Page) -> str:
         f"{fit['duration_h']:.1f} hours. Out of transit a single frame tells its brightness to "
         f"{100 * fit['scatter_out']:.2f} %."
     )
-
-
-def _verdict(metrics: tuple[Json, ...]) -> str:
-    """Count the metrics that keep their bounds."""
-    met, missed, open_ = (
-        sum(metric["ok"] is state for metric in metrics) for state in (True, False, None)
-    )
-    text = f"{met} of {len(metrics)} metrics keep their bound"
-    text += f", {missed} miss it" if missed else ""
-    return text + (f", {open_} cannot be judged on this sample." if open_ else ".")
-
-
-def _tile(metric: Json) -> dict[str, str | int]:
-    """Prepare a metric for the strip."""
-    return {
-        "id": metric["id"],
-        "name": metric["name"],
-        "value": format_value(metric["value"], metric["error"], metric["unit"]),
-        "error": format_error(metric["value"], metric["error"]),
-        "gate": format_gate(metric["gate"], metric["unit"]),
-        "state": _STATES[metric["ok"]],
-        "verdict": format_verdict(metric),
-        "n": metric["n"],
-        "note": metric["note"],
-    }
 
 
 def _groups(page: Page) -> list[_Group]:

@@ -8,34 +8,39 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lsstpipe.report.numbers import format_error, format_gate, format_value, format_verdict
+from lsstpipe.report.quality import describe_verdicts, group_metrics
 
-_STYLES = {True: "green", False: "bold red", None: "dim"}
+_STYLES = {"ok": "green", "fail": "bold red", "unknown": "dim"}
 
 
 def summarise(measured: dict[str, Any]) -> RenderableType:
-    """Describe the target's transit in two lines and the metrics in a table.
+    """Describe the target's transit in two lines and the metrics in a table by subject.
 
     Parameters
     ----------
     measured
         The dataset ``metrics``.
     """
+    metrics = tuple(measured["metrics"])
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name, justify in (("id", "left"), ("what", "left"), ("value", "right"), ("error", "right"),
-                          ("bound", "right"), ("n", "right"), ("verdict", "left")):  # fmt: skip
+                          ("bound", "right"), ("stretch", "right"), ("n", "right"),
+                          ("verdict", "left")):  # fmt: skip
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
-    for metric in measured["metrics"]:
-        table.add_row(
-            metric["id"],
-            metric["name"],
-            format_value(metric["value"], metric["error"], metric["unit"]),
-            format_error(metric["value"], metric["error"]),
-            format_gate(metric["gate"], metric["unit"]),
-            str(metric["n"]),
-            Text(format_verdict(metric), style=_STYLES[metric["ok"]]),
-        )
-    return Group(*_describe_target(measured["target"]), table)
+    for subject in group_metrics(metrics):
+        table.add_row(Text(subject.title, style="italic"))
+        for row in subject.rows:
+            table.add_row(
+                f"{row.id}:{row.where}" if row.where else row.id,
+                row.name,
+                row.value,
+                row.error,
+                row.gate,
+                row.stretch,
+                str(row.n),
+                Text(row.verdict, style=_STYLES[row.state]),
+            )
+    return Group(*_describe_target(measured["target"]), table, Text(describe_verdicts(metrics)))
 
 
 def _describe_target(target: dict[str, Any] | None) -> list[RenderableType]:

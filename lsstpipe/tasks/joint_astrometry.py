@@ -150,6 +150,7 @@ def _summarise(
         },
         "reference_rms_arcsec": plain(np.sqrt(np.mean(separation**2))),
         "n_reference": len(separation),
+        "reserved_stars": _reserved_offsets(fit, observations),
         "residuals": {
             "visit": observations.visit[used].tolist(),
             "y": plain(observations.y[used], 2),
@@ -159,6 +160,20 @@ def _summarise(
             "mag": plain(mag[used], 4),
             "is_reserved": reserved[used].tolist(),
         },
+    }
+
+
+def _reserved_offsets(fit: JointAstrometry, observations: AstrometricObservations) -> Json:
+    """Measure how far stars that were kept out of the fit lie from the catalogue, mas."""
+    known = np.isfinite(observations.reference_ra_deg) & np.isfinite(fit.star_ra_deg)
+    own = known & fit.reserved
+    d_ra = (fit.star_ra_deg - observations.reference_ra_deg + 180.0) % 360.0 - 180.0
+    d_dec = fit.star_dec_deg - observations.reference_dec_deg
+    error = np.hypot(fit.star_err_arcsec, observations.reference_err_arcsec)
+    return {
+        "ra_mas": plain((3.6e6 * d_ra * np.cos(np.deg2rad(fit.star_dec_deg)))[own], 3),
+        "dec_mas": plain((3.6e6 * d_dec)[own], 3),
+        "err_mas": plain((1e3 * error)[own], 3),
     }
 
 

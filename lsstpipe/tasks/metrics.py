@@ -25,6 +25,12 @@ from lsstpipe.measure.lightcurve_csv import format_lightcurve
 from lsstpipe.measure.metric import Metric
 from lsstpipe.measure.objects import depth_metrics, pull_metric, size_metric, table_metric
 from lsstpipe.measure.target import TargetResult, find_target, measure_target, target_metrics
+from lsstpipe.measure.visit_stars import (
+    gather_stars,
+    join_samples,
+    requirement_metrics,
+    reserved_offsets,
+)
 from lsstpipe.tasks.base import Json, TaskConfig
 
 _SEED = 20120617
@@ -79,6 +85,8 @@ class Config(TaskConfig):
     """Stars whose errors predict less scatter than this tell the photometric floor, mmag."""
     n_frames: int = 0
     """Science frames of the campaign; 0 counts those that came through."""
+    judge_requirements: bool = True
+    """Whether LSST's requirements on photometry, astrometry and shapes are judged too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +96,8 @@ class Inputs:
     object_table: Annotated[Mapping[DataId, Catalog], datasets.object_table]
     forced_source_table: Annotated[Mapping[DataId, Catalog], datasets.forced_source_table]
     source_table: Annotated[Mapping[DataId, Catalog], datasets.source_table]
+    isolated_star: Annotated[Mapping[DataId, Catalog], datasets.isolated_star]
+    visit_summary: Annotated[Mapping[DataId, Json], datasets.visit_summary]
     visit_detector_summary: Annotated[Mapping[DataId, Json], datasets.visit_detector_summary]
     joint_astrometry: Annotated[Mapping[DataId, Json], datasets.joint_astrometry]
     joint_photometry: Annotated[Mapping[DataId, Json], datasets.joint_photometry]
@@ -142,6 +152,8 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
         pull_metric(objects, forced, rng),
         table_metric(objects, forced_table, sources),
     ]
+    if config.judge_requirements:
+        metrics += _judge_requirements(inputs)
     return Outputs(
         metrics={
             "metrics": [metric.to_json() for metric in metrics],
@@ -149,6 +161,21 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
         },
         lightcurve=format_lightcurve(result, config.target_name),
     )
+
+
+def _judge_requirements(inputs: Inputs) -> list[Metric]:
+    """Judge the isolated stars of all tracts by LSST's requirements."""
+    summaries = [inputs.visit_summary[key] for key in sorted(inputs.visit_summary, key=str)]
+    bands = sorted({part["band"] for summary in summaries for part in summary["detectors"]})
+    samples = [
+        gather_stars(inputs.isolated_star[key], inputs.source_table[key], summaries, bands)
+        for key in sorted(inputs.isolated_star, key=str)
+        if key in inputs.source_table
+    ]
+    if not samples:
+        return []
+    fits = [inputs.joint_astrometry[key] for key in sorted(inputs.joint_astrometry, key=str)]
+    return [*requirement_metrics(join_samples(samples), bands), reserved_offsets(fits)]
 
 
 def _gather(schema: Schema, tables: Mapping[DataId, Catalog]) -> Catalog:

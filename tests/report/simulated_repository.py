@@ -21,12 +21,14 @@ def measure(campaign: Campaign, **settings: Any) -> metrics.Outputs:
     """Run the task on a simulated campaign."""
     config = {
         "target_name": "TrES-1", "target_ra_deg": TARGET_DEG[0], "target_dec_deg": TARGET_DEG[1],
-        "n_frames": len(campaign.frames),
+        "n_frames": len(campaign.frames), "judge_requirements": False,
     } | settings  # fmt: skip
     inputs = metrics.Inputs(
         object_table={TRACT: campaign.object_table},
         forced_source_table={TRACT: campaign.forced_source_table},
         source_table={TRACT: campaign.source_table},
+        isolated_star={},
+        visit_summary={},
         visit_detector_summary={_visit_id(frame): frame for frame in campaign.frames},
         joint_astrometry={TRACT: campaign.joint_astrometry},
         joint_photometry={TRACT: campaign.joint_photometry},

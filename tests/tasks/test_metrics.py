@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,8 @@ def test_the_mean_of_psf_and_aperture_flux_lies_halfway_and_is_as_good_as_the_wo
 
 
 def test_no_products_at_all_are_a_valid_empty_campaign() -> None:
-    found = metrics.run(metrics.Inputs({}, {}, {}, {}, {}, {}, {}), metrics.Config(), DataId())
+    nothing = metrics.Inputs(**{port.name: {} for port in fields(metrics.Inputs)})
+    found = metrics.run(nothing, metrics.Config(), DataId())
     assert all(metric["ok"] is None for metric in found.metrics["metrics"])
 
 
