@@ -2,36 +2,77 @@
 
 The order is that in which light and electronics put the signature in, backwards (Rubin's
 ``IsrTaskLSST``). `isr` removes all of it; the tasks that make calibrations remove what came before
-their own.
+their own. No hole is filled here: BAD and SAT pixels keep what was measured until `calibrate` has a
+PSF to interpolate them with, and flags them INTRP.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import NonNegativeInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from lsstpipe.algorithms.noise import predict_variance
-from lsstpipe.algorithms.overscan import measure_serial_overscan
+from lsstpipe.algorithms.brighter_fatter import BrighterFatterKernel, correct_brighter_fatter
+from lsstpipe.algorithms.crosstalk import CrosstalkMatrix, subtract_crosstalk
+from lsstpipe.algorithms.fringe import fit_fringe
+from lsstpipe.algorithms.linearity import Linearizer, linearize
+from lsstpipe.algorithms.noise import (
+    Planes,
+    add_photon_noise,
+    divide_by_flat,
+    guard_variance,
+    subtract_dark,
+)
+from lsstpipe.algorithms.overscan import Overscan, measure_overscan
+from lsstpipe.algorithms.photon_transfer import PhotonTransfer
+from lsstpipe.algorithms.readout import (
+    Limits,
+    assemble,
+    assemble_mask,
+    find_fault,
+    read_amplifiers,
+)
 from lsstpipe.errors import AlgorithmError
-from lsstpipe.image.detector import Amplifier, Detector
+from lsstpipe.image.detector import Detector
 from lsstpipe.image.exposure import Exposure
-from lsstpipe.image.mask import MaskPlane, has
+from lsstpipe.image.mask import INVALID, MaskArray, MaskPlane, has
 from lsstpipe.tasks.base import TaskConfig, get_info
 
 FloatImage = npt.NDArray[np.float32]
+Figures = dict[str, str | int | float]
+
+_BAD = np.int32(MaskPlane.BAD)
 
 
 class SignatureConfig(TaskConfig):
     """How to take the camera's signature out."""
 
     overscan_skip_first_pix: NonNegativeInt = 3
-    """Columns of the overscan next to the image that are left out."""
+    """Columns of the overscan that are read first, next to the image, and left out."""
 
     overscan_skip_last_pix: NonNegativeInt = 1
-    """Columns at the other end of the overscan that are left out."""
+    """Columns of the overscan that are read last and left out."""
+
+    use_parallel_overscan: bool = False
+    """Whether to subtract the pattern of the columns that the parallel overscan shows too."""
+
+    max_noise_ratio: PositiveFloat = 10.0
+    """Noise of the overscan over the read noise from which an amplifier is given up as BAD."""
+
+    max_saturated_fraction: PositiveFloat = 0.5
+    """Share of saturated pixels from which an amplifier is given up as BAD; above 1 for never."""
+
+    crosstalk_flag_electron: PositiveFloat = 5.0
+    """Electrons of subtracted crosstalk from which a pixel is flagged CROSSTALK."""
+
+    brighter_fatter_tolerance_electron: PositiveFloat = 1.0
+    """Largest change of a pixel, electrons, that ends the brighter-fatter iteration."""
+
+    brighter_fatter_max_iterations: PositiveInt = Field(default=10)
+    """Iterations after which the brighter-fatter correction is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +90,24 @@ class Signature:
         Its plane BAD is set on pixels that cannot be trusted.
     flat
         Relative response, mean 1.
+    fringe
+        Pattern of the night sky, mean 0, after the flat.
+    ptc
+        Measured gains and read noise; without it those of the camera's description are used. The
+        gain of a header never is.
+    crosstalk, linearizer, bfk
+        See their classes.
     """
 
     bias: Exposure | None = None
     dark: Exposure | None = None
     defects: Exposure | None = None
     flat: Exposure | None = None
+    fringe: Exposure | None = None
+    ptc: PhotonTransfer | None = None
+    crosstalk: CrosstalkMatrix | None = None
+    linearizer: Linearizer | None = None
+    bfk: BrighterFatterKernel | None = None
 
 
 def remove_signature(
@@ -67,7 +120,7 @@ def remove_signature(
     raw
         Raw frame in ADU, on `Detector.raw_box`.
     detector
-        Its geometry, gains and read noise.
+        Its geometry, and gains and read noise as far as they were not measured.
     signature
         What is known.
     config
@@ -81,154 +134,202 @@ def remove_signature(
     Raises
     ------
     AlgorithmError
-        If the dark does not fit the exposure.
+        If no amplifier works, or a calibration is of another exposure time or other amplifiers.
     """
-    image, mask = assemble(raw, detector, config)
-    zero = np.zeros_like(image)
-    made = Exposure(image, mask, zero, detector.box, "electron", info=get_info(raw))
-    bad = np.int32(MaskPlane.BAD)
+    _check_amplifiers(detector, signature)
+    known = apply_photon_transfer(detector, signature.ptc)
+    image, mask, figures = _read_out(raw, known, signature, config)
+    planes = (image, np.zeros_like(image))
+    has_bias = detector.has_overscan or signature.bias is not None
     if signature.bias is not None:
-        made = replace(
-            made,
-            image=image - signature.bias.image,
-            variance=signature.bias.variance,
-            mask=made.mask | (signature.bias.mask & bad),
-        )
+        planes = (image, signature.bias.variance.copy())
+        image -= signature.bias.image
+        mask |= signature.bias.mask & _BAD
     if signature.dark is not None:
-        has_bias = detector.has_overscan or signature.bias is not None
-        made = subtract_dark(made, detector, signature.dark, has_bias=has_bias)
-    else:
-        read_noise = detector.paint([a.read_noise for a in detector.amplifiers])
-        own = predict_variance(made.image, zero, read_noise=read_noise)
-        made = replace(made, variance=made.variance + own)
+        scale, pedestal = _scale_dark(raw, signature.dark, has_bias=has_bias)
+        dark = signature.dark
+        subtract_dark(planes, dark.image, dark.variance, scale=scale, pedestal=pedestal)
     if signature.defects is not None:
-        made = replace(made, mask=made.mask | (signature.defects.mask & bad))
+        mask |= signature.defects.mask & _BAD
+    if signature.bfk is not None:
+        planes = (_sharpen(image, mask, signature.bfk, config, figures), planes[1])
+    noise = _read_noise(known, signature.dark, has_bias=has_bias)
+    add_photon_noise(planes, known, noise)
     if signature.flat is not None:
-        made = divide_flat(made, signature.flat)
-    figures = {
-        "read_noise_electron": detector.read_noise,
-        "gain": detector.gain,
-        "n_saturated_pixels": int(has(mask, MaskPlane.SAT).sum()),
-        "n_bad_pixels": int(has(made.mask, MaskPlane.BAD).sum()),
+        divide_by_flat(planes, signature.flat.image, signature.flat.variance)
+        mask |= signature.flat.mask & _BAD
+    guard_variance(planes, mask)
+    if signature.fringe is not None:
+        _subtract_fringe(planes, mask, signature.fringe, figures)
+    figures |= {
+        "gain": known.gain,
+        "read_noise_electron": float(np.sqrt(np.mean(np.square(noise)))),
+        "n_bad_pixels": int(has(mask, MaskPlane.BAD).sum()),
     }
-    if signature.dark is not None and "read_noise_electron" in signature.dark.metadata:
-        figures["read_noise_electron"] = float(signature.dark.metadata["read_noise_electron"])
-    return replace(made, metadata=figures)
-
-
-def assemble(
-    raw: Exposure, detector: Detector, config: SignatureConfig
-) -> tuple[FloatImage, npt.NDArray[np.int32]]:
-    """Put the amplifiers of a raw frame together, without their bias levels.
-
-    Parameters
-    ----------
-    raw
-        Raw frame in ADU.
-    detector
-        Where its amplifiers lie.
-    config
-        Which columns of the overscan to use.
-
-    Returns
-    -------
-    image, mask
-        Electrons, and planes of the raw frame, shape ``(ny, nx)``.
-    """
-    image = np.empty((detector.ny, detector.nx), dtype=np.float32)
-    mask = np.empty((detector.ny, detector.nx), dtype=np.int32)
-    for amplifier in detector.amplifiers:
-        own = amplifier.data.slices_in(detector.raw_box)
-        level = _bias_level(raw.image, amplifier, config)
-        target = amplifier.box.slices_in(detector.box)
-        order = tuple(
-            slice(None, None, -1 if flip else 1) for flip in (amplifier.flip_y, amplifier.flip_x)
-        )
-        image[target] = ((raw.image[own] - level) * np.float32(amplifier.gain))[order]
-        mask[target] = raw.mask[own][order]
-    return image, mask
-
-
-def _bias_level(frame: FloatImage, amplifier: Amplifier, config: SignatureConfig) -> FloatImage:
-    """Measure the bias level of each row of an amplifier; 0 where there is no overscan."""
-    if amplifier.serial_overscan is None:
-        return np.zeros((1, 1), dtype=np.float32)
-    return measure_serial_overscan(
-        frame,
-        amplifier.serial_overscan,
-        skip_first=config.overscan_skip_first_pix,
-        skip_last=config.overscan_skip_last_pix,
-    )[:, None]
-
-
-def subtract_dark(
-    exposure: Exposure, detector: Detector, dark: Exposure, *, has_bias: bool
-) -> Exposure:
-    """Subtract the dark from an assembled image and predict its variance.
-
-    Parameters
-    ----------
-    exposure
-        Electrons; its variance is that of what was subtracted before.
-    detector
-        Its read noise.
-    dark
-        Electrons of ``dark.info.dark_time_s``.
-    has_bias
-        Whether the bias level was subtracted before. If not it is inside the dark, which then can
-        be used for exposures of its own time only.
-
-    Raises
-    ------
-    AlgorithmError
-        If the dark holds the bias level and is of another exposure time.
-    """
-    time_s, dark_time_s = get_info(exposure).dark_time_s, get_info(dark).dark_time_s
-    if has_bias:
-        scale = np.float32(time_s / dark_time_s)
-        current = scale * dark.image
-        read_noise = detector.paint([a.read_noise for a in detector.amplifiers])
-    else:
-        _check_dark_time(time_s, dark_time_s)
-        scale = np.float32(1)
-        current = dark.image - np.median(dark.image)
-        # Measured on darks: it holds the dark current of a typical pixel already.
-        typical = float(dark.metadata.get("read_noise_electron", detector.read_noise))
-        read_noise = np.full_like(exposure.image, typical)
-    image = exposure.image - scale * dark.image
-    variance = exposure.variance + scale * scale * dark.variance
-    return replace(
-        exposure,
-        image=image,
-        variance=variance + predict_variance(image, current, read_noise=read_noise),
+    return Exposure(
+        *(planes[0], mask, planes[1], detector.box, "electron"),
+        info=get_info(raw),
+        metadata=figures,
     )
 
 
-def _check_dark_time(time_s: float, dark_time_s: float) -> None:
-    """Refuse a dark of another exposure time: with its bias inside, it cannot be scaled."""
+def apply_photon_transfer(detector: Detector, ptc: PhotonTransfer | None) -> Detector:
+    """Give the detector with the gains and the read noise that were measured.
+
+    Parameters
+    ----------
+    detector
+        With those of the camera's description.
+    ptc
+        What was measured of its amplifiers, in their order; where it is not finite the
+        description stays.
+    """
+    if ptc is None:
+        return detector
+    amplifiers = []
+    measured = zip(ptc.gain, ptc.read_noise_electron, strict=True)
+    for amplifier, (gain, noise) in zip(detector.amplifiers, measured, strict=True):
+        amplifiers.append(
+            replace(
+                amplifier,
+                gain=float(gain) if np.isfinite(gain) else amplifier.gain,
+                read_noise=float(noise) if np.isfinite(noise) else amplifier.read_noise,
+            )
+        )
+    return replace(detector, amplifiers=tuple(amplifiers))
+
+
+def _check_amplifiers(detector: Detector, signature: Signature) -> None:
+    """Refuse figures that are of other amplifiers, or of them in another order."""
+    names = tuple(amplifier.name for amplifier in detector.amplifiers)
+    for part in (signature.ptc, signature.crosstalk, signature.linearizer):
+        if part is not None and part.amplifiers != names:
+            raise AlgorithmError(
+                f"A {type(part).__name__} is of the amplifiers {', '.join(part.amplifiers)}; "
+                f"detector {detector.name} has {', '.join(names)}."
+            )
+
+
+def _read_out(
+    raw: Exposure, detector: Detector, signature: Signature, config: SignatureConfig
+) -> tuple[FloatImage, MaskArray, Figures]:
+    """Go from the raw frame to the assembled image in electrons: what concerns amplifiers."""
+    skip = (config.overscan_skip_first_pix, config.overscan_skip_last_pix)
+    overscans = [
+        measure_overscan(raw.image, a, skip=skip, with_parallel=config.use_parallel_overscan)
+        for a in detector.amplifiers
+    ]
+    faults = _find_faults(raw, detector, overscans, config)
+    mask = assemble_mask(raw.mask, detector)
+    figures: Figures = {"n_saturated_pixels": int(has(mask, MaskPlane.SAT).sum())}
+    cube = read_amplifiers(raw.image, detector, overscans)
+    for own, amplifier in zip(cube, detector.amplifiers, strict=True):
+        if amplifier.name in faults:
+            # Whatever it holds, it must not leave ghosts in the others.
+            own[:] = 0
+            mask[amplifier.box.slices_in(detector.box)] |= _BAD
+    _flag_turnoff(cube, mask, detector, signature.ptc)
+    if signature.crosstalk is not None:
+        flagged = subtract_crosstalk(
+            cube, signature.crosstalk, flag_from=config.crosstalk_flag_electron
+        )
+        mask[assemble(flagged, detector)] |= MaskPlane.CROSSTALK
+        figures["n_crosstalk_pixels"] = int(flagged.sum())
+    if signature.linearizer is not None:
+        for i, amplifier in enumerate(detector.amplifiers):
+            linearize(cube[i], signature.linearizer, i, gain=amplifier.gain)
+    figures |= {
+        "n_bad_amplifiers": len(faults),
+        "bad_amplifiers": "; ".join(f"{name}: {fault}" for name, fault in faults.items()),
+    }
+    if detector.has_overscan:
+        noise = [o.noise_adu * a.gain for o, a in zip(overscans, detector.amplifiers, strict=True)]
+        figures["overscan_noise_electron"] = float(np.median(noise))
+    return assemble(cube, detector), mask, figures
+
+
+def _find_faults(
+    raw: Exposure, detector: Detector, overscans: Sequence[Overscan], config: SignatureConfig
+) -> dict[str, str]:
+    """Find the amplifiers that do not work, and why, by name; refuse a frame without any."""
+    limits = Limits(config.max_noise_ratio, config.max_saturated_fraction)
+    faults = {}
+    for amplifier, overscan in zip(detector.amplifiers, overscans, strict=True):
+        own = amplifier.data.slices_in(detector.raw_box)
+        fault = find_fault(raw.image[own], raw.mask[own], amplifier, overscan, limits)
+        if fault:
+            faults[amplifier.name] = fault
+    if len(faults) == len(detector.amplifiers):
+        told = ", ".join(f"{name} is {fault}" for name, fault in faults.items())
+        raise AlgorithmError(f"No amplifier of detector {detector.name} works: {told}.")
+    return faults
+
+
+def _flag_turnoff(
+    cube: FloatImage, mask: MaskArray, detector: Detector, ptc: PhotonTransfer | None
+) -> None:
+    """Flag SUSPECT what lies beyond the level from which charge no longer stays in its pixel."""
+    if ptc is None or not np.isfinite(ptc.turnoff_adu).any():
+        return
+    gain = np.array([a.gain for a in detector.amplifiers])
+    limit = np.nan_to_num(ptc.turnoff_adu, nan=np.inf, posinf=np.inf) * gain
+    beyond = cube > limit[:, None, None].astype(np.float32)
+    if beyond.any():
+        mask[assemble(beyond, detector)] |= MaskPlane.SUSPECT
+
+
+def _scale_dark(raw: Exposure, dark: Exposure, *, has_bias: bool) -> tuple[float, float]:
+    """Tell what the dark is multiplied by, and how much of it is the bias level.
+
+    If the bias level was not subtracted before it is inside the dark, which then can be used for
+    exposures of its own time only.
+    """
+    time_s, dark_time_s = get_info(raw).dark_time_s, get_info(dark).dark_time_s
+    if has_bias:
+        return time_s / dark_time_s, 0.0
     if abs(time_s - dark_time_s) > 0.01 * max(dark_time_s, 1.0):
         raise AlgorithmError(
             f"The dark is of {dark_time_s:g} s, the exposure of {time_s:g} s; without a bias they "
             f"must be equal to 1 %."
         )
+    return 1.0, float(np.median(dark.image))
 
 
-def divide_flat(exposure: Exposure, flat: Exposure) -> Exposure:
-    """Divide by the flat; its error enters by the square of the signal.
+def _read_noise(detector: Detector, dark: Exposure | None, *, has_bias: bool) -> list[float]:
+    """List the read noise of each amplifier, electrons."""
+    if has_bias or dark is None:
+        return [amplifier.read_noise for amplifier in detector.amplifiers]
+    # Measured on darks: it holds the dark current of a typical pixel already.
+    typical = float(dark.metadata.get("read_noise_electron", detector.read_noise))
+    return [typical] * len(detector.amplifiers)
 
-    Parameters
-    ----------
-    exposure
-        Electrons.
-    flat
-        Relative response.
-    """
-    square = flat.image * flat.image
-    signal = np.clip(exposure.image, 0, None)
-    variance = exposure.variance + flat.variance / square * signal * signal
-    return replace(
-        exposure,
-        image=exposure.image / flat.image,
-        variance=variance / square,
-        mask=exposure.mask | (flat.mask & np.int32(MaskPlane.BAD)),
+
+def _sharpen(
+    image: FloatImage,
+    mask: MaskArray,
+    bfk: BrighterFatterKernel,
+    config: SignatureConfig,
+    figures: Figures,
+) -> FloatImage:
+    """Correct the brighter-fatter effect and note how it went."""
+    made = correct_brighter_fatter(
+        image,
+        has(mask, MaskPlane.BAD | MaskPlane.UNMASKEDNAN),
+        bfk,
+        tolerance=config.brighter_fatter_tolerance_electron,
+        max_iterations=config.brighter_fatter_max_iterations,
     )
+    figures["n_brighter_fatter_iterations"] = made.n_iterations
+    return made.image
+
+
+def _subtract_fringe(planes: Planes, mask: MaskArray, fringe: Exposure, figures: Figures) -> None:
+    """Fit and subtract the fringes, and note how strong they were."""
+    image, variance = planes
+    fitted = fit_fringe(image, fringe.image, ~has(mask | fringe.mask, INVALID))
+    amplitude = np.float32(fitted.amplitude)
+    image -= amplitude * fringe.image
+    variance += amplitude * amplitude * fringe.variance
+    mask |= fringe.mask & _BAD
+    figures["fringe_amplitude_electron"] = fitted.amplitude
+    figures["fringe_amplitude_err_electron"] = fitted.amplitude_err
