@@ -46,6 +46,11 @@ class Task:
         return importlib.import_module(f"lsstpipe.tasks.{self.name}")
 
     @property
+    def makes_calibrations(self) -> bool:
+        """Whether all that it makes are calibrations."""
+        return all(port.dataset_type.is_calibration for port in self.outputs)
+
+    @property
     def inputs(self) -> tuple[Port, ...]:
         """Its input ports."""
         return read_ports(self.module, "Inputs")
@@ -67,6 +72,7 @@ class Stage:
     doc: str
 
 
+_SENSOR = ("instrument", "detector")
 _DETECTOR = ("instrument", "visit", "detector")
 _TRACT = ("instrument", "skymap", "tract")
 _PATCH = ("skymap", "tract", "patch")
@@ -79,13 +85,21 @@ STAGES: dict[str, Stage] = {
             "calibs",
             ("instrument", "detector"),
             (
-                Task("bias", ("instrument", "detector"), "bias"),
-                Task("dark", ("instrument", "detector"), "dark"),
-                Task("defects", ("instrument", "detector")),
-                Task("flat", ("instrument", "detector", "physical_filter"), "flat", "science"),
+                Task("bias", _SENSOR, "bias"),
+                Task("ptc", _SENSOR, "flat"),
+                Task("linearizer", _SENSOR, "flat"),
+                Task("crosstalk", _SENSOR, "science", needs="several amplifiers"),
+                Task("bfk", _SENSOR, "flat"),
+                Task("dark", _SENSOR, "dark"),
+                Task("defects", _SENSOR),
+                Task("flat", (*_SENSOR, "physical_filter"), "flat", "science"),
+                Task("fringe", (*_SENSOR, "physical_filter"), "science", needs="fringes"),
             ),
-            ("bias", "dark", "defects", "flat"),
-            "Make the calibrations of each detector: bias, dark, defects, flat.",
+            (
+                *("bias", "ptc", "linearizer", "crosstalk", "bfk"),
+                *("dark", "defects", "flat", "fringe"),
+            ),
+            "Make the calibrations of each detector, those that its raws allow.",
         ),
         Stage(
             "visit",

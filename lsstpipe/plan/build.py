@@ -9,17 +9,16 @@ import numpy.typing as npt
 
 from lsstpipe.config import Campaign
 from lsstpipe.config.campaign import Stages
-from lsstpipe.data_model import DIMENSIONS, DatasetType, make_id, make_ref
+from lsstpipe.data_model import DatasetType, make_id, make_ref
 from lsstpipe.datasets import DATASET_TYPES
 from lsstpipe.errors import UserError
 from lsstpipe.instruments import get_camera
+from lsstpipe.plan.inputs import InputFinder
 from lsstpipe.plan.quanta import Note, PlannedDatasets, PlannedTask, Quanta, Skipped, data_ids
 from lsstpipe.plan.rows import IndexArray, Rows, is_in, match, offsets
-from lsstpipe.plan.selection import Selection, prefer_kinds, science_rows, sky_rows
-from lsstpipe.plan.validity import choose_valid, find_spans
+from lsstpipe.plan.selection import Selection, science_rows, sky_rows
 from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.stages import STAGES, Stage, Task
-from lsstpipe.tasks.base import Port
 
 _SKY = {"skymap", "tract", "patch"}
 
@@ -49,6 +48,7 @@ class Builder:
         self._implied = self._science.project(
             ("instrument", "visit", "exposure", "physical_filter", "band")
         )
+        self._finder = InputFinder(selection, self._sky, self._by_type, self._certified)
         self.result = Quanta()
 
     def build(self) -> Quanta:
@@ -145,11 +145,6 @@ class Builder:
         extra = {n: self._implied[n][right] for n in ("exposure", "physical_filter", "band")}
         return Rows({**rows.columns, **{k: v for k, v in extra.items() if k not in rows}})
 
-    def _taken(self, task: Task) -> npt.NDArray[np.bool_]:
-        """Tell which raws a task takes."""
-        kinds = [kind for kind in (task.observation_type, task.other_type) if kind]
-        return prefer_kinds(self._selection.raws, kinds, task.dimensions)
-
     def _base(self, task: Task, dimensions: Sequence[str]) -> Rows:
         """Give the rows whose distinct values are the data IDs over some dimensions."""
         if _SKY & set(dimensions):
@@ -158,17 +153,17 @@ class Builder:
             # A calibration that takes no raws is for every detector that there are raws of.
             everything = "visit" not in dimensions and not task.observation_type
             return self._selection.raws if everything else self._science
-        return self._selection.raws.take(self._taken(task))
+        return self._selection.raws.take(self._finder.taken(task))
 
     def _add_task(self, stage: Stage, task: Task) -> None:
         """Make the quanta of a task, leave out those without their inputs."""
         rows = self._expand(self._base(task, task.dimensions).project(task.dimensions))
         if len(rows) == 0:
             self._note_empty(stage, task)
-        rows = self._fit_camera(stage, task, rows)
+        rows = self._leave_certified(stage, task, self._fit_camera(stage, task, rows))
         if len(rows) == 0:
             return
-        found = {port.name: self._find_inputs(task, port, rows) for port in task.inputs}
+        found = {port.name: self._finder.find(task, port, rows) for port in task.inputs}
         keep = self._keep(stage, task, rows, found)
         rows = rows.take(keep)
         if len(rows) == 0:
@@ -212,6 +207,23 @@ class Builder:
             self.result.skipped.append(Skipped(stage.name, task.name, int((~fits).sum()), reason))
         return rows.take(fits)
 
+    def _leave_certified(self, stage: Stage, task: Task, rows: Rows) -> Rows:
+        """Make no calibration of the sky where one of another run is certified."""
+        kinds = (task.observation_type, task.other_type)
+        if not (task.makes_calibrations and "science" in kinds and len(rows)):
+            return rows
+        name = task.outputs[0].dataset_type.name
+        records = [item.dataset for item in self._selection.calibrations.get(name, ())]
+        foreign = {r.data_id for r in records if r.run != self._campaign.run}
+        raws = self._selection.raws
+        own = raws.take((raws["observation_type"] == kinds[0]) & (kinds[0] != "science"))
+        is_there = np.array([key in foreign for key in data_ids(rows, task.dimensions)])
+        is_there &= ~is_in(rows, own, task.dimensions)
+        if is_there.any():
+            text = f"not made of science exposures: a certified {name} is there"
+            self.result.notes.append(Note(stage.name, task.name, int(is_there.sum()), text))
+        return rows.take(~is_there)
+
     def _note_absent(self, stage: Stage, task: Task, rows: Rows, n_found: dict[str, int]) -> None:
         """Say which calibrations all quanta of a task do without."""
         ports = [port for port in task.inputs if port.is_optional and not n_found[port.name]]
@@ -234,67 +246,6 @@ class Builder:
                 f"exposures: {which}{' ...' if len(other) > 5 else ''}"
             )
             self.result.notes.append(Note(stage.name, task.name, len(other), text))
-
-    def _find_inputs(self, task: Task, port: Port, rows: Rows) -> tuple[IndexArray, IndexArray]:
-        """Pair quanta with the datasets of one of their ports: quantum rows, dataset numbers."""
-        left, right = self._find_planned(task, port, rows)
-        if not port.is_many and len(np.unique(left)) != len(left):
-            raise ValueError(
-                f"{task.name}.{port.name} takes one {port.dataset_type.name} a quantum, "
-                f"but there are several over {', '.join(task.dimensions)}"
-            )
-        # What this plan makes takes the place of what was certified before.
-        more_left, more_right = self._find_certified(task, port, rows, left)
-        return np.concatenate([left, more_left]), np.concatenate([right, more_right])
-
-    def _find_planned(self, task: Task, port: Port, rows: Rows) -> tuple[IndexArray, IndexArray]:
-        """Pair quanta with raws, with what exists, and with what this plan makes."""
-        datasets = self._by_type.get(port.dataset_type.name)
-        if datasets is None:
-            return np.empty(0, np.int64), np.empty(0, np.int64)
-        candidates = datasets.rows
-        names = [n for n in rows.columns if n in candidates and n in DIMENSIONS]
-        left, right = match(rows, candidates, names)
-        if port.dataset_type.name == "raw" and task.observation_type:
-            taken = self._taken(task)[right]
-            left, right = left[taken], right[taken]
-        near = self._overlaps(rows, candidates, left, right)
-        return left[near], right[near] + datasets.start
-
-    def _find_certified(
-        self, task: Task, port: Port, rows: Rows, made: IndexArray
-    ) -> tuple[IndexArray, IndexArray]:
-        """Pair quanta with the certified calibrations of their dates."""
-        name = port.dataset_type.name
-        datasets = self._certified.get(name)
-        rest = np.setdiff1d(np.arange(len(rows)), made)
-        if datasets is None or port.is_many or len(rest) == 0:
-            return np.empty(0, np.int64), np.empty(0, np.int64)
-        names = [n for n in rows.columns if n in datasets.rows and n in DIMENSIONS]
-        left, right = match(rows.take(rest), datasets.rows, names)
-        raws = self._selection.raws
-        if task.observation_type not in ("", "science"):
-            raws = raws.take(self._taken(task))
-        raws = Rows({**raws.columns, "visit": raws["exposure"]}, len(raws))
-        left, right = choose_valid(
-            (rest[left], right),
-            self._selection.calibrations[name],
-            find_spans(rows, raws),
-            is_ordered=self._selection.is_ordered,
-        )
-        return left, right + datasets.start
-
-    def _overlaps(
-        self, rows: Rows, candidates: Rows, left: IndexArray, right: IndexArray
-    ) -> npt.NDArray[np.bool_]:
-        """Tell which pairs of a quantum and a dataset may touch on the sky."""
-        names = ("instrument", "visit", "detector", "skymap", "tract", "patch")
-        pairs = {n: rows[n][left] for n in names if n in rows}
-        pairs |= {n: candidates[n][right] for n in names if n in candidates and n not in pairs}
-        if not ("visit" in pairs and "tract" in pairs) or ("visit" in rows and "tract" in rows
-            and set(pairs) <= set(rows.columns)):  # fmt: skip
-            return np.ones(len(left), dtype=np.bool_)
-        return is_in(Rows(pairs, len(left)), self._sky.project(tuple(pairs)), tuple(pairs))
 
     def _keep(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -17,15 +16,7 @@ from lsstpipe.registry.calibrations import Calibration
 FloatArray = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Times of the first and the last exposure of each quantum, TAI MJD, each of shape ``(n,)``."""
-
-    begin: FloatArray
-    end: FloatArray
-
-
-def find_spans(rows: Rows, raws: Rows) -> Span:
+def find_times(rows: Rows, raws: Rows) -> FloatArray:
     """Find when the exposures of each quantum were taken.
 
     Parameters
@@ -33,7 +24,12 @@ def find_spans(rows: Rows, raws: Rows) -> Span:
     rows
         Data IDs of the quanta.
     raws
-        The exposures that belong to them; one that has none spans all of these.
+        The exposures that belong to them; a quantum that has none has all of these.
+
+    Returns
+    -------
+    numpy.ndarray
+        TAI MJD, shape ``(n,)``; of several exposures the middle between the first and the last.
     """
     names = [name for name in rows.columns if name in raws and name in DIMENSIONS]
     left, right = match(rows, raws, names)
@@ -44,17 +40,18 @@ def find_spans(rows: Rows, raws: Rows) -> Span:
     alone = ~np.isfinite(begin)
     if len(raws):
         begin[alone], end[alone] = times.min(), times.max()
-    return Span(begin, end)
+    middle: FloatArray = (begin + end) / 2
+    return middle
 
 
 def choose_valid(
     pairs: tuple[IndexArray, IndexArray],
     calibrations: Sequence[Calibration],
-    span: Span,
+    times: FloatArray,
     *,
     is_ordered: bool,
 ) -> tuple[IndexArray, IndexArray]:
-    """Choose for each quantum the calibration that holds for all its exposures.
+    """Choose for each quantum the calibration that holds at its time.
 
     Parameters
     ----------
@@ -63,8 +60,8 @@ def choose_valid(
         calibration.
     calibrations
         All of one type, in the order in which collections are searched.
-    span
-        When the exposures of the quanta were taken.
+    times
+        When the exposures of the quanta were taken, TAI MJD.
     is_ordered
         Whether the first is taken of two that hold at once.
 
@@ -81,33 +78,29 @@ def choose_valid(
     left, right = pairs
     begin = np.array([c.valid_begin_mjd for c in calibrations], dtype=np.float64)
     end = np.array([c.valid_end_mjd for c in calibrations], dtype=np.float64)
-    holds = (begin[right] <= span.begin[left]) & (span.end[left] < end[right])
+    holds = (begin[right] <= times[left]) & (times[left] < end[right])
     without = np.setdiff1d(left, left[holds])
     if len(without):
         certified = [calibrations[i] for i in right[left == without[0]].tolist()]
-        raise UserError(_say_missing(certified, span, int(without[0])))
+        raise UserError(_say_missing(certified, float(times[without[0]])))
     left, right = left[holds], right[holds]
     first = np.unique(left, return_index=True)[1]
     if not is_ordered:
         chosen = np.repeat(right[first], np.diff([*first, len(left)]))
         for i in np.flatnonzero(right != chosen).tolist():
-            _refuse_two(calibrations[chosen[i]], calibrations[right[i]], span.begin[left[i]])
+            _refuse_two(calibrations[chosen[i]], calibrations[right[i]], float(times[left[i]]))
     return left[first], right[first]
 
 
-def _say_missing(certified: Sequence[Calibration], span: Span, quantum: int) -> str:
+def _say_missing(certified: Sequence[Calibration], mjd: float) -> str:
     """Say which calibration no exposure of a time can be given."""
     record = certified[0].dataset
     ranges = ", ".join(
         f"{_date(c.valid_begin_mjd)} to {_date(c.valid_end_mjd)}" for c in certified[:3]
     )
-    begin, end = float(span.begin[quantum]), float(span.end[quantum])
-    when = f"on {_date(begin)} (MJD {begin:.4f})"
-    if end > begin:
-        when = f"from {_date(begin)} to {_date(end)} (MJD {begin:.4f} to {end:.4f})"
     return (
-        f"No {record.dataset_type} of {record.data_id} holds {when}; certified are those of "
-        f"{ranges}: certify one for that date, or leave the exposures out."
+        f"No {record.dataset_type} of {record.data_id} holds on {_date(mjd)} (MJD {mjd:.4f}); "
+        f"certified are those of {ranges}: certify one for that date, or leave the exposures out."
     )
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
 from pydantic import Field, PositiveFloat
 
 from lsstpipe import datasets
-from lsstpipe.algorithms.dark import combine_darks
+from lsstpipe.algorithms.dark import combine_darks, combine_scaled_darks
 from lsstpipe.data_model import DataId
 from lsstpipe.errors import AlgorithmError
 from lsstpipe.image.exposure import Exposure
@@ -29,12 +29,16 @@ class Config(SignatureConfig):
     max_exposure_time_ratio: float = Field(default=1.01, ge=1.0)
     """Longest over shortest exposure time of the darks: without a bias they cannot be scaled."""
 
+    max_excess: PositiveFloat = 5.0
+    """Scatter of a pixel from dark to dark over that of a typical one from which it is unsteady."""
+
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """What a master dark is made of."""
 
     raw: Annotated[Mapping[DataId, Exposure], datasets.raw]
+    bias: Annotated[Exposure | None, datasets.bias]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +50,27 @@ class Outputs:
 
 def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     """Combine the darks of one detector."""
-    raws = list(inputs.raw.values())
-    infos = [get_info(raw) for raw in raws]
-    times = [info.exposure_time_s for info in infos]
-    if max(times) > config.max_exposure_time_ratio * min(times):
-        raise AlgorithmError(
-            f"Darks must have one exposure time as long as there is no bias; "
-            f"got {min(times):g} to {max(times):g} s."
+    camera = get_camera(str(data_id["instrument"]))
+    detector = camera.detector(data_id.integer("detector"))
+    stack = np.empty((len(inputs.raw), detector.ny, detector.nx), np.float32)
+    infos = []
+    for own, raw in zip(stack, inputs.raw.values(), strict=True):
+        made = remove_signature(raw, detector, Signature(bias=inputs.bias), config)
+        own[:] = np.where(has(made.mask, MaskPlane.SAT | MaskPlane.BAD), np.nan, made.image)
+        infos.append(get_info(raw))
+    unknown = ~np.isfinite(stack).any(axis=0)
+    times = np.array([info.dark_time_s for info in infos])
+    if detector.has_overscan or inputs.bias is not None:
+        master = combine_scaled_darks(
+            stack, times, read_noise=detector.read_noise, n_sigma=config.n_sigma
         )
-    detector = get_camera(infos[0].instrument).detector(data_id.integer("detector"))
-    invalid = MaskPlane.SAT | MaskPlane.BAD
-    images = (remove_signature(raw, detector, Signature(), config) for raw in raws)
-    stack = np.stack([np.where(has(i.mask, invalid), np.nan, i.image) for i in images])
-    master = combine_darks(stack, read_noise=detector.read_noise, n_sigma=config.n_sigma)
-    mask = np.where(np.isfinite(stack).any(axis=0), 0, int(MaskPlane.BAD)).astype(np.int32)
-    mask[master.excess > 5] |= MaskPlane.SUSPECT
+        time_s = float(times.mean())
+    else:
+        _check_times([info.exposure_time_s for info in infos], config)
+        master = combine_darks(stack, read_noise=detector.read_noise, n_sigma=config.n_sigma)
+        time_s = infos[0].dark_time_s
+    mask = np.where(unknown, np.int32(MaskPlane.BAD), np.int32(0)).astype(np.int32)
+    mask[master.excess > config.max_excess] |= MaskPlane.SUSPECT
     return Outputs(
         Exposure(
             image=master.image,
@@ -68,9 +78,9 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
             variance=master.variance,
             box=detector.box,
             unit="electron",
-            info=infos[0],
+            info=replace(infos[0], dark_time_s=time_s),
             metadata={
-                "n_inputs": len(raws),
+                "n_inputs": len(infos),
                 "read_noise_electron": master.read_noise,
                 "typical_level_electron": float(np.median(master.level)),
                 "level_first_electron": float(master.level[0]),
@@ -78,3 +88,12 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
             },
         )
     )
+
+
+def _check_times(times_s: list[float], config: Config) -> None:
+    """Refuse darks that hold the bias level and have several exposure times."""
+    if max(times_s) > config.max_exposure_time_ratio * min(times_s):
+        raise AlgorithmError(
+            f"Darks must have one exposure time as long as there is no bias; "
+            f"got {min(times_s):g} to {max(times_s):g} s."
+        )

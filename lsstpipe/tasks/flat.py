@@ -1,4 +1,4 @@
-"""flat: make a super-sky flat of a detector and filter from dithered science exposures."""
+"""flat: make the flat of a detector and filter, of flat frames or of dithered science exposures."""
 
 from __future__ import annotations
 
@@ -7,21 +7,27 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field, PositiveFloat
 
 from lsstpipe import datasets
-from lsstpipe.algorithms.defects import find_bad_response
+from lsstpipe.algorithms.defects import complete_columns, find_bad_response
 from lsstpipe.algorithms.flat import combine_sky
+from lsstpipe.algorithms.lamp_flat import FlatLimits, combine_lamp_flats
 from lsstpipe.data_model import DataId
-from lsstpipe.image.exposure import Exposure
+from lsstpipe.image.detector import Detector
+from lsstpipe.image.exposure import Exposure, ObservationInfo
 from lsstpipe.image.mask import MaskPlane, has
 from lsstpipe.instruments import get_camera
-from lsstpipe.tasks.base import get_info
+from lsstpipe.tasks.base import get_info, name_exposures
 from lsstpipe.tasks.signature import Signature, SignatureConfig, remove_signature
+
+FloatImage = npt.NDArray[np.float32]
+Figures = dict[str, str | int | float]
 
 
 class Config(SignatureConfig):
-    """How to combine the sky."""
+    """How to combine flats or skies."""
 
     n_sigma: PositiveFloat = 3.5
     """Distance in standard deviations from which a value of a pixel is an outlier."""
@@ -30,19 +36,39 @@ class Config(SignatureConfig):
     """Side of the neighbourhood that the response of a pixel is compared with, odd, in pixels."""
 
     min_response: float = Field(default=0.9, gt=0, lt=1)
-    """Least response of a good pixel, relative to its neighbourhood."""
+    """Least response of a good pixel, relative to its neighbourhood, on skies."""
 
     max_response: float = Field(default=1.1, gt=1)
-    """Largest response of a good pixel, relative to its neighbourhood."""
+    """Largest response of a good pixel, relative to its neighbourhood, on skies."""
+
+    lamp_min_response: float = Field(default=0.95, gt=0, lt=1)
+    """Least response of a good pixel, relative to its neighbourhood, on flat frames."""
+
+    lamp_max_response: float = Field(default=1.05, gt=1)
+    """Largest response of a good pixel, relative to its neighbourhood, on flat frames."""
+
+    min_column_fraction: float = Field(default=0.25, gt=0, le=1)
+    """Share of the bad pixels of a column of an amplifier from which all of it is bad."""
+
+    lamp_min_level_electron: PositiveFloat = 2000.0
+    """Level below which a flat frame is left out."""
+
+    lamp_max_saturated_fraction: float = Field(default=0.02, ge=0, le=1)
+    """Share of saturated pixels from which a flat frame is left out."""
+
+    lamp_max_shape_drift: PositiveFloat = 0.02
+    """Relative difference of the light from that of most, over cells of an eighth of the detector,
+    from which a flat frame is left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What a sky flat is made of."""
+    """What a flat is made of."""
 
     raw: Annotated[Mapping[DataId, Exposure], datasets.raw]
-    dark: Annotated[Exposure, datasets.dark]
-    defects: Annotated[Exposure, datasets.defects]
+    bias: Annotated[Exposure | None, datasets.bias]
+    dark: Annotated[Exposure | None, datasets.dark]
+    defects: Annotated[Exposure | None, datasets.defects]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,39 +78,106 @@ class Outputs:
     flat: Annotated[Exposure, datasets.flat]
 
 
+@dataclass(frozen=True, slots=True)
+class Response:
+    """Response of the pixels, before those that are bad are taken out."""
+
+    image: FloatImage
+    variance: FloatImage
+    n_used: npt.NDArray[np.int64]
+    limits: tuple[float, float]
+    figures: Figures
+
+
 def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     """Make the flat of one detector and filter."""
-    raws = list(inputs.raw.values())
-    info = get_info(raws[0])
-    detector = get_camera(info.instrument).detector(data_id.integer("detector"))
-    signature = Signature(dark=inputs.dark, defects=inputs.defects)
-    images = [remove_signature(raw, detector, signature, config) for raw in raws]
-    skies = np.stack([i.image for i in images])
-    bad = np.stack([has(i.mask, MaskPlane.SAT | MaskPlane.BAD) for i in images])
-    defects = has(inputs.defects.mask, MaskPlane.BAD)
-    result = combine_sky(skies, bad, read_noise=detector.read_noise, n_sigma=config.n_sigma)
-    poor = find_bad_response(
-        result.image,
-        size=config.response_size_pix,
-        low=config.min_response,
-        high=config.max_response,
-    )
-    unknown = result.n_used == 0
-    mask = np.where(poor | unknown, np.int32(MaskPlane.BAD), np.int32(0)).astype(np.int32)
+    camera = get_camera(str(data_id["instrument"]))
+    detector = camera.detector(data_id.integer("detector"))
+    signature = Signature(bias=inputs.bias, dark=inputs.dark, defects=inputs.defects)
+    stack = np.empty((len(inputs.raw), detector.ny, detector.nx), np.float32)
+    masks = np.empty(stack.shape, np.int32)
+    infos = []
+    for i, raw in enumerate(inputs.raw.values()):
+        made = remove_signature(raw, detector, signature, config)
+        stack[i], masks[i] = made.image, made.mask
+        infos.append(get_info(raw))
+    is_lamp = infos[0].observation_type == "flat"
+    combine = _combine_lamp if is_lamp else _combine_sky
+    made_of = combine(stack, masks, infos, detector, config)
+    low, high = made_of.limits
+    poor = find_bad_response(made_of.image, size=config.response_size_pix, low=low, high=high)
+    boxes = [a.box for a in detector.amplifiers]
+    poor = complete_columns(poor, boxes, min_fraction=config.min_column_fraction)
+    bad = poor | (made_of.n_used == 0)
+    known = np.zeros_like(bad) if inputs.defects is None else has(
+        inputs.defects.mask, MaskPlane.BAD
+    )  # fmt: skip
     return Outputs(
         Exposure(
-            image=np.where(poor | unknown, np.float32(1), result.image),
-            mask=mask,
-            variance=result.variance,
+            image=np.where(bad, np.float32(1), made_of.image),
+            mask=np.where(bad, np.int32(MaskPlane.BAD), np.int32(0)).astype(np.int32),
+            variance=made_of.variance,
             box=detector.box,
             unit="1",
-            info=info,
+            info=infos[0],
             metadata={
-                "n_inputs": len(raws),
-                "n_bad": int((poor & ~defects).sum()),
-                "noise": float(np.sqrt(np.median(result.variance))),
-                "sky_first_electron": float(result.level[0]),
-                "sky_last_electron": float(result.level[-1]),
+                "n_inputs": len(infos),
+                "n_bad": int((poor & ~known).sum()),
+                "noise": float(np.sqrt(np.median(made_of.variance))),
+                **made_of.figures,
             },
         )
     )
+
+
+def _combine_sky(
+    skies: FloatImage,
+    masks: npt.NDArray[np.int32],
+    infos: list[ObservationInfo],
+    detector: Detector,
+    config: Config,
+) -> Response:
+    """Average the skies of science exposures."""
+    bad = has(masks, MaskPlane.SAT | MaskPlane.BAD)
+    made = combine_sky(skies, bad, read_noise=detector.read_noise, n_sigma=config.n_sigma)
+    figures: Figures = {
+        "made_of": "science",
+        "sky_first_electron": float(made.level[0]),
+        "sky_last_electron": float(made.level[-1]),
+    }
+    limits = (config.min_response, config.max_response)
+    return Response(made.image, made.variance, made.n_used, limits, figures)
+
+
+def _combine_lamp(
+    frames: FloatImage,
+    masks: npt.NDArray[np.int32],
+    infos: list[ObservationInfo],
+    detector: Detector,
+    config: Config,
+) -> Response:
+    """Average flat frames, without those that are of no use."""
+    saturated = [float(has(mask, MaskPlane.SAT).mean()) for mask in masks]
+    frames[has(masks, MaskPlane.SAT | MaskPlane.BAD)] = np.nan
+    limits = FlatLimits(
+        config.lamp_min_level_electron,
+        min(a.suspect_adu * a.gain for a in detector.amplifiers),
+        config.lamp_max_saturated_fraction,
+        config.lamp_max_shape_drift,
+    )
+    made = combine_lamp_flats(
+        frames,
+        saturated,
+        read_noise=detector.paint([a.read_noise for a in detector.amplifiers]),
+        n_sigma=config.n_sigma,
+        limits=limits,
+    )
+    figures: Figures = {
+        "made_of": "flat",
+        "n_used": sum(not fault for fault in made.faults),
+        "left_out": name_exposures(infos, [bool(fault) for fault in made.faults]),
+        "left_out_why": "; ".join(fault for fault in made.faults if fault),
+        "level_electron": float(np.nanmedian(made.level)),
+    }
+    response = (config.lamp_min_response, config.lamp_max_response)
+    return Response(made.image, made.variance, made.n_used, response, figures)

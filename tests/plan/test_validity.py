@@ -10,7 +10,7 @@ import pytest
 from lsstpipe.data_model import DataId
 from lsstpipe.errors import UserError
 from lsstpipe.plan.rows import Rows
-from lsstpipe.plan.validity import find_spans
+from lsstpipe.plan.validity import find_times
 from lsstpipe.registry.calibrations import Calibration
 from tests.plan.made_up import build, inputs_of, record, selection, task_of
 
@@ -83,18 +83,19 @@ def test_what_the_plan_makes_takes_the_place_of_what_is_certified() -> None:
     assert made.start in isr.inputs[isr.input_offsets[0] : isr.input_offsets[1]]
 
 
-def test_a_calibration_must_hold_for_all_exposures_of_a_master() -> None:
-    """The darks are of MJD 60001 and 60002."""
-    half = certified("half", 60002.0, 61000.0)
-    with pytest.raises(UserError, match=r"from 2023-02-26 to 2023-02-27 \(MJD 60001.0000 to"):
-        biases_of_visits(half)
+def test_a_master_takes_the_calibration_of_the_middle_of_its_exposures() -> None:
+    """The darks are of MJD 60001 and 60002, the skies that make the flat of 60003 to 60005."""
+    halves = certified("early", 59000.0, 60003.5), certified("late", 60003.5, 61000.0)
+    quanta = build(replace(selection(), calibrations={"bias": list(halves)}))
+    part = next(p for p in quanta.datasets if p.dataset_type.name == "bias")
+    for name, run in (("dark", "early"), ("flat", "late")):
+        taken = [n - part.start for n in task_of(quanta, name).inputs]
+        assert [part.records[i].run for i in taken if 0 <= i < 2] == [run]
 
 
-def test_the_span_of_a_quantum_is_that_of_its_exposures() -> None:
+def test_the_time_of_a_quantum_is_the_middle_of_its_exposures() -> None:
     raws = Rows({"detector": [0, 0, 1], "mid_mjd": [5.0, 3.0, 9.0]})
-    span = find_spans(Rows({"detector": [0, 1, 2]}), raws)
-    assert span.begin.tolist() == [3.0, 9.0, 3.0]
-    assert span.end.tolist() == [5.0, 9.0, 9.0]
+    assert find_times(Rows({"detector": [0, 1, 2]}), raws).tolist() == [4.0, 9.0, 6.0]
 
 
 def test_flat_frames_make_the_flat_of_their_filter_and_dithered_skies_that_of_others() -> None:
@@ -107,7 +108,32 @@ def test_flat_frames_make_the_flat_of_their_filter_and_dithered_skies_that_of_ot
     }
     exposure = "instrument=st10,detector=0,exposure="
     assert taken == {"B": [f"{exposure}6", f"{exposure}7"], "Filter 2": [f"{exposure}3"]}
-    (note,) = [n for n in quanta.notes if n.task == "flat"]
+    (note,) = [n for n in quanta.notes if n.task == "flat" and "made of" in n.text]
     assert note.n_quanta == 1
     assert "physical_filter=Filter 2" in note.text
     assert "made of science exposures where there are no flat exposures" in note.text
+
+
+def test_defects_are_made_of_new_masters_and_never_of_certified_ones() -> None:
+    old = Calibration(record("bias", DETECTOR, "old"), 59000.0, 61000.0)
+    quanta = build(replace(selection(), calibrations={"bias": [old]}))
+    kinds = [kind for kind, _ in inputs_of(quanta, task_of(quanta, "defects"), 0)]
+    assert kinds == ["dark"]
+
+
+def test_a_certified_flat_of_another_run_is_not_made_anew_of_the_sky() -> None:
+    key = DataId(instrument="st10", detector=0, physical_filter="Filter 2")
+    for run, n_made in (("old", 0), ("fake", 1)):
+        flat = Calibration(record("flat", key, run), 59000.0, 61000.0)
+        quanta = build(replace(selection(), calibrations={"flat": [flat]}))
+        assert sum(len(t.rows) for t in quanta.tasks if t.task.name == "flat") == n_made
+        notes = [n.text for n in quanta.notes if "certified flat is there" in n.text]
+        assert len(notes) == 1 - n_made
+
+
+def test_what_the_camera_lacks_and_what_has_no_raws_is_left_out_with_the_reason() -> None:
+    reasons = {item.task: item.reason for item in build(selection()).skipped}
+    assert reasons["crosstalk"] == "st10 has no several amplifiers there: detector 0"
+    assert reasons["fringe"] == "st10 has no fringes there: physical_filter Filter 2"
+    assert "there are no flat exposures" in reasons["ptc"]
+    assert "there are no bias exposures" in reasons["bias"]

@@ -72,9 +72,9 @@ def world() -> World:
 
 @pytest.fixture(scope="session")
 def calibs(world: World) -> Calibs:
-    master = dark.run(dark.Inputs(world.raw_darks), dark.Config(), DETECTOR_ID).dark
-    bad = defects.run(defects.Inputs(master), defects.Config(), DETECTOR_ID).defects
-    made = flat.run(flat.Inputs(world.raws, master, bad), flat.Config(), DETECTOR_ID).flat
+    master = dark.run(dark.Inputs(world.raw_darks, None), dark.Config(), DETECTOR_ID).dark
+    bad = defects.run(defects.Inputs(None, master), defects.Config(), DETECTOR_ID).defects
+    made = flat.run(flat.Inputs(world.raws, None, master, bad), flat.Config(), DETECTOR_ID).flat
     return Calibs(master, bad, made)
 
 

@@ -51,14 +51,14 @@ def test_a_pixel_saturated_on_all_darks_is_bad(world: World) -> None:
     }
     for raw in stuck.values():
         raw.mask[5, 7] |= MaskPlane.SAT
-    made = dark.run(dark.Inputs(stuck), dark.Config(), DETECTOR_ID).dark
+    made = dark.run(dark.Inputs(stuck, None), dark.Config(), DETECTOR_ID).dark
     assert np.argwhere(has(made.mask, MaskPlane.BAD)).tolist() == [[5, 7]]
     assert np.isfinite(made.image).all()
 
 
 def test_two_darks_are_too_few(world: World) -> None:
     with pytest.raises(AlgorithmError, match="at least 3 darks, got 2"):
-        dark.run(dark.Inputs(first(world.raw_darks, 2)), dark.Config(), DETECTOR_ID)
+        dark.run(dark.Inputs(first(world.raw_darks, 2), None), dark.Config(), DETECTOR_ID)
 
 
 def test_darks_of_different_exposure_times_are_not_mixed(world: World) -> None:
@@ -66,7 +66,7 @@ def test_darks_of_different_exposure_times_are_not_mixed(world: World) -> None:
     key = next(iter(mixed))
     mixed[key] = replace(mixed[key], info=make_info(1, "dark", exposure_s=60.0))
     with pytest.raises(AlgorithmError, match="got 45 to 60 s"):
-        dark.run(dark.Inputs(mixed), dark.Config(), DETECTOR_ID)
+        dark.run(dark.Inputs(mixed, None), dark.Config(), DETECTOR_ID)
 
 
 def test_every_hot_pixel_is_a_defect_and_no_warm_one(world: World, calibs: Calibs) -> None:
@@ -82,9 +82,9 @@ def test_a_pixel_that_blinks_is_a_defect(world: World) -> None:
     blinking = {key: replace(raw, image=raw.image.copy()) for key, raw in world.raw_darks.items()}
     for i, raw in enumerate(blinking.values()):
         raw.image[222, 333] += (150.0, -150.0, 120.0, -130.0, 0.0)[i]
-    made = dark.run(dark.Inputs(blinking), dark.Config(), DETECTOR_ID)
+    made = dark.run(dark.Inputs(blinking, None), dark.Config(), DETECTOR_ID)
     assert has(made.dark.mask, MaskPlane.SUSPECT)[222, 333]
-    bad = defects.run(defects.Inputs(made.dark), defects.Config(), DETECTOR_ID).defects
+    bad = defects.run(defects.Inputs(None, made.dark), defects.Config(), DETECTOR_ID).defects
     assert has(bad.mask, MaskPlane.BAD)[222, 333]
 
 
@@ -106,6 +106,6 @@ def test_a_dead_spot_is_bad_on_the_flat_and_divides_by_one(calibs: Calibs) -> No
 
 
 def test_four_exposures_are_too_few_for_a_sky_flat(world: World, calibs: Calibs) -> None:
-    inputs = flat.Inputs(first(world.raws, 4), calibs.dark, calibs.defects)
+    inputs = flat.Inputs(first(world.raws, 4), None, calibs.dark, calibs.defects)
     with pytest.raises(AlgorithmError, match="at least 5 dithered exposures, got 4"):
         flat.run(inputs, flat.Config(), DETECTOR_ID)

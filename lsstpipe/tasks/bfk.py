@@ -1,0 +1,101 @@
+"""bfk: measure the brighter-fatter kernel of a detector from the covariances of its flats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field, PositiveFloat
+
+from lsstpipe import datasets
+from lsstpipe.algorithms.brighter_fatter import BrighterFatterKernel
+from lsstpipe.algorithms.brighter_fatter_fit import average_pushes, solve_kernel
+from lsstpipe.algorithms.flat_pairs import measure_covariances, pair_up
+from lsstpipe.data_model import DataId
+from lsstpipe.errors import AlgorithmError, NoWorkFound
+from lsstpipe.image.exposure import Exposure
+from lsstpipe.instruments import get_camera
+from lsstpipe.tasks.base import Json
+from lsstpipe.tasks.flat_frames import FlatReader
+from lsstpipe.tasks.signature import Signature, SignatureConfig
+
+
+class Config(SignatureConfig):
+    """How to measure the covariances of flats."""
+
+    max_level_ratio: float = Field(default=1.1, ge=1)
+    """Largest ratio of the levels of two flats that make a pair."""
+
+    max_saturated_fraction_pair: float = Field(default=0.005, ge=0, le=1)
+    """Share of the pixels of an amplifier that may be saturated or suspect in a flat."""
+
+    min_level_electron: PositiveFloat = 10000.0
+    """Level from which a flat shows the effect above its noise."""
+
+    max_lag_pix: int = Field(default=5, ge=1, le=12)
+    """Distance in y and x to which charge pushes; the kernel has twice as many pixels and one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What is measured."""
+
+    raw: Annotated[Mapping[DataId, Exposure], datasets.raw]
+    bias: Annotated[Exposure | None, datasets.bias]
+    ptc: Annotated[Json | None, datasets.ptc]
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What the task makes."""
+
+    bfk: Annotated[Json, datasets.bfk]
+
+
+def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
+    """Measure one detector: all its amplifiers have one kernel."""
+    camera = get_camera(str(data_id["instrument"]))
+    detector = camera.detector(data_id.integer("detector"))
+    gains = np.array([a.gain for a in detector.amplifiers])
+    if inputs.ptc is not None:
+        measured = np.array(inputs.ptc["gain"], dtype=np.float64)
+        gains = np.where(np.isfinite(measured), measured, gains)
+    reader = FlatReader(
+        inputs.raw,
+        detector,
+        Signature(bias=inputs.bias),
+        config,
+        config.max_saturated_fraction_pair,
+    )
+    frames = reader.survey()
+    levels = (frames.levels_adu * gains).mean(axis=1)
+    bright = [v if v >= config.min_level_electron else float("nan") for v in levels.tolist()]
+    pairs = pair_up(frames.settings, bright, max_ratio=config.max_level_ratio)
+    if not pairs:
+        raise NoWorkFound(
+            f"No two of {len(frames.keys)} flats have one filter and one level above "
+            f"{config.min_level_electron:.0f} electrons."
+        )
+    found = []
+    for one, other in pairs:
+        both = zip(reader.read(frames.keys[one]), reader.read(frames.keys[other]), strict=True)
+        for gain, (first, second) in zip(gains, both, strict=True):
+            scale = np.float32(gain)
+            found.append(
+                measure_covariances(scale * first, scale * second, max_lag=config.max_lag_pix)
+            )
+    try:
+        push, error = average_pushes(*(np.array(v) for v in zip(*found, strict=True)))
+    except AlgorithmError as problem:
+        raise NoWorkFound(str(problem)) from problem
+    kernel = BrighterFatterKernel(solve_kernel(push))
+    return Outputs(
+        kernel.to_json_dict()
+        | {
+            "n_pairs": len(pairs),
+            "push": push.tolist(),
+            "push_err": error.tolist(),
+        }
+    )

@@ -1,0 +1,96 @@
+"""crosstalk: measure the ghosts of amplifiers in each other from the stars of science frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import PositiveFloat, PositiveInt
+
+from lsstpipe import datasets
+from lsstpipe.algorithms.crosstalk import CrosstalkMatrix
+from lsstpipe.algorithms.crosstalk_fit import find_bright, fit_crosstalk
+from lsstpipe.data_model import DataId
+from lsstpipe.errors import NoWorkFound
+from lsstpipe.image.detector import Detector
+from lsstpipe.image.exposure import Exposure
+from lsstpipe.image.mask import MaskPlane, has
+from lsstpipe.instruments import get_camera
+from lsstpipe.tasks.base import Json
+from lsstpipe.tasks.signature import Signature, SignatureConfig, remove_signature
+
+
+class Config(SignatureConfig):
+    """How to find ghosts."""
+
+    threshold_electron: PositiveFloat = 10000.0
+    """Electrons above the background from which a pixel leaves ghosts to be measured."""
+
+    min_pixels: PositiveInt = 300
+    """Bright pixels that an amplifier needs for its ghosts to be measured."""
+
+    max_error: PositiveFloat = 5e-5
+    """Largest standard error of a coefficient that is of use; others are 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What is measured."""
+
+    raw: Annotated[Mapping[DataId, Exposure], datasets.raw]
+    bias: Annotated[Exposure | None, datasets.bias]
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What the task makes."""
+
+    crosstalk: Annotated[Json, datasets.crosstalk]
+
+
+def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
+    """Measure the amplifiers of one detector."""
+    camera = get_camera(str(data_id["instrument"]))
+    detector = camera.detector(data_id.integer("detector"))
+    names = tuple(a.name for a in detector.amplifiers)
+    if len({a.box.shape for a in detector.amplifiers}) > 1 or len(names) == 1:
+        raise NoWorkFound(
+            f"Detector {detector.name} has no two amplifiers of one size that are read together."
+        )
+    signature = Signature(bias=inputs.bias)
+    signals = np.concatenate(
+        [_find_bright(raw, detector, signature, config) for raw in inputs.raw.values()]
+    )
+    fit = fit_crosstalk(signals, threshold=config.threshold_electron, min_pixels=config.min_pixels)
+    known = (fit.errors > 0) & (fit.errors <= config.max_error)
+    if not known.any():
+        raise NoWorkFound(
+            f"Too few pixels are bright to measure crosstalk: {fit.n_pixels.max()} above "
+            f"{config.threshold_electron:.0f} electrons in the best amplifier."
+        )
+    matrix = CrosstalkMatrix(names, np.where(known, fit.coefficients, 0.0))
+    return Outputs(
+        matrix.to_json_dict()
+        | {"errors": fit.errors.tolist(), "n_pixels": [int(n) for n in fit.n_pixels]}
+    )
+
+
+def _find_bright(
+    raw: Exposure, detector: Detector, signature: Signature, config: Config
+) -> npt.NDArray[np.float32]:
+    """Collect the signals of all amplifiers of one exposure wherever one is bright."""
+    made = remove_signature(raw, detector, signature, config)
+    good = ~has(made.mask, MaskPlane.BAD | MaskPlane.SAT)
+    image, fine = [], []
+    for amplifier in detector.amplifiers:
+        own = amplifier.box.slices_in(detector.box)
+        # Ghosts appear in what is read at the same time: the order is that of the read-out.
+        order = tuple(
+            slice(None, None, -1 if flip else 1) for flip in (amplifier.flip_y, amplifier.flip_x)
+        )
+        image.append(made.image[own][order])
+        fine.append(good[own][order])
+    return find_bright(np.stack(image), np.stack(fine), threshold=config.threshold_electron)

@@ -1,0 +1,141 @@
+"""Flat frames as the tasks that measure a detector by them need them: levels first, pixels later.
+
+A ramp of flats of a large detector does not fit into memory: each frame is prepared anew when its
+pixels are wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from lsstpipe.data_model import DataId
+from lsstpipe.errors import NoWorkFound
+from lsstpipe.image.detector import Detector
+from lsstpipe.image.exposure import Exposure, ObservationInfo
+from lsstpipe.image.mask import MaskPlane, has
+from lsstpipe.tasks.base import get_info
+from lsstpipe.tasks.signature import Signature, SignatureConfig, remove_signature
+
+FloatImage = npt.NDArray[np.float32]
+FloatArray = npt.NDArray[np.float64]
+
+_MAX_BAD = 0.3
+_MAX_DEVIATION = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class FlatFrames:
+    """The flats of a detector.
+
+    Attributes
+    ----------
+    keys
+        Which raw each is.
+    infos
+        What is known of each.
+    levels_adu
+        Mean signal of each frame in each amplifier, ADU above the bias level, shape
+        ``(n, n_amplifiers)``; NaN where too many pixels are saturated, suspect or bad.
+    """
+
+    keys: tuple[DataId, ...]
+    infos: tuple[ObservationInfo, ...]
+    levels_adu: FloatArray
+
+    @property
+    def settings(self) -> list[tuple[str, float]]:
+        """Filter and exposure time of each."""
+        return [(info.physical_filter, info.exposure_time_s) for info in self.infos]
+
+    @property
+    def levels(self) -> list[float]:
+        """Level of each over the amplifiers; NaN where one saturates."""
+        return [float(level) for level in self.levels_adu.mean(axis=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class FlatReader:
+    """Prepares flats, one at a time.
+
+    Attributes
+    ----------
+    raws
+        The raw frames.
+    detector
+        Their detector, with the gains that its description has.
+    signature
+        What is taken out of them.
+    config
+        How.
+    max_saturated
+        Share of the pixels of an amplifier that may be saturated or suspect.
+    """
+
+    raws: Mapping[DataId, Exposure]
+    detector: Detector
+    signature: Signature
+    config: SignatureConfig
+    max_saturated: float
+
+    def __post_init__(self) -> None:
+        """Refuse flats whose level is not known."""
+        if not (self.detector.has_overscan or self.signature.bias is not None):
+            raise NoWorkFound(
+                f"Detector {self.detector.name} has neither overscan nor bias: the level of its "
+                f"flats is not known."
+            )
+
+    def survey(self) -> FlatFrames:
+        """Measure the levels of all."""
+        infos, levels = [], []
+        for raw in self.raws.values():
+            infos.append(get_info(raw))
+            image, full = self._prepare(raw)
+            levels.append(
+                [
+                    _measure_level(image[own] / np.float32(gain), full[own], self.max_saturated)
+                    for own, gain in self._amplifiers()
+                ]
+            )
+        return FlatFrames(tuple(self.raws), tuple(infos), np.array(levels))
+
+    def read(self, key: DataId) -> list[FloatImage]:
+        """Give the pixels of a flat by amplifier.
+
+        Parameters
+        ----------
+        key
+            Which raw.
+
+        Returns
+        -------
+        list
+            ADU above the bias level, NaN where a pixel is not to be used.
+        """
+        image, _ = self._prepare(self.raws[key])
+        return [image[own] / np.float32(gain) for own, gain in self._amplifiers()]
+
+    def _prepare(self, raw: Exposure) -> tuple[FloatImage, npt.NDArray[np.bool_]]:
+        """Give electrons with NaN for bad pixels, and where they are saturated or suspect."""
+        made = remove_signature(raw, self.detector, self.signature, self.config)
+        bad = has(made.mask, MaskPlane.BAD | MaskPlane.SAT)
+        image = np.where(bad, np.float32(np.nan), made.image)
+        return image, has(made.mask, MaskPlane.SAT | MaskPlane.SUSPECT)
+
+    def _amplifiers(self) -> list[tuple[tuple[slice, slice], float]]:
+        box = self.detector.box
+        return [(a.box.slices_in(box), a.gain) for a in self.detector.amplifiers]
+
+
+def _measure_level(image: FloatImage, full: npt.NDArray[np.bool_], max_saturated: float) -> float:
+    """Measure the mean of an amplifier without cosmic rays; NaN where it saturates."""
+    finite = image[np.isfinite(image)]
+    if full.mean() > max_saturated or len(finite) < (1 - _MAX_BAD) * image.size:
+        return float("nan")
+    middle = float(np.median(finite))
+    kept = finite[np.abs(finite - middle) <= _MAX_DEVIATION * abs(middle)]
+    return float(kept.mean(dtype=np.float64)) if len(kept) else float("nan")

@@ -1,0 +1,76 @@
+"""fringe: make the fringe frame of a detector and filter from dithered science exposures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from pydantic import PositiveFloat
+
+from lsstpipe import datasets
+from lsstpipe.algorithms.fringe_map import map_fringes
+from lsstpipe.data_model import DataId
+from lsstpipe.errors import AlgorithmError, NoWorkFound
+from lsstpipe.image.exposure import Exposure
+from lsstpipe.image.mask import MaskPlane, has
+from lsstpipe.instruments import get_camera
+from lsstpipe.tasks.base import get_info
+from lsstpipe.tasks.signature import Signature, SignatureConfig, remove_signature
+
+
+class Config(SignatureConfig):
+    """How to combine the sky."""
+
+    n_sigma: PositiveFloat = 3.5
+    """Distance in standard deviations from which a value of a pixel is an outlier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a fringe frame is made of."""
+
+    raw: Annotated[Mapping[DataId, Exposure], datasets.raw]
+    bias: Annotated[Exposure | None, datasets.bias]
+    dark: Annotated[Exposure | None, datasets.dark]
+    defects: Annotated[Exposure | None, datasets.defects]
+    flat: Annotated[Exposure | None, datasets.flat]
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What the task makes."""
+
+    fringe: Annotated[Exposure, datasets.fringe]
+
+
+def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
+    """Make the fringe frame of one detector and filter."""
+    camera = get_camera(str(data_id["instrument"]))
+    detector = camera.detector(data_id.integer("detector"))
+    signature = Signature(
+        bias=inputs.bias, dark=inputs.dark, defects=inputs.defects, flat=inputs.flat
+    )
+    skies = np.empty((len(inputs.raw), detector.ny, detector.nx), np.float32)
+    bad = np.empty(skies.shape, dtype=bool)
+    for i, raw in enumerate(inputs.raw.values()):
+        made = remove_signature(raw, detector, signature, config)
+        skies[i], bad[i] = made.image, has(made.mask, MaskPlane.SAT | MaskPlane.BAD)
+        info = get_info(raw)
+    try:
+        made_map = map_fringes(skies, bad, read_noise=detector.read_noise, n_sigma=config.n_sigma)
+    except AlgorithmError as error:
+        raise NoWorkFound(str(error)) from error
+    unknown = made_map.n_used == 0
+    return Outputs(
+        Exposure(
+            image=made_map.image,
+            mask=np.where(unknown, np.int32(MaskPlane.BAD), np.int32(0)).astype(np.int32),
+            variance=made_map.variance,
+            box=detector.box,
+            unit="1",
+            info=info,
+            metadata={"n_inputs": len(inputs.raw), "strength": made_map.strength},
+        )
+    )
