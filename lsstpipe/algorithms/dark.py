@@ -32,7 +32,8 @@ class MasterDark:
         Noise of a typical pixel of one dark, electrons: read-out and the shot noise of the dark
         current.
     excess
-        Scatter of each pixel from dark to dark over that of a typical pixel, shape ``(ny, nx)``.
+        Median deviation of each pixel from its median, in standard deviations of one dark that
+        its read noise and current predict, shape ``(ny, nx)``.
     """
 
     image: Image
@@ -86,7 +87,7 @@ def combine_darks(
         variance=((noise**2 + np.clip(image - typical, 0, None)) / n_used).astype(np.float32),
         level=level,
         read_noise=noise,
-        excess=(deviation / max(float(np.median(deviation)), 1e-9)).astype(np.float32),
+        excess=(deviation / sigma).astype(np.float32),
     )
 
 
@@ -144,4 +145,4 @@ def combine_scaled_darks(
     # Deviations from the mean of so few are smaller than those from the truth.
     noise = read_noise * typical / 0.6745 * float(np.sqrt(n / (n - 1)))
     level = np.array([np.nanmedian(dark) for dark in darks])
-    return MasterDark(image, variance, level, noise, (pull / typical).astype(np.float32))
+    return MasterDark(image, variance, level, noise, pull)

@@ -29,8 +29,9 @@ class Config(SignatureConfig):
     max_exposure_time_ratio: float = Field(default=1.01, ge=1.0)
     """Longest over shortest exposure time of the darks: without a bias they cannot be scaled."""
 
-    max_excess: PositiveFloat = 5.0
-    """Scatter of a pixel from dark to dark over that of a typical one from which it is unsteady."""
+    max_deviation_n_sigma: PositiveFloat = 3.0
+    """Median deviation of a pixel from dark to dark from which it is unsteady, in standard
+    deviations; of three darks without fault one pixel in a hundred thousand is farther off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
         master = combine_darks(stack, read_noise=detector.read_noise, n_sigma=config.n_sigma)
         time_s = infos[0].dark_time_s
     mask = np.where(unknown, np.int32(MaskPlane.BAD), np.int32(0)).astype(np.int32)
-    mask[master.excess > config.max_excess] |= MaskPlane.SUSPECT
+    mask[master.excess > config.max_deviation_n_sigma] |= MaskPlane.SUSPECT
     return Outputs(
         Exposure(
             image=master.image,
