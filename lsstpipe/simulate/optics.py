@@ -107,7 +107,7 @@ def _distortion(
     u0, v0 = (detector.nx - 1) / 2 - centre_x, (detector.ny - 1) / 2 - centre_y
     half = max(detector.ny, detector.nx) / 2
     turn = math.radians(_TURN_DEG) * rng.standard_normal()
-    k = survey.preset.distortion
+    k = survey.camera.cubic_distortion
     tables = []
     for axis in range(2):
         table = np.zeros((4, 4))

@@ -60,9 +60,6 @@ class Preset:
         Open shutter of a visit, seconds.
     stars_per_arcmin2, galaxies_per_arcmin2
         Density of the sky, down to the faintest that are drawn.
-    distortion
-        Cubic radial distortion: relative shift at a distance of one pixel from the centre of the
-        field, per square pixel, from the detectors to the tangent plane.
     nonlinearity_per_adu
         Share of the signal lost per ADU of signal.
     fringe_band
@@ -84,7 +81,6 @@ class Preset:
     exposure_time_s: float = 60.0
     stars_per_arcmin2: float = 30.0
     galaxies_per_arcmin2: float = 45.0
-    distortion: float = 1.0e-9
     nonlinearity_per_adu: float = 2.0e-7
     fringe_band: str = ""
     patch_pix: int = 600
@@ -136,7 +132,6 @@ PRESETS = {
             centre_deg=(320.3675, 0.3132),
             first_mjd=(56460.5, 56598.25),
             exposure_time_s=30.0,
-            distortion=-1.096e-10,
             fringe_band="i",
             patch_pix=4000,
             n_patches=1,
@@ -154,7 +149,6 @@ PRESETS = {
             camera="simcam",
             bands=("g", "r", "i", "z", "y"),
             n_dithers=6,
-            distortion=1.0e-10,
             fringe_band="y",
             patch_pix=3000,
             n_patches=3,

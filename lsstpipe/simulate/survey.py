@@ -222,7 +222,7 @@ def _listed_visits(preset: Preset, camera: Camera) -> list[Exposure]:
         y, x = _middle(camera, detectors)
         hand = 1.0 if camera.is_mirrored else -1.0
         scale = camera.pixel_scale_arcsec / 3600
-        shrink = 1 + preset.distortion * (y * y + x * x)
+        shrink = 1 + camera.cubic_distortion * (y * y + x * x)
         ra, dec = gnomonic_deproject(
             -hand * x * scale * shrink, -y * scale * shrink, centre_deg=preset.centre_deg
         )

@@ -145,7 +145,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_an_unknown_camera_or_detector_names_the_known_ones() -> None:
-    with pytest.raises(UserError, match="no camera 'kodak'; there are .*st10"):
+    with pytest.raises(UserError, match=r"no camera 'kodak'; there are .*st10"):
         get_camera("kodak")
     with pytest.raises(UserError, match=r"st10 has no detector 7; it has \[0\]"):
         ST10.detector(7)
