@@ -21,8 +21,8 @@ class Calibrations:
     flat_electron
         Level of the flats, electrons.
     ramp_electron
-        Levels of the pairs of flats from which photon transfer and linearity are measured; they
-        are taken through the first band.
+        Levels of the pairs of flats from which photon transfer and linearity are measured, the last
+        beyond the full well; they are taken through the first band, and their ``OBJECT`` is ramp.
     """
 
     n_biases: int = 5
@@ -31,7 +31,8 @@ class Calibrations:
     dark_time_s: float = 300.0
     flat_electron: float = 40000.0
     ramp_electron: tuple[float, ...] = (
-        500.0, 2000.0, 5000.0, 10000.0, 20000.0, 35000.0, 50000.0, 65000.0, 80000.0, 95000.0,
+        500.0, 2000.0, 5000.0, 10000.0, 20000.0, 35000.0,
+        50000.0, 65000.0, 80000.0, 95000.0, 115000.0,
     )  # fmt: skip
 
 
@@ -140,7 +141,7 @@ PRESETS = {
                 n_darks=2,
                 n_flats=3,
                 flat_electron=60000.0,
-                ramp_electron=(2000.0, 20000.0, 60000.0, 100000.0, 140000.0),
+                ramp_electron=(2000.0, 20000.0, 60000.0, 100000.0, 150000.0, 220000.0),
             ),
         ),
         Preset(
@@ -153,7 +154,7 @@ PRESETS = {
             patch_pix=3000,
             n_patches=3,
             calibrations=Calibrations(
-                ramp_electron=(1000.0, 5000.0, 20000.0, 50000.0, 80000.0, 95000.0)
+                ramp_electron=(1000.0, 5000.0, 20000.0, 50000.0, 80000.0, 95000.0, 115000.0)
             ),
         ),
     )
