@@ -133,7 +133,6 @@ PRESETS = {
             centre_deg=(320.3675, 0.3132),
             first_mjd=(56460.5, 56598.25),
             exposure_time_s=30.0,
-            fringe_band="i",
             patch_pix=4000,
             n_patches=1,
             calibrations=Calibrations(
