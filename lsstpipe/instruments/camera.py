@@ -37,6 +37,9 @@ class Camera:
         Physical filters through which the sky makes fringes.
     is_calibrated
         Whether its frames come without bias, dark current and flat field.
+    cubic_distortion
+        The optics show what lies ``f (1 + k f**2)`` pixels of the central scale from the centre of
+        the field at a distance of f pixels on the focal plane; this is k, per square pixel.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Camera:
     is_mirrored: bool = False
     fringing: frozenset[str] = frozenset()
     is_calibrated: bool = False
+    cubic_distortion: float = 0.0
 
     @property
     def with_several_amplifiers(self) -> frozenset[int]:
@@ -96,13 +100,21 @@ class Camera:
         """
         if not (math.isfinite(ra_deg) and math.isfinite(rotation_deg)):
             return ra_deg, dec_deg, rotation_deg
+        middle = self._plane(detector.focal_y_pix, detector.focal_x_pix, rotation_deg)
+        # A quarter turn from x to y takes the detector's +y to the -x of the focal plane.
+        turn = detector.quarter_turns % 4
+        up_y, up_x = ((1, 0), (0, -1), (-1, 0), (0, 1))[turn]
+        above = self._plane(detector.focal_y_pix + up_y, detector.focal_x_pix + up_x, rotation_deg)
+        ra, dec = gnomonic_deproject(*middle, centre_deg=(ra_deg, dec_deg))
+        turned = math.degrees(math.atan2(above[0] - middle[0], above[1] - middle[1]))
+        return float(ra), float(dec), turned % 360.0
+
+    def _plane(self, y_pix: float, x_pix: float, rotation_deg: float) -> tuple[float, float]:
+        """Map the focal plane to the tangent plane of the sky (east, north, degrees)."""
         angle = math.radians(rotation_deg)
         hand = 1.0 if self.is_mirrored else -1.0
-        y, x = detector.focal_y_pix, detector.focal_x_pix
-        east = y * math.sin(angle) + hand * x * math.cos(angle)
-        north = y * math.cos(angle) - hand * x * math.sin(angle)
         scale = self.pixel_scale_arcsec / 3600
-        ra, dec = gnomonic_deproject(east * scale, north * scale, centre_deg=(ra_deg, dec_deg))
-        # A quarter turn from x to y takes the detector's +y to the -x of the focal plane.
-        turned = rotation_deg - hand * 90.0 * detector.quarter_turns
-        return float(ra), float(dec), turned % 360.0
+        scale *= 1 + self.cubic_distortion * (y_pix * y_pix + x_pix * x_pix)
+        east = y_pix * math.sin(angle) + hand * x_pix * math.cos(angle)
+        north = y_pix * math.cos(angle) - hand * x_pix * math.sin(angle)
+        return scale * east, scale * north

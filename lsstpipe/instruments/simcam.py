@@ -32,7 +32,12 @@ _SUSPECT_ADU, _SATURATION_ADU = 55000.0, 60000.0
 
 
 def make_camera(
-    name: str, *, shape: tuple[int, int], amplifiers: tuple[int, int], mosaic: tuple[int, int]
+    name: str,
+    *,
+    shape: tuple[int, int],
+    amplifiers: tuple[int, int],
+    mosaic: tuple[int, int],
+    cubic_distortion: float,
 ) -> Camera:
     """Describe a simulated camera.
 
@@ -46,6 +51,8 @@ def make_camera(
         Rows and columns of amplifiers of each detector.
     mosaic
         Rows and columns of detectors.
+    cubic_distortion
+        As of `Camera`.
     """
     detectors = {}
     for number in range(mosaic[0] * mosaic[1]):
@@ -63,6 +70,7 @@ def make_camera(
         bands={f"sim-{band}": band for band in "grizy"},
         pixel_scale_arcsec=0.2,
         scale_tolerance=0.02,
+        cubic_distortion=cubic_distortion,
     )
 
 
@@ -109,7 +117,9 @@ def _detector(
     )
 
 
-CAMERA = make_camera("simcam", shape=(4096, 2048), amplifiers=(2, 2), mosaic=(2, 2))
+CAMERA = make_camera(
+    "simcam", shape=(4096, 2048), amplifiers=(2, 2), mosaic=(2, 2), cubic_distortion=1e-10
+)
 
 
 class SimcamTranslator(StubTranslator):

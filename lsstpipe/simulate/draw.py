@@ -141,7 +141,7 @@ def _draw_galaxies(
     weights, variances = gaussian_mixture(name)
     psf_weights, psf_variances = gaussian_mixture("moffat")
     own = _sky_covariance(scene.half_light_arcsec[index], scene.g1[index], scene.g2[index])
-    own = _to_pixels(own, wcs)
+    own = _to_pixels(own, wcs.plane_jacobian(y=drawn.y[chosen], x=drawn.x[chosen]))
     psf = drawn.psf
     # The inverse of a quadratic form of determinant 1 swaps its elements.
     form = np.stack([psf.c, -psf.b, psf.a], axis=1)[chosen] * psf.alpha_pix[chosen, None] ** 2
@@ -166,11 +166,11 @@ def _sky_covariance(half_light: FloatArray, g1: FloatArray, g2: FloatArray) -> F
     return np.stack(elements, axis=1) * half_light[:, None] ** 2
 
 
-def _to_pixels(covariance: FloatArray, wcs: SkyWcs) -> FloatArray:
-    """Turn covariances from the sky into pixels; the distortion is too small to matter here."""
-    inverse = np.linalg.inv(np.array(wcs.cd) * 3600)
+def _to_pixels(covariance: FloatArray, jacobian: FloatArray) -> FloatArray:
+    """Turn covariances from the sky into pixels."""
+    inverse = np.linalg.inv(jacobian * 3600)
     matrix = np.stack([covariance[:, [0, 1]], covariance[:, [1, 2]]], axis=1)
-    turned = inverse @ matrix @ inverse.T
+    turned = inverse @ matrix @ np.swapaxes(inverse, 1, 2)
     return np.stack([turned[:, 0, 0], turned[:, 0, 1], turned[:, 1, 1]], axis=1)
 
 

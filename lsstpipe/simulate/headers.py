@@ -11,6 +11,7 @@ from lsstpipe.simulate.survey import Exposure, Survey
 
 _HSC_KINDS = {"bias": "BIAS", "dark": "DARK", "flat": "DOMEFLAT", "science": "OBJECT"}
 _HSC_PA_OFFSET_DEG = 270.0
+_HSC_LATITUDE_DEG = 19.8
 
 
 def raw_name(survey: Survey, exposure: Exposure, detector: Detector) -> str:
@@ -82,15 +83,14 @@ def _hsc_header(survey: Survey, exposure: Exposure, detector: Detector) -> fits.
     header["UT-END"] = end.isot[11:]
     header["MJD"] = exposure.begin_mjd
     header["TIMESYS"] = "UTC"
-    if exposure.kind == "science":
-        header["RA2000"] = Angle(exposure.header_ra_deg, "deg").to_string(
-            "hour", sep=":", precision=4
-        )
-        header["DEC2000"] = Angle(exposure.header_dec_deg, "deg").to_string(
-            "deg", sep=":", precision=3, alwayssign=True
-        )
-        header["INST-PA"] = _HSC_PA_OFFSET_DEG - exposure.header_rotation_deg
-        header["AIRMASS"] = exposure.airmass
+    # Between visits the telescope stands at the zenith; its headers always say where.
+    is_science = exposure.kind == "science"
+    ra = Angle(exposure.header_ra_deg if is_science else 0.0, "deg")
+    dec = Angle(exposure.header_dec_deg if is_science else _HSC_LATITUDE_DEG, "deg")
+    header["RA2000"] = ra.to_string("hour", sep=":", precision=4, pad=True)
+    header["DEC2000"] = dec.to_string("deg", sep=":", precision=3, alwayssign=True, pad=True)
+    header["INST-PA"] = _HSC_PA_OFFSET_DEG - exposure.header_rotation_deg
+    header["AIRMASS"] = exposure.airmass if is_science else 1.0
     for i, amplifier in enumerate(detector.amplifiers):
         overscan = amplifier.serial_overscan or amplifier.data
         header[f"T_GAIN{i + 1}"] = amplifier.gain

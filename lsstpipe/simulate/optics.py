@@ -45,9 +45,12 @@ def true_wcs(survey: Survey, exposure: Exposure, detector: Detector) -> SkyWcs:
         ]
     )
     cd = focal @ _turned(detector.quarter_turns)
-    a, b = _distortion(survey, detector, centre_y=focal_y, centre_x=focal_x)
+    rng = random_for("optics", survey.seed, detector.number)
+    # A detector that is shifted sees the centre of the field elsewhere.
+    focal_y, focal_x = np.array([focal_y, focal_x]) + _SHIFT_PIX * rng.standard_normal(2)
+    a, b = _distortion(survey, detector, rng, centre_y=focal_y, centre_x=focal_x)
     return SkyWcs(
-        crpix=(focal_y, focal_x),
+        crpix=(float(focal_y), float(focal_x)),
         crval_deg=(exposure.ra_deg, exposure.dec_deg),
         cd=((float(cd[0, 0]), float(cd[0, 1])), (float(cd[1, 0]), float(cd[1, 1]))),
         sip_a=tuple(tuple(float(c) for c in row) for row in a),
@@ -99,15 +102,19 @@ def _turned(quarter_turns: int) -> np.ndarray:
 
 
 def _distortion(
-    survey: Survey, detector: Detector, *, centre_y: float, centre_x: float
+    survey: Survey,
+    detector: Detector,
+    rng: np.random.Generator,
+    *,
+    centre_y: float,
+    centre_x: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Give the SIP tables about the centre of the field."""
-    rng = random_for("optics", survey.seed, detector.number)
     # Where the centre of the detector is, seen from that of the field, in SIP's u and v.
     u0, v0 = (detector.nx - 1) / 2 - centre_x, (detector.ny - 1) / 2 - centre_y
     half = max(detector.ny, detector.nx) / 2
     turn = math.radians(_TURN_DEG) * rng.standard_normal()
-    k = survey.preset.distortion
+    k = survey.camera.cubic_distortion
     tables = []
     for axis in range(2):
         table = np.zeros((4, 4))
@@ -115,10 +122,8 @@ def _distortion(
             table[3, 0] = table[1, 2] = k
         else:
             table[0, 3] = table[2, 1] = k
-        shift = _SHIFT_PIX * rng.standard_normal()
         # A turn about the detector's own centre.
-        own = (-turn * v0, turn * u0)[axis]
-        table[0, 0] += shift - own
+        table[0, 0] -= (-turn * v0, turn * u0)[axis]
         table[(0, 1)[axis], (1, 0)[axis]] += (-turn, turn)[axis]
         bend = _BEND_PIX * rng.standard_normal(3) / half**2
         table[2, 0] += bend[0]

@@ -21,8 +21,8 @@ class Calibrations:
     flat_electron
         Level of the flats, electrons.
     ramp_electron
-        Levels of the pairs of flats from which photon transfer and linearity are measured; they
-        are taken through the first band.
+        Levels of the pairs of flats from which photon transfer and linearity are measured, the last
+        beyond the full well; they are taken through the first band, and their ``OBJECT`` is ramp.
     """
 
     n_biases: int = 5
@@ -31,7 +31,8 @@ class Calibrations:
     dark_time_s: float = 300.0
     flat_electron: float = 40000.0
     ramp_electron: tuple[float, ...] = (
-        500.0, 2000.0, 5000.0, 10000.0, 20000.0, 35000.0, 50000.0, 65000.0, 80000.0, 95000.0,
+        500.0, 2000.0, 5000.0, 10000.0, 20000.0, 35000.0,
+        50000.0, 65000.0, 80000.0, 95000.0, 115000.0,
     )  # fmt: skip
 
 
@@ -60,9 +61,6 @@ class Preset:
         Open shutter of a visit, seconds.
     stars_per_arcmin2, galaxies_per_arcmin2
         Density of the sky, down to the faintest that are drawn.
-    distortion
-        Cubic radial distortion: relative shift at a distance of one pixel from the centre of the
-        field, per square pixel, from the detectors to the tangent plane.
     nonlinearity_per_adu
         Share of the signal lost per ADU of signal.
     fringe_band
@@ -84,7 +82,6 @@ class Preset:
     exposure_time_s: float = 60.0
     stars_per_arcmin2: float = 30.0
     galaxies_per_arcmin2: float = 45.0
-    distortion: float = 1.0e-9
     nonlinearity_per_adu: float = 2.0e-7
     fringe_band: str = ""
     patch_pix: int = 600
@@ -136,8 +133,6 @@ PRESETS = {
             centre_deg=(320.3675, 0.3132),
             first_mjd=(56460.5, 56598.25),
             exposure_time_s=30.0,
-            distortion=-1.096e-10,
-            fringe_band="i",
             patch_pix=4000,
             n_patches=1,
             calibrations=Calibrations(
@@ -145,7 +140,7 @@ PRESETS = {
                 n_darks=2,
                 n_flats=3,
                 flat_electron=60000.0,
-                ramp_electron=(2000.0, 20000.0, 60000.0, 100000.0, 140000.0),
+                ramp_electron=(2000.0, 20000.0, 60000.0, 100000.0, 150000.0, 220000.0),
             ),
         ),
         Preset(
@@ -154,12 +149,11 @@ PRESETS = {
             camera="simcam",
             bands=("g", "r", "i", "z", "y"),
             n_dithers=6,
-            distortion=1.0e-10,
             fringe_band="y",
             patch_pix=3000,
             n_patches=3,
             calibrations=Calibrations(
-                ramp_electron=(1000.0, 5000.0, 20000.0, 50000.0, 80000.0, 95000.0)
+                ramp_electron=(1000.0, 5000.0, 20000.0, 50000.0, 80000.0, 95000.0, 115000.0)
             ),
         ),
     )

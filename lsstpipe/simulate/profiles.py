@@ -36,20 +36,20 @@ def gaussian_mixture(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     weights, variances
         Weights have sum 1; variances of one axis.
     """
-    profile, reach, n = {
-        "exponential": (_exponential, 5.0, 6),
-        "devaucouleurs": (_devaucouleurs, 8.0, 8),
-        "moffat": (_moffat, 8.0, 6),
+    profile, reach, widths = {
+        "exponential": (_exponential, 5.0, (0.1, 2.0, 7)),
+        "devaucouleurs": (_devaucouleurs, 8.0, (0.03, 5.0, 8)),
+        "moffat": (_moffat, 12.0, (0.24, 2.6, 7)),
     }[name]
-    return _fit(profile, reach, n)
+    return _fit(profile, reach, np.geomspace(*widths))
 
 
 def _fit(
-    profile: Callable[[FloatArray], FloatArray], reach: float, n: int
+    profile: Callable[[FloatArray], FloatArray], reach: float, widths: FloatArray
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Fit Gaussians of fixed variances to a profile, rings weighted by their area."""
+    """Fit Gaussians of given widths to a profile, rings weighted by their area."""
     r = np.linspace(0.005, reach, 1500)
-    variances = np.geomspace(0.03, reach / 1.6, n) ** 2
+    variances = widths**2
     design = np.exp(-0.5 * r[:, None] ** 2 / variances) / (2 * math.pi * variances)
     weights, _ = nnls(design * r[:, None], profile(r) * r)
     kept = weights > 1e-4 * weights.sum()

@@ -30,6 +30,7 @@ _CROSS = ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))
 _TURNED_DEG = 5.0
 _POINTING_ERROR_ARCSEC, _ROTATION_ERROR_DEG = 5.0, 0.05
 _BAD_SEEING_ARCSEC = 2.1
+_LEAST_VISITS_FOR_TROUBLE = 5
 _CALIBRATION_DAYS_BEFORE = 0.5
 _FIRST_CALIBRATION_OF_HSC = 902000
 
@@ -173,10 +174,10 @@ def make_survey(preset: Preset, seed: int) -> Survey:
     camera = get_camera(preset.camera)
     visits = _listed_visits(preset, camera) if preset.visits else _dithered_visits(preset, camera)
     science = [_observe(preset, camera, visit, seed, i) for i, visit in enumerate(visits)]
-    last = science[-1]
-    # The last visit has bad seeing, and a satellite crosses the last but one.
-    science[-1] = replace(last, seeing_arcsec=_BAD_SEEING_ARCSEC)
-    science[-2] = replace(science[-2], has_trail=True)
+    if len(science) >= _LEAST_VISITS_FOR_TROUBLE:
+        # The last visit of a dithered band is the turned one: it stays good.
+        science[-2] = replace(science[-2], seeing_arcsec=_BAD_SEEING_ARCSEC)
+        science[-3] = replace(science[-3], has_trail=True)
     return Survey(preset, seed, camera, (*science, *_calibrations(preset, camera, science)))
 
 
@@ -222,7 +223,7 @@ def _listed_visits(preset: Preset, camera: Camera) -> list[Exposure]:
         y, x = _middle(camera, detectors)
         hand = 1.0 if camera.is_mirrored else -1.0
         scale = camera.pixel_scale_arcsec / 3600
-        shrink = 1 + preset.distortion * (y * y + x * x)
+        shrink = 1 + camera.cubic_distortion * (y * y + x * x)
         ra, dec = gnomonic_deproject(
             -hand * x * scale * shrink, -y * scale * shrink, centre_deg=preset.centre_deg
         )
