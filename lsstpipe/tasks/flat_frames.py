@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsstpipe.data_model import DataId
-from lsstpipe.errors import NoWorkFound
+from lsstpipe.errors import AlgorithmError, NoWorkFound
 from lsstpipe.image.detector import Detector
 from lsstpipe.image.exposure import Exposure, ObservationInfo
 from lsstpipe.image.mask import MaskPlane, has
@@ -94,7 +94,12 @@ class FlatReader:
         infos, levels = [], []
         for raw in self.raws.values():
             infos.append(get_info(raw))
-            image, full = self._prepare(raw)
+            try:
+                image, full = self._prepare(raw)
+            except AlgorithmError:
+                # No amplifier works: it saturates all over.
+                levels.append([float("nan")] * len(self.detector.amplifiers))
+                continue
             levels.append(
                 [
                     _measure_level(image[own] / np.float32(gain), full[own], self.max_saturated)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 
 from lsstpipe import datasets
 from lsstpipe.algorithms.flat_pairs import PairNoise, measure_noise, pair_up
@@ -27,6 +27,9 @@ _UNKNOWN = GainFit(*(float("nan"),) * 5, 0)
 
 class Config(SignatureConfig):
     """How to measure the noise of flats."""
+
+    max_saturated_fraction: PositiveFloat = 1.1
+    """As of `isr`, but never: frames that saturate are found and left out as such."""
 
     max_level_ratio: float = Field(default=1.3, ge=1)
     """Largest ratio of the levels of two flats that make a pair."""
@@ -53,7 +56,24 @@ class Outputs:
 def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     """Measure the amplifiers of one detector."""
     camera = get_camera(str(data_id["instrument"]))
-    detector = camera.detector(data_id.integer("detector"))
+    return measure(inputs, config, camera.detector(data_id.integer("detector")))
+
+
+def measure(inputs: Inputs, config: Config, detector: Detector) -> Outputs:
+    """Measure the amplifiers of a detector.
+
+    Parameters
+    ----------
+    inputs, config
+        As of `run`.
+    detector
+        Its amplifiers.
+
+    Raises
+    ------
+    NoWorkFound
+        If the frames do not tell.
+    """
     reader = FlatReader(
         inputs.raw,
         detector,
