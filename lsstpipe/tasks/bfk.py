@@ -98,8 +98,8 @@ def measure(inputs: Inputs, config: Config, detector: Detector) -> Outputs:
         config.max_saturated_fraction_pair,
     )
     frames = reader.survey()
-    levels = (frames.levels_adu * gains).mean(axis=1)
-    bright = [v if v >= config.min_level_electron else float("nan") for v in levels.tolist()]
+    levels = frames.levels(gains)
+    bright = [v if v >= config.min_level_electron else float("nan") for v in levels]
     pairs = pair_up(frames.settings, bright, max_ratio=config.max_level_ratio)
     if not pairs:
         raise NoWorkFound(
@@ -109,11 +109,12 @@ def measure(inputs: Inputs, config: Config, detector: Detector) -> Outputs:
     found = []
     for one, other in pairs:
         both = zip(reader.read(frames.keys[one]), reader.read(frames.keys[other]), strict=True)
-        for gain, (first, second) in zip(gains, both, strict=True):
+        for gain, works, (first, second) in zip(gains, frames.working, both, strict=True):
             scale = np.float32(gain)
-            found.append(
-                measure_covariances(scale * first, scale * second, max_lag=config.max_lag_pix)
-            )
+            if works:
+                found.append(
+                    measure_covariances(scale * first, scale * second, max_lag=config.max_lag_pix)
+                )
     try:
         push, error = average_pushes(*(np.array(v) for v in zip(*found, strict=True)))
     except AlgorithmError as problem:

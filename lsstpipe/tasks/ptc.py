@@ -82,14 +82,15 @@ def measure(inputs: Inputs, config: Config, detector: Detector) -> Outputs:
         config.max_saturated_fraction_pair,
     )
     frames = reader.survey()
-    pairs = pair_up(frames.settings, frames.levels, max_ratio=config.max_level_ratio)
+    pairs = pair_up(frames.settings, frames.levels(), max_ratio=config.max_level_ratio)
     if not pairs:
         raise NoWorkFound(f"No two of {len(frames.keys)} flats have one filter and one level.")
     noises: list[list[PairNoise]] = [[] for _ in detector.amplifiers]
     for one, other in pairs:
         both = zip(reader.read(frames.keys[one]), reader.read(frames.keys[other]), strict=True)
-        for own, (first, second) in zip(noises, both, strict=True):
-            own.append(measure_noise(first, second))
+        for own, works, (first, second) in zip(noises, frames.working, both, strict=True):
+            if works:
+                own.append(measure_noise(first, second))
     read_noise = known_read_noise(detector, inputs.bias)
     fits = [
         _fit(own, amplifier, noise)
