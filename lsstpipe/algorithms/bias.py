@@ -13,6 +13,8 @@ from lsstpipe.errors import AlgorithmError
 
 Image = npt.NDArray[np.float32]
 
+_OUTLIER_N_SIGMA = 6.0
+
 
 @dataclass(frozen=True, slots=True)
 class MasterBias:
@@ -62,18 +64,26 @@ def measure_read_noise(biases: Image) -> float:
     Parameters
     ----------
     biases
-        Electrons without the overscan, shape ``(n, ny, nx)``; NaN marks pixels not to be used.
+        Electrons of an amplifier without the overscan, shape ``(n, ny, nx)``; NaN marks pixels not
+        to be used.
 
     Returns
     -------
     float
-        Electrons; from the median absolute deviation, so that cosmic rays do not count.
+        Electrons, without the noise that rows have in common from their overscan; NaN where there
+        is no pair.
     """
     found = []
     for first, second in pairwise(biases):
-        difference = first - second
-        difference = difference[np.isfinite(difference)]
-        if len(difference):
-            middle = np.median(difference)
-            found.append(1.4826 * float(np.median(np.abs(difference - middle))) / np.sqrt(2))
+        difference = (first - second).astype(np.float64)
+        known = np.isfinite(difference)
+        n = np.maximum(known.sum(axis=1, keepdims=True), 1)
+        difference = np.where(known, difference, 0.0)
+        difference -= difference.sum(axis=1, keepdims=True) / n
+        values = difference[known]
+        if len(values) == 0:
+            continue
+        # Whole ADU make the median deviation jump: it serves to leave out cosmic rays only.
+        spread = 1.4826 * float(np.median(np.abs(values))) + 1e-6
+        found.append(float(np.std(values[np.abs(values) < _OUTLIER_N_SIGMA * spread])) / np.sqrt(2))
     return float(np.median(found)) if found else float("nan")

@@ -23,6 +23,9 @@ _SPAN_CURVE = 3.0
 
 _DROP_N_SIGMA = 5.0
 
+_READ_NOISE_ERROR = 0.2
+"""Relative error that the read noise of the biases, squared, is taken for in the fit."""
+
 
 @dataclass(frozen=True, slots=True)
 class GainFit:
@@ -92,21 +95,24 @@ def fit_gain(pairs: Sequence[PairNoise], *, read_noise_adu: float) -> GainFit:
     if len(used) < _N_CURVE or level.max() < _SPAN_CURVE * level.min():
         return GainFit(gain, gain_err, read_noise_adu, 0.0, turnoff, len(used))
 
+    # The biases are a flat of level 0; the read noise of a data sheet may be 10 % off.
+    x, n = np.append(0.0, level), np.append(1.0, factor)
+    y = np.append(read_noise_adu**2, variance)
+    sigma = np.append(_READ_NOISE_ERROR * read_noise_adu**2, error)
+
     def curve(x: FloatArray, gain: float, bend: float, noise: float) -> FloatArray:
-        exponent = 2e-6 * bend * gain * x
-        # expm1(e) / e, which is 1 where the charge pushes nothing.
-        rise = np.where(np.abs(exponent) > 1e-9, np.expm1(exponent) / np.where(
-            np.abs(exponent) > 1e-9, exponent, 1.0), 1.0)  # fmt: skip
-        result: FloatArray = x / gain * rise + factor * noise**2
+        push = 2e-6 * bend * gain * x
+        small = np.abs(push) < 1e-9
+        rise = np.where(small, 1.0, np.expm1(push) / np.where(small, 1.0, push))
+        result: FloatArray = x / gain * rise + n * noise
         return result
 
-    solution, covariance = curve_fit(
-        curve, level, variance, p0=(gain, -1.0, read_noise_adu), sigma=error, absolute_sigma=True
-    )
+    start = (gain, -1.0, read_noise_adu**2)
+    solution, covariance = curve_fit(curve, x, y, p0=start, sigma=sigma, absolute_sigma=True)
     return GainFit(
         gain=float(solution[0]),
         gain_err=float(np.sqrt(covariance[0, 0])),
-        read_noise_adu=abs(float(solution[2])),
+        read_noise_adu=float(np.sqrt(max(solution[2], 0.0))),
         bend=float(solution[1]) * 1e-6,
         turnoff_adu=turnoff,
         n_used=len(used),

@@ -131,6 +131,29 @@ def assemble(cube: npt.NDArray[Kind], detector: Detector) -> npt.NDArray[Kind]:
     return image
 
 
+def take_apart(image: npt.NDArray[Kind], detector: Detector) -> npt.NDArray[Kind]:
+    """Cut the image of a detector into amplifiers in the order of their reading: undo `assemble`.
+
+    Parameters
+    ----------
+    image
+        Shape ``(ny, nx)`` of the detector.
+    detector
+        Where its amplifiers lie; all of one size.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of the type of the image, shape ``(n, ny, nx)`` of the amplifiers.
+    """
+    cut = []
+    for amplifier in detector.amplifiers:
+        read, raw = _backwards(amplifier), (amplifier.flip_y, amplifier.flip_x)
+        order = _order((read[0] != raw[0], read[1] != raw[1]))
+        cut.append(image[amplifier.box.slices_in(detector.box)][order])
+    return np.stack(cut)
+
+
 def assemble_mask(mask: MaskArray, detector: Detector) -> MaskArray:
     """Put the planes of a raw frame together to those of the detector.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -131,11 +131,31 @@ def _gather(task: Task, quantum: PlannedQuantum, work: Workspace, outcome: Outco
     _check_present(ports, there, quantum)
     arguments: dict[str, object] = {}
     for port in ports:
-        values = {
-            work.datasets[key].ref.data_id: _read(key, work, outcome) for key in there[port.name]
-        }
+        keys = {work.datasets[key].ref.data_id: key for key in there[port.name]}
+        if port.is_many and port.dataset_type.name == "raw":
+            arguments[port.name] = _RawFrames(keys, work, outcome)
+            continue
+        values = {data_id: _read(key, work, outcome) for data_id, key in keys.items()}
         arguments[port.name] = values if port.is_many else next(iter(values.values()), None)
     return task.module.Inputs(**arguments)
+
+
+class _RawFrames(Mapping[DataId, object]):
+    """Raws that are read when they are looked at: many of a large camera do not fit into memory."""
+
+    def __init__(self, keys: Mapping[DataId, uuid.UUID], work: Workspace, outcome: Outcome) -> None:
+        self._keys = keys
+        self._work = work
+        self._outcome = outcome
+
+    def __getitem__(self, data_id: DataId) -> object:
+        return _read(self._keys[data_id], self._work, self._outcome)
+
+    def __iter__(self) -> Iterator[DataId]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
 
 
 def _check_present(

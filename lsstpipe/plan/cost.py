@@ -4,6 +4,11 @@ from __future__ import annotations
 
 CPU_S: dict[str, float] = {
     "bias": 1.5,
+    "ptc": 6.0,
+    "linearizer": 3.0,
+    "crosstalk": 6.0,
+    "bfk": 12.0,
+    "fringe": 8.0,
     "dark": 2.2,
     "defects": 0.1,
     "flat": 10.7,
@@ -28,7 +33,7 @@ START_CPU_S = 2.0
 BASE_MB = 350
 """Memory of a job that holds no pixels yet, in MB."""
 
-MB: dict[str, float] = {"dark": 250, "flat": 750, "assemble": 650, "object": 700}
+MB: dict[str, float] = {"dark": 250, "flat": 750, "fringe": 750, "assemble": 650, "object": 700}
 """Memory that a quantum takes beyond that, in MB; others take `OTHER_MB`."""
 
 OTHER_MB = 150.0

@@ -11,7 +11,7 @@ Ports are the fields of ``Inputs`` and ``Outputs``, each annotated with its data
 from __future__ import annotations
 
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from types import ModuleType, NoneType
 
@@ -84,23 +84,6 @@ def get_info(exposure: Exposure) -> ObservationInfo:
     if exposure.info is None:
         raise ValueError("The exposure has lost its ObservationInfo.")
     return exposure.info
-
-
-def name_exposures(
-    infos: Sequence[ObservationInfo], chosen: npt.NDArray[np.bool_] | Sequence[bool]
-) -> str:
-    """Name some exposures, for a figure of a product.
-
-    Parameters
-    ----------
-    infos
-        All exposures.
-    chosen
-        Whether each is to be named.
-    """
-    return " ".join(
-        str(i.exposure) for i, is_chosen in zip(infos, chosen, strict=True) if is_chosen
-    )
 
 
 def mean_positions(

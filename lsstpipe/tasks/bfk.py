@@ -13,8 +13,10 @@ from lsstpipe import datasets
 from lsstpipe.algorithms.brighter_fatter import BrighterFatterKernel
 from lsstpipe.algorithms.brighter_fatter_fit import average_pushes, solve_kernel
 from lsstpipe.algorithms.flat_pairs import measure_covariances, pair_up
+from lsstpipe.algorithms.linearity import Linearizer
 from lsstpipe.data_model import DataId
 from lsstpipe.errors import AlgorithmError, NoWorkFound
+from lsstpipe.image.detector import Detector
 from lsstpipe.image.exposure import Exposure
 from lsstpipe.instruments import get_camera
 from lsstpipe.tasks.base import Json
@@ -24,6 +26,9 @@ from lsstpipe.tasks.signature import Signature, SignatureConfig
 
 class Config(SignatureConfig):
     """How to measure the covariances of flats."""
+
+    max_saturated_fraction: PositiveFloat = 1.1
+    """As of `isr`, but never: frames that saturate are found and left out as such."""
 
     max_level_ratio: float = Field(default=1.1, ge=1)
     """Largest ratio of the levels of two flats that make a pair."""
@@ -45,6 +50,7 @@ class Inputs:
     raw: Annotated[Mapping[DataId, Exposure], datasets.raw]
     bias: Annotated[Exposure | None, datasets.bias]
     ptc: Annotated[Json | None, datasets.ptc]
+    linearizer: Annotated[Json | None, datasets.linearizer] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,24 @@ class Outputs:
 def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     """Measure one detector: all its amplifiers have one kernel."""
     camera = get_camera(str(data_id["instrument"]))
-    detector = camera.detector(data_id.integer("detector"))
+    return measure(inputs, config, camera.detector(data_id.integer("detector")))
+
+
+def measure(inputs: Inputs, config: Config, detector: Detector) -> Outputs:
+    """Measure the amplifiers of a detector.
+
+    Parameters
+    ----------
+    inputs, config
+        As of `run`.
+    detector
+        Its amplifiers.
+
+    Raises
+    ------
+    NoWorkFound
+        If the frames do not tell.
+    """
     gains = np.array([a.gain for a in detector.amplifiers])
     if inputs.ptc is not None:
         measured = np.array(inputs.ptc["gain"], dtype=np.float64)
@@ -65,13 +88,18 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     reader = FlatReader(
         inputs.raw,
         detector,
-        Signature(bias=inputs.bias),
+        Signature(
+            bias=inputs.bias,
+            linearizer=None
+            if inputs.linearizer is None
+            else Linearizer.from_json_dict(inputs.linearizer),
+        ),
         config,
         config.max_saturated_fraction_pair,
     )
     frames = reader.survey()
-    levels = (frames.levels_adu * gains).mean(axis=1)
-    bright = [v if v >= config.min_level_electron else float("nan") for v in levels.tolist()]
+    levels = frames.levels(gains)
+    bright = [v if v >= config.min_level_electron else float("nan") for v in levels]
     pairs = pair_up(frames.settings, bright, max_ratio=config.max_level_ratio)
     if not pairs:
         raise NoWorkFound(
@@ -81,11 +109,12 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     found = []
     for one, other in pairs:
         both = zip(reader.read(frames.keys[one]), reader.read(frames.keys[other]), strict=True)
-        for gain, (first, second) in zip(gains, both, strict=True):
+        for gain, works, (first, second) in zip(gains, frames.working, both, strict=True):
             scale = np.float32(gain)
-            found.append(
-                measure_covariances(scale * first, scale * second, max_lag=config.max_lag_pix)
-            )
+            if works:
+                found.append(
+                    measure_covariances(scale * first, scale * second, max_lag=config.max_lag_pix)
+                )
     try:
         push, error = average_pushes(*(np.array(v) for v in zip(*found, strict=True)))
     except AlgorithmError as problem:

@@ -16,10 +16,10 @@ from lsstpipe.algorithms.odd_frames import find_odd_frames, measure_frame
 from lsstpipe.data_model import DataId
 from lsstpipe.image.detector import Detector
 from lsstpipe.image.exposure import Exposure
-from lsstpipe.image.mask import MaskPlane, has
+from lsstpipe.image.mask import MaskPlane
 from lsstpipe.instruments import get_camera
-from lsstpipe.tasks.base import get_info, name_exposures
-from lsstpipe.tasks.signature import Signature, SignatureConfig, remove_signature
+from lsstpipe.tasks.frames import name_left_out, read_stack
+from lsstpipe.tasks.signature import Signature, SignatureConfig
 
 
 class Config(SignatureConfig):
@@ -31,6 +31,9 @@ class Config(SignatureConfig):
     max_level_offset_electron: PositiveFloat = 50.0
     """Electrons between the level of a bias and that of most from which it is left out; five times
     the scatter of the levels is allowed in any case."""
+
+    max_saturated_fraction: PositiveFloat = 1.1
+    """As of `isr`, but never: frames that saturate are found and left out as such."""
 
     max_spread_ratio: float = Field(default=2.0, gt=1)
     """Ratio of the noise of a bias to that of most, or its inverse, from which it is left out."""
@@ -53,24 +56,35 @@ class Outputs:
 def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     """Combine the biases of one detector."""
     camera = get_camera(str(data_id["instrument"]))
-    detector = camera.detector(data_id.integer("detector"))
-    stack = np.empty((len(inputs.raw), detector.ny, detector.nx), np.float32)
-    infos, figures = [], []
-    for own, raw in zip(stack, inputs.raw.values(), strict=True):
-        made = remove_signature(raw, detector, Signature(), config)
-        own[:] = np.where(has(made.mask, MaskPlane.SAT | MaskPlane.BAD), np.nan, made.image)
-        infos.append(get_info(raw))
-        figures.append(measure_frame(own))
+    return combine(inputs, config, camera.detector(data_id.integer("detector")))
+
+
+def combine(inputs: Inputs, config: Config, detector: Detector) -> Outputs:
+    """Combine the biases of a detector without those that are none.
+
+    Parameters
+    ----------
+    inputs, config
+        As of `run`.
+    detector
+        Its amplifiers.
+    """
+    stack = read_stack(inputs.raw, detector, Signature(), config)
+    figures = [measure_frame(image) for image in stack.images]
+    levels = np.array([f.level for f in figures])
     odd = find_odd_frames(
-        np.array([f.level for f in figures]),
+        levels,
         np.array([f.spread for f in figures]),
         max_level_offset=config.max_level_offset_electron,
         max_spread_ratio=config.max_spread_ratio,
     )
-    used = stack if not odd.any() else stack[~odd]
+    used = stack.images if not odd.any() else stack.images[~odd]
     read_noise = detector.paint([a.read_noise for a in detector.amplifiers])
     master = combine_biases(used, read_noise, n_sigma=config.n_sigma)
     unknown = master.n_used == 0
+    reasons = {
+        i: f"no bias, its level is {levels[i]:.0f} electrons" for i in np.flatnonzero(odd).tolist()
+    }
     return Outputs(
         Exposure(
             image=master.image,
@@ -78,11 +92,11 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
             variance=master.variance,
             box=detector.box,
             unit="electron",
-            info=infos[int(np.flatnonzero(~odd)[0])],
+            info=stack.infos[int(np.flatnonzero(~odd)[0])],
             metadata={
                 "n_inputs": len(used),
                 "n_unknown": int(unknown.sum()),
-                "left_out": name_exposures(infos, odd),
+                "left_out": name_left_out(stack, reasons),
                 **_measure_read_noise(used, detector),
             },
         )

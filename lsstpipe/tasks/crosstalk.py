@@ -13,6 +13,7 @@ from pydantic import PositiveFloat, PositiveInt
 from lsstpipe import datasets
 from lsstpipe.algorithms.crosstalk import CrosstalkMatrix
 from lsstpipe.algorithms.crosstalk_fit import find_bright, fit_crosstalk
+from lsstpipe.algorithms.readout import take_apart
 from lsstpipe.data_model import DataId
 from lsstpipe.errors import NoWorkFound
 from lsstpipe.image.detector import Detector
@@ -54,7 +55,24 @@ class Outputs:
 def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     """Measure the amplifiers of one detector."""
     camera = get_camera(str(data_id["instrument"]))
-    detector = camera.detector(data_id.integer("detector"))
+    return measure(inputs, config, camera.detector(data_id.integer("detector")))
+
+
+def measure(inputs: Inputs, config: Config, detector: Detector) -> Outputs:
+    """Measure the amplifiers of a detector.
+
+    Parameters
+    ----------
+    inputs, config
+        As of `run`.
+    detector
+        Its amplifiers.
+
+    Raises
+    ------
+    NoWorkFound
+        If the frames do not tell.
+    """
     names = tuple(a.name for a in detector.amplifiers)
     if len({a.box.shape for a in detector.amplifiers}) > 1 or len(names) == 1:
         raise NoWorkFound(
@@ -84,13 +102,6 @@ def _find_bright(
     """Collect the signals of all amplifiers of one exposure wherever one is bright."""
     made = remove_signature(raw, detector, signature, config)
     good = ~has(made.mask, MaskPlane.BAD | MaskPlane.SAT)
-    image, fine = [], []
-    for amplifier in detector.amplifiers:
-        own = amplifier.box.slices_in(detector.box)
-        # Ghosts appear in what is read at the same time: the order is that of the read-out.
-        order = tuple(
-            slice(None, None, -1 if flip else 1) for flip in (amplifier.flip_y, amplifier.flip_x)
-        )
-        image.append(made.image[own][order])
-        fine.append(good[own][order])
-    return find_bright(np.stack(image), np.stack(fine), threshold=config.threshold_electron)
+    # Ghosts appear in what is read at the same time.
+    image, fine = take_apart(made.image, detector), take_apart(good, detector)
+    return find_bright(image, fine, threshold=config.threshold_electron)

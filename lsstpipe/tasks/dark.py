@@ -11,13 +11,16 @@ from pydantic import Field, PositiveFloat
 
 from lsstpipe import datasets
 from lsstpipe.algorithms.dark import combine_darks, combine_scaled_darks
+from lsstpipe.algorithms.photon_transfer import PhotonTransfer
 from lsstpipe.data_model import DataId
 from lsstpipe.errors import AlgorithmError
+from lsstpipe.image.detector import Detector
 from lsstpipe.image.exposure import Exposure
-from lsstpipe.image.mask import MaskPlane, has
+from lsstpipe.image.mask import MaskPlane
 from lsstpipe.instruments import get_camera
-from lsstpipe.tasks.base import get_info
-from lsstpipe.tasks.signature import Signature, SignatureConfig, remove_signature
+from lsstpipe.tasks.base import Json
+from lsstpipe.tasks.frames import name_left_out, read_stack
+from lsstpipe.tasks.signature import Signature, SignatureConfig
 
 
 class Config(SignatureConfig):
@@ -39,7 +42,8 @@ class Inputs:
     """What a master dark is made of."""
 
     raw: Annotated[Mapping[DataId, Exposure], datasets.raw]
-    bias: Annotated[Exposure | None, datasets.bias]
+    bias: Annotated[Exposure | None, datasets.bias] = None
+    ptc: Annotated[Json | None, datasets.ptc] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +56,28 @@ class Outputs:
 def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     """Combine the darks of one detector."""
     camera = get_camera(str(data_id["instrument"]))
-    detector = camera.detector(data_id.integer("detector"))
-    stack = np.empty((len(inputs.raw), detector.ny, detector.nx), np.float32)
-    infos = []
-    for own, raw in zip(stack, inputs.raw.values(), strict=True):
-        made = remove_signature(raw, detector, Signature(bias=inputs.bias), config)
-        own[:] = np.where(has(made.mask, MaskPlane.SAT | MaskPlane.BAD), np.nan, made.image)
-        infos.append(get_info(raw))
-    unknown = ~np.isfinite(stack).any(axis=0)
+    return combine(inputs, config, camera.detector(data_id.integer("detector")))
+
+
+def combine(inputs: Inputs, config: Config, detector: Detector) -> Outputs:
+    """Combine the darks of a detector.
+
+    Parameters
+    ----------
+    inputs, config
+        As of `run`.
+    detector
+        Its amplifiers.
+
+    Raises
+    ------
+    AlgorithmError
+        If there are too few, or they have several times and their bias is not known.
+    """
+    ptc = None if inputs.ptc is None else PhotonTransfer.from_json_dict(inputs.ptc)
+    frames = read_stack(inputs.raw, detector, Signature(bias=inputs.bias, ptc=ptc), config)
+    infos, stack = frames.infos, frames.images
+    unknown = frames.unknown
     times = np.array([info.dark_time_s for info in infos])
     if detector.has_overscan or inputs.bias is not None:
         master = combine_scaled_darks(
@@ -82,6 +100,7 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
             info=replace(infos[0], dark_time_s=time_s),
             metadata={
                 "n_inputs": len(infos),
+                "left_out": name_left_out(frames, {}),
                 "read_noise_electron": master.read_noise,
                 "typical_level_electron": float(np.median(master.level)),
                 "level_first_electron": float(master.level[0]),

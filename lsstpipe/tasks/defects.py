@@ -12,6 +12,7 @@ from lsstpipe import datasets
 from lsstpipe.algorithms.defects import complete_columns, find_hot_pixels
 from lsstpipe.data_model import DataId
 from lsstpipe.errors import NoWorkFound
+from lsstpipe.image.detector import Detector
 from lsstpipe.image.exposure import Exposure
 from lsstpipe.image.mask import MaskPlane, has
 from lsstpipe.instruments import get_camera
@@ -49,7 +50,24 @@ class Outputs:
 def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     """Find the hot, unsteady and unknown pixels of one detector, and its bad columns."""
     camera = get_camera(str(data_id["instrument"]))
-    detector = camera.detector(data_id.integer("detector"))
+    return find(inputs, config, camera.detector(data_id.integer("detector")))
+
+
+def find(inputs: Inputs, config: Config, detector: Detector) -> Outputs:
+    """Find the bad pixels and columns of a detector.
+
+    Parameters
+    ----------
+    inputs, config
+        As of `run`.
+    detector
+        Its amplifiers.
+
+    Raises
+    ------
+    NoWorkFound
+        If there is neither dark nor bias.
+    """
     master = inputs.dark if inputs.dark is not None else inputs.bias
     if master is None:
         raise NoWorkFound(f"Detector {detector.name} has neither dark nor bias.")

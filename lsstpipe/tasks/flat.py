@@ -11,16 +11,20 @@ import numpy.typing as npt
 from pydantic import Field, PositiveFloat
 
 from lsstpipe import datasets
+from lsstpipe.algorithms.crosstalk import CrosstalkMatrix
 from lsstpipe.algorithms.defects import complete_columns, find_bad_response
 from lsstpipe.algorithms.flat import combine_sky
 from lsstpipe.algorithms.lamp_flat import FlatLimits, combine_lamp_flats
+from lsstpipe.algorithms.linearity import Linearizer
+from lsstpipe.algorithms.photon_transfer import PhotonTransfer
 from lsstpipe.data_model import DataId
 from lsstpipe.image.detector import Detector
-from lsstpipe.image.exposure import Exposure, ObservationInfo
+from lsstpipe.image.exposure import Exposure
 from lsstpipe.image.mask import MaskPlane, has
 from lsstpipe.instruments import get_camera
-from lsstpipe.tasks.base import get_info, name_exposures
-from lsstpipe.tasks.signature import Signature, SignatureConfig, remove_signature
+from lsstpipe.tasks.base import Json
+from lsstpipe.tasks.frames import FrameStack, name_left_out, read_stack
+from lsstpipe.tasks.signature import Signature, SignatureConfig
 
 FloatImage = npt.NDArray[np.float32]
 Figures = dict[str, str | int | float]
@@ -28,6 +32,9 @@ Figures = dict[str, str | int | float]
 
 class Config(SignatureConfig):
     """How to combine flats or skies."""
+
+    max_saturated_fraction: PositiveFloat = 1.1
+    """As of `isr`, but never: frames that saturate are found and left out as such."""
 
     n_sigma: PositiveFloat = 3.5
     """Distance in standard deviations from which a value of a pixel is an outlier."""
@@ -69,6 +76,9 @@ class Inputs:
     bias: Annotated[Exposure | None, datasets.bias]
     dark: Annotated[Exposure | None, datasets.dark]
     defects: Annotated[Exposure | None, datasets.defects]
+    ptc: Annotated[Json | None, datasets.ptc] = None
+    crosstalk: Annotated[Json | None, datasets.crosstalk] = None
+    linearizer: Annotated[Json | None, datasets.linearizer] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +102,31 @@ class Response:
 def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     """Make the flat of one detector and filter."""
     camera = get_camera(str(data_id["instrument"]))
-    detector = camera.detector(data_id.integer("detector"))
-    signature = Signature(bias=inputs.bias, dark=inputs.dark, defects=inputs.defects)
-    stack = np.empty((len(inputs.raw), detector.ny, detector.nx), np.float32)
-    masks = np.empty(stack.shape, np.int32)
-    infos = []
-    for i, raw in enumerate(inputs.raw.values()):
-        made = remove_signature(raw, detector, signature, config)
-        stack[i], masks[i] = made.image, made.mask
-        infos.append(get_info(raw))
-    is_lamp = infos[0].observation_type == "flat"
-    combine = _combine_lamp if is_lamp else _combine_sky
-    made_of = combine(stack, masks, infos, detector, config)
+    return combine(inputs, config, camera.detector(data_id.integer("detector")))
+
+
+def combine(inputs: Inputs, config: Config, detector: Detector) -> Outputs:
+    """Make the flat of a detector of flat frames or of skies, whichever the raws are.
+
+    Parameters
+    ----------
+    inputs, config
+        As of `run`.
+    detector
+        Its amplifiers.
+    """
+    ptc, crosstalk, linearizer = inputs.ptc, inputs.crosstalk, inputs.linearizer
+    signature = Signature(
+        bias=inputs.bias,
+        dark=inputs.dark,
+        defects=inputs.defects,
+        ptc=None if ptc is None else PhotonTransfer.from_json_dict(ptc),
+        crosstalk=None if crosstalk is None else CrosstalkMatrix.from_json_dict(crosstalk),
+        linearizer=None if linearizer is None else Linearizer.from_json_dict(linearizer),
+    )
+    stack = read_stack(inputs.raw, detector, signature, config)
+    is_lamp = stack.infos[0].observation_type == "flat"
+    made_of = (_combine_lamp if is_lamp else _combine_sky)(stack, detector, config)
     low, high = made_of.limits
     poor = find_bad_response(made_of.image, size=config.response_size_pix, low=low, high=high)
     boxes = [a.box for a in detector.amplifiers]
@@ -119,9 +142,9 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
             variance=made_of.variance,
             box=detector.box,
             unit="1",
-            info=infos[0],
+            info=stack.infos[0],
             metadata={
-                "n_inputs": len(infos),
+                "n_inputs": len(stack.infos),
                 "n_bad": int((poor & ~known).sum()),
                 "noise": float(np.sqrt(np.median(made_of.variance))),
                 **made_of.figures,
@@ -130,18 +153,17 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     )
 
 
-def _combine_sky(
-    skies: FloatImage,
-    masks: npt.NDArray[np.int32],
-    infos: list[ObservationInfo],
-    detector: Detector,
-    config: Config,
-) -> Response:
+def _combine_sky(stack: FrameStack, detector: Detector, config: Config) -> Response:
     """Average the skies of science exposures."""
-    bad = has(masks, MaskPlane.SAT | MaskPlane.BAD)
-    made = combine_sky(skies, bad, read_noise=detector.read_noise, n_sigma=config.n_sigma)
+    made = combine_sky(
+        stack.images,
+        ~np.isfinite(stack.images),
+        read_noise=detector.read_noise,
+        n_sigma=config.n_sigma,
+    )
     figures: Figures = {
         "made_of": "science",
+        "left_out": name_left_out(stack, {}),
         "sky_first_electron": float(made.level[0]),
         "sky_last_electron": float(made.level[-1]),
     }
@@ -149,16 +171,8 @@ def _combine_sky(
     return Response(made.image, made.variance, made.n_used, limits, figures)
 
 
-def _combine_lamp(
-    frames: FloatImage,
-    masks: npt.NDArray[np.int32],
-    infos: list[ObservationInfo],
-    detector: Detector,
-    config: Config,
-) -> Response:
+def _combine_lamp(stack: FrameStack, detector: Detector, config: Config) -> Response:
     """Average flat frames, without those that are of no use."""
-    saturated = [float(has(mask, MaskPlane.SAT).mean()) for mask in masks]
-    frames[has(masks, MaskPlane.SAT | MaskPlane.BAD)] = np.nan
     limits = FlatLimits(
         config.lamp_min_level_electron,
         min(a.suspect_adu * a.gain for a in detector.amplifiers),
@@ -166,8 +180,8 @@ def _combine_lamp(
         config.lamp_max_shape_drift,
     )
     made = combine_lamp_flats(
-        frames,
-        saturated,
+        stack.images,
+        stack.saturated,
         read_noise=detector.paint([a.read_noise for a in detector.amplifiers]),
         n_sigma=config.n_sigma,
         limits=limits,
@@ -175,8 +189,7 @@ def _combine_lamp(
     figures: Figures = {
         "made_of": "flat",
         "n_used": sum(not fault for fault in made.faults),
-        "left_out": name_exposures(infos, [bool(fault) for fault in made.faults]),
-        "left_out_why": "; ".join(fault for fault in made.faults if fault),
+        "left_out": name_left_out(stack, {i: f for i, f in enumerate(made.faults) if f}),
         "level_electron": float(np.nanmedian(made.level)),
     }
     response = (config.lamp_min_response, config.lamp_max_response)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsstpipe.data_model import DataId
-from lsstpipe.errors import NoWorkFound
+from lsstpipe.errors import AlgorithmError, NoWorkFound
 from lsstpipe.image.detector import Detector
 from lsstpipe.image.exposure import Exposure, ObservationInfo
 from lsstpipe.image.mask import MaskPlane, has
@@ -25,6 +25,7 @@ FloatArray = npt.NDArray[np.float64]
 
 _MAX_BAD = 0.3
 _MAX_DEVIATION = 0.5
+_LEAST_LIGHT = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,22 @@ class FlatFrames:
         return [(info.physical_filter, info.exposure_time_s) for info in self.infos]
 
     @property
-    def levels(self) -> list[float]:
-        """Level of each over the amplifiers; NaN where one saturates."""
-        return [float(level) for level in self.levels_adu.mean(axis=1)]
+    def working(self) -> npt.NDArray[np.bool_]:
+        """Amplifiers that see the light, shape ``(n_amplifiers,)``."""
+        best = np.where(np.isfinite(self.levels_adu), self.levels_adu, 0.0).max(axis=0, initial=0.0)
+        result: npt.NDArray[np.bool_] = best > _LEAST_LIGHT * best.max(initial=1.0)
+        return result
+
+    def levels(self, gains: FloatArray | float = 1.0) -> list[float]:
+        """Give the level of each over the amplifiers that work; NaN where one saturates.
+
+        Parameters
+        ----------
+        gains
+            What ADU are multiplied by, one an amplifier or one for all.
+        """
+        own = (self.levels_adu * gains)[:, self.working]
+        return [float(np.mean(level)) if len(level) else float("nan") for level in own]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +108,12 @@ class FlatReader:
         infos, levels = [], []
         for raw in self.raws.values():
             infos.append(get_info(raw))
-            image, full = self._prepare(raw)
+            try:
+                image, full = self._prepare(raw)
+            except AlgorithmError:
+                # No amplifier works: it saturates all over.
+                levels.append([float("nan")] * len(self.detector.amplifiers))
+                continue
             levels.append(
                 [
                     _measure_level(image[own] / np.float32(gain), full[own], self.max_saturated)

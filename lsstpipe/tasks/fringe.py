@@ -14,10 +14,10 @@ from lsstpipe.algorithms.fringe_map import map_fringes
 from lsstpipe.data_model import DataId
 from lsstpipe.errors import AlgorithmError, NoWorkFound
 from lsstpipe.image.exposure import Exposure
-from lsstpipe.image.mask import MaskPlane, has
+from lsstpipe.image.mask import MaskPlane
 from lsstpipe.instruments import get_camera
-from lsstpipe.tasks.base import get_info
-from lsstpipe.tasks.signature import Signature, SignatureConfig, remove_signature
+from lsstpipe.tasks.frames import read_stack
+from lsstpipe.tasks.signature import Signature, SignatureConfig
 
 
 class Config(SignatureConfig):
@@ -52,14 +52,14 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     signature = Signature(
         bias=inputs.bias, dark=inputs.dark, defects=inputs.defects, flat=inputs.flat
     )
-    skies = np.empty((len(inputs.raw), detector.ny, detector.nx), np.float32)
-    bad = np.empty(skies.shape, dtype=bool)
-    for i, raw in enumerate(inputs.raw.values()):
-        made = remove_signature(raw, detector, signature, config)
-        skies[i], bad[i] = made.image, has(made.mask, MaskPlane.SAT | MaskPlane.BAD)
-        info = get_info(raw)
+    stack = read_stack(inputs.raw, detector, signature, config)
     try:
-        made_map = map_fringes(skies, bad, read_noise=detector.read_noise, n_sigma=config.n_sigma)
+        made_map = map_fringes(
+            stack.images,
+            ~np.isfinite(stack.images),
+            read_noise=detector.read_noise,
+            n_sigma=config.n_sigma,
+        )
     except AlgorithmError as error:
         raise NoWorkFound(str(error)) from error
     unknown = made_map.n_used == 0
@@ -70,7 +70,7 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
             variance=made_map.variance,
             box=detector.box,
             unit="1",
-            info=info,
-            metadata={"n_inputs": len(inputs.raw), "strength": made_map.strength},
+            info=stack.infos[0],
+            metadata={"n_inputs": len(stack.infos), "strength": made_map.strength},
         )
     )

@@ -15,6 +15,7 @@ from lsstpipe.algorithms.linearity import Linearizer
 from lsstpipe.algorithms.linearity_fit import LinearityFit, fit_linearity
 from lsstpipe.data_model import DataId
 from lsstpipe.errors import AlgorithmError, NoWorkFound
+from lsstpipe.image.detector import Detector
 from lsstpipe.image.exposure import Exposure
 from lsstpipe.instruments import get_camera
 from lsstpipe.tasks.base import Json
@@ -24,6 +25,9 @@ from lsstpipe.tasks.signature import Signature, SignatureConfig
 
 class Config(SignatureConfig):
     """How to measure the curve of the amplifiers."""
+
+    max_saturated_fraction: PositiveFloat = 1.1
+    """As of `isr`, but never: frames that saturate are found and left out as such."""
 
     max_saturated_fraction_level: float = Field(default=0.005, ge=0, le=1)
     """Share of the pixels of an amplifier that may be saturated or suspect in a flat."""
@@ -51,7 +55,24 @@ class Outputs:
 def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     """Measure the amplifiers of one detector."""
     camera = get_camera(str(data_id["instrument"]))
-    detector = camera.detector(data_id.integer("detector"))
+    return measure(inputs, config, camera.detector(data_id.integer("detector")))
+
+
+def measure(inputs: Inputs, config: Config, detector: Detector) -> Outputs:
+    """Measure the amplifiers of a detector.
+
+    Parameters
+    ----------
+    inputs, config
+        As of `run`.
+    detector
+        Its amplifiers.
+
+    Raises
+    ------
+    NoWorkFound
+        If the frames do not tell.
+    """
     reader = FlatReader(
         inputs.raw,
         detector,

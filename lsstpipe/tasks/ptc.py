@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 
 from lsstpipe import datasets
 from lsstpipe.algorithms.flat_pairs import PairNoise, measure_noise, pair_up
@@ -27,6 +27,9 @@ _UNKNOWN = GainFit(*(float("nan"),) * 5, 0)
 
 class Config(SignatureConfig):
     """How to measure the noise of flats."""
+
+    max_saturated_fraction: PositiveFloat = 1.1
+    """As of `isr`, but never: frames that saturate are found and left out as such."""
 
     max_level_ratio: float = Field(default=1.3, ge=1)
     """Largest ratio of the levels of two flats that make a pair."""
@@ -53,7 +56,24 @@ class Outputs:
 def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     """Measure the amplifiers of one detector."""
     camera = get_camera(str(data_id["instrument"]))
-    detector = camera.detector(data_id.integer("detector"))
+    return measure(inputs, config, camera.detector(data_id.integer("detector")))
+
+
+def measure(inputs: Inputs, config: Config, detector: Detector) -> Outputs:
+    """Measure the amplifiers of a detector.
+
+    Parameters
+    ----------
+    inputs, config
+        As of `run`.
+    detector
+        Its amplifiers.
+
+    Raises
+    ------
+    NoWorkFound
+        If the frames do not tell.
+    """
     reader = FlatReader(
         inputs.raw,
         detector,
@@ -62,14 +82,15 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
         config.max_saturated_fraction_pair,
     )
     frames = reader.survey()
-    pairs = pair_up(frames.settings, frames.levels, max_ratio=config.max_level_ratio)
+    pairs = pair_up(frames.settings, frames.levels(), max_ratio=config.max_level_ratio)
     if not pairs:
         raise NoWorkFound(f"No two of {len(frames.keys)} flats have one filter and one level.")
     noises: list[list[PairNoise]] = [[] for _ in detector.amplifiers]
     for one, other in pairs:
         both = zip(reader.read(frames.keys[one]), reader.read(frames.keys[other]), strict=True)
-        for own, (first, second) in zip(noises, both, strict=True):
-            own.append(measure_noise(first, second))
+        for own, works, (first, second) in zip(noises, frames.working, both, strict=True):
+            if works:
+                own.append(measure_noise(first, second))
     read_noise = known_read_noise(detector, inputs.bias)
     fits = [
         _fit(own, amplifier, noise)

@@ -142,8 +142,13 @@ def remove_signature(
     planes = (image, np.zeros_like(image))
     has_bias = detector.has_overscan or signature.bias is not None
     if signature.bias is not None:
-        planes = (image, signature.bias.variance.copy())
-        image -= signature.bias.image
+        # The master bias is in electrons by the described gains: the measured ones come after it.
+        ratio = [
+            k.gain / d.gain for k, d in zip(known.amplifiers, detector.amplifiers, strict=True)
+        ]
+        gain = detector.paint(ratio)
+        planes = (image, gain * gain * signature.bias.variance)
+        image -= gain * signature.bias.image
         mask |= signature.bias.mask & _BAD
     if signature.dark is not None:
         scale, pedestal = _scale_dark(raw, signature.dark, has_bias=has_bias)
