@@ -11,7 +11,7 @@ from astropy.io import fits
 
 from lsstpipe.instruments import get_camera, read_info, read_raw
 from lsstpipe.instruments.nickel import NickelTranslator
-from lsstpipe.tasks.signature import SignatureConfig, assemble
+from lsstpipe.tasks.signature import Signature, SignatureConfig, remove_signature
 
 NICKEL = get_camera("nickel")
 DETECTOR = NICKEL.detector(0)
@@ -32,7 +32,8 @@ def read(folder: Path) -> Read:
 
     def read_one(number: int) -> npt.NDArray[np.float32]:
         raw = read_raw(folder / f"d{number}.fits.fz", NICKEL)
-        return assemble(raw, DETECTOR, SignatureConfig())[0][50:950, 300:950]
+        made = remove_signature(raw, DETECTOR, Signature(), SignatureConfig())
+        return made.image[50:950, 300:950]
 
     return read_one
 
@@ -102,7 +103,8 @@ def test_the_bias_level_that_drifts_is_taken_off_every_row(folder: Path) -> None
         raw = read_raw(folder / f"d{number}.fits.fz", NICKEL)
         levels.append(np.median(raw.image[:, 1027:]))
         raw.image[:, 500:515] = raw.image[:, 1040:1055]
-        made, _ = assemble(raw, DETECTOR, SignatureConfig(overscan_skip_last_pix=16))
+        config = SignatureConfig(overscan_skip_last_pix=16)
+        made = remove_signature(raw, DETECTOR, Signature(), config).image
         left = made[:, 500:515].mean(axis=1) / DETECTOR.gain
         # Uncorrected, rows of one frame drift by up to 6 ADU, frames by 60.
         parts = [part.mean() for part in np.array_split(left, 8)]
