@@ -153,6 +153,13 @@ def test_a_standard_is_where_its_own_catalogue_has_it(night: Night) -> None:
     assert abs(north) < 3.0
 
 
+def test_the_gain_that_the_night_measures_is_that_of_its_flats(night: Night) -> None:
+    path = night.product("ptc", "", "json")
+    if not path.exists():
+        pytest.skip("the stage calibs makes no photon transfer curve")
+    assert json.loads(path.read_text())["gain"] == [pytest.approx(1.78, abs=0.1)]
+
+
 def test_zero_points_are_those_measured_independently(flattened: Night) -> None:
     night = flattened
     path = night.product("flat", "_V", "fits")
