@@ -16,6 +16,7 @@ from lsstpipe.tasks.visit_pointing import solve_pointing
 SHAPE = (1024, 1024)
 INFO = ObservationInfo("nickel", 1, 0, "V", "V", "science", "", 60.0, 60.0, 60443.0,
                        200.0, -8.0, 1.2, 182.0)  # fmt: skip
+NAMES = [column.name for column in REFERENCE.columns]
 MAG = np.array([13.4, 14.0, 13.7])
 
 
@@ -41,6 +42,22 @@ def test_three_standards_give_the_pointing_that_the_header_misses() -> None:
     ra, dec = solution.fit.wcs.crval_deg
     assert (ra - 200.0) * np.cos(np.deg2rad(8.0)) * 3600 == pytest.approx(15.0, abs=0.01)
     assert (dec + 8.0) * 3600 == pytest.approx(0.0, abs=0.01)
+
+
+def test_sources_and_catalogue_stars_that_lack_something_do_not_count() -> None:
+    stars, reference = make_reference(east_arcsec=15.0)
+    more = DetectedStars(
+        np.concatenate([[np.nan, 300.0], stars.y]),
+        np.concatenate([[10.0, 300.0], stars.x]),
+        np.concatenate([[1e9, -5.0], stars.flux]),
+        np.full(5, 0.02),
+    )
+    columns = {name: np.concatenate([reference[name][:1], reference[name]]) for name in NAMES}
+    columns["flux"][0] = np.nan
+    with_unknown = Catalog(REFERENCE, columns)
+    solution = solve_pointing(more, with_unknown, INFO, shape=SHAPE, radius_arcmin=0.5)
+    assert solution.detection.tolist() == [2, 3, 4]
+    assert solution.reference.tolist() == [1, 2, 3]
 
 
 def test_a_pointing_further_off_than_is_allowed_is_not_found() -> None:
