@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pytest
 from astropy.io import fits
 
+from lsstpipe.errors import InputFileError
 from lsstpipe.instruments import get_camera, read_info, read_raw
 from lsstpipe.instruments.nickel import NickelTranslator
 from lsstpipe.tasks.signature import Signature, SignatureConfig, remove_signature
@@ -136,3 +137,16 @@ def test_the_gain_is_that_of_the_photon_transfer_between_flats(read: Read) -> No
         gains.append(inverse.sum() / (variance - read_noise_adu**2 * (inverse**2).sum()))
     assert np.mean(gains) == pytest.approx(1.78, abs=0.1)
     assert np.mean(gains) == pytest.approx(DETECTOR.gain, rel=0.02)
+
+
+@pytest.mark.parametrize("card", ["DATE-BEG", "EXPTIME", "OBSNUM"])
+def test_a_frame_without_time_or_number_is_refused_in_a_sentence(tmp_path: Path, card: str) -> None:
+    cards = {"INSTRUME": "Nickel Direct Camera", "OBSTYPE": "OBJECT", "OBJECT": "M13",
+             "FILTNAM": "V", "EXPTIME": 60, "OBSNUM": 1059,
+             "DATE-BEG": "2024-05-13T05:34:13.98"}  # fmt: skip
+    del cards[card]
+    path = tmp_path / "d1059.fits"
+    pixels = np.zeros((1024, 1056), dtype=np.uint16)
+    fits.PrimaryHDU(pixels, fits.Header(cards)).writeto(path)
+    with pytest.raises(InputFileError, match=f"lacks a usable .*{card}"):
+        read_info(path, NICKEL)
