@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsstpipe.algorithms.aperture import ApertureFluxes, measure_apertures
+from lsstpipe.algorithms.isolate import find_lost
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.image.psf import Psf, nearest_pixel
 
@@ -30,7 +31,8 @@ def measure_growth(
     """Sum the light of stars within large circles, without that of their neighbours.
 
     Photometric standards are defined by apertures of 7 arcsec radius (Landolt 1992, AJ 104, 340,
-    section 2), which hold all but a little of a star's light whatever the seeing.
+    section 2), which hold all but a little of a star's light whatever the seeing. Pixels that were
+    not measured take the value of the star's own PSF: few circles as large are without any.
 
     Parameters
     ----------
@@ -58,13 +60,15 @@ def measure_growth(
     left = planes.image.astype(np.float32).copy()
     for model, (top, side) in zip(models, corner.tolist(), strict=True):
         _add(left, -model, top, side)
+    lost = find_lost(planes.mask)
+    left[lost] = 0.0
+    clean = replace(planes, image=left, mask=np.where(lost, np.int32(0), planes.mask))
     half = int(np.ceil(max(radii))) + _RIM_PIX
     rows = []
     for star in stars.tolist():
-        top, side = corner[star].tolist()
-        _add(left, models[star], top, side)
-        around = _cut(replace(planes, image=left), position[star], half)
-        _add(left, -models[star], top, side)
+        around = _cut(clean, position[star], half)
+        top, side = corner[star] + (planes.y0 - around.y0, planes.x0 - around.x0)
+        _add(around.image, models[star], int(top), int(side))
         y, x = position[star, :1], position[star, 1:]
         rows.append(measure_apertures(around, y=y, x=x, radii=radii))
     nothing = np.empty((0, len(radii)))

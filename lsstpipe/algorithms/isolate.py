@@ -31,6 +31,17 @@ _SIZE = 2 * HALF_SIZE + 1
 _REPLACEABLE = MaskPlane.BAD | MaskPlane.CR | MaskPlane.INTRP | MaskPlane.UNMASKEDNAN
 
 
+def find_lost(mask: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+    """Find the pixels that were not measured, but that a source's own PSF may stand in for.
+
+    Parameters
+    ----------
+    mask
+        Bits of `MaskPlane`. Saturated pixels and those beyond the image are not among them.
+    """
+    return has(mask, _REPLACEABLE) & ~has(mask, MaskPlane.SAT | MaskPlane.NO_DATA)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Mosaic:
     """Stamps of many sources above each other, so that one call measures all.
@@ -100,7 +111,7 @@ def subtract_neighbours(subtracted: Subtracted) -> Mosaic:
         The image without its sources.
     """
     planes = subtracted.planes
-    lost = has(planes.mask, _REPLACEABLE) & ~has(planes.mask, MaskPlane.SAT | MaskPlane.NO_DATA)
+    lost = find_lost(planes.mask)
     image = np.where(lost, np.float32(0), planes.image)
     mask = np.where(lost, planes.mask & ~np.int32(_REPLACEABLE), planes.mask)
     mosaic = _lay_out(image, replace(planes, mask=mask), subtracted.position)

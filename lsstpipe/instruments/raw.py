@@ -23,7 +23,10 @@ from lsstpipe.image.exposure import Exposure, ObservationInfo
 from lsstpipe.image.mask import MaskPlane
 from lsstpipe.instruments.camera import Camera
 
-CAMERAS = ("andicam", "hsc", "nickel", "simcam", "simcam_small", "simcam_unit", "st10")
+CAMERAS = (
+    "andicam", "hsc", "latiss", "lsstcam", "lsstcamsim", "nickel", "simcam", "simcam_small",
+    "simcam_unit", "st10",
+)  # fmt: skip
 """Cameras that there is a module for, by the name of the module."""
 
 FIRST_MJD, LAST_MJD = 40000.0, 90000.0
@@ -32,6 +35,7 @@ FIRST_MJD, LAST_MJD = 40000.0, 90000.0
 LONGEST_EXPOSURE_S = 86400.0
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_MAX_GZIPS = 2
 
 
 def get_camera(name: str) -> Camera:
@@ -116,8 +120,7 @@ def _read(path: str | Path, camera: Camera) -> tuple[fits.Header, npt.NDArray[An
             # Headers of real cameras are dirty; what astropy repairs in them does no harm.
             warnings.simplefilter("ignore", AstropyWarning)
             warnings.filterwarnings("error", message=".*truncated.*", category=AstropyWarning)
-            data = Path(path).read_bytes()
-            plain = gzip.decompress(data) if data.startswith(_GZIP_MAGIC) else data
+            plain = _unzip(Path(path).read_bytes())
             with fits.open(io.BytesIO(plain), memmap=False) as hdus:
                 images = [h for h in hdus if h.header.get("NAXIS") == 2 and h.data is not None]
                 if not images:
@@ -137,6 +140,15 @@ def _read(path: str | Path, camera: Camera) -> tuple[fits.Header, npt.NDArray[An
             f"detectors of {camera.name} have {' or '.join(f'{y} x {x}' for y, x in shapes)}."
         )
     return header, pixels
+
+
+def _unzip(data: bytes) -> bytes:
+    """Undo gzip: archives keep files that were gzipped before, so it can be there twice."""
+    for _ in range(_MAX_GZIPS):
+        if not data.startswith(_GZIP_MAGIC):
+            break
+        data = gzip.decompress(data)
+    return data
 
 
 def _mosaic(
@@ -167,9 +179,11 @@ def _translate(header: fits.Header, path: str | Path, camera: Camera) -> Observa
             dark_time = float(translator.to_dark_time().to_value("s"))
             exposure = translator.to_exposure_id()
             observation_type = translator.to_observation_type()
+            detector = camera.detector(translator.to_detector_num())
     except (KeyError, ValueError, TypeError) as error:
         raise InputFileError(
-            f"{path} lacks a usable EXPTIME, DATE-OBS or IMAGETYP: {' '.join(str(error).split())}"
+            f"{path} lacks a usable EXPTIME, DATE-OBS, kind, number or detector: "
+            f"{' '.join(str(error).split())}"
         ) from error
     if not (math.isfinite(exposure_time) and 0 <= exposure_time <= LONGEST_EXPOSURE_S):
         raise InputFileError(
@@ -188,7 +202,6 @@ def _translate(header: fits.Header, path: str | Path, camera: Camera) -> Observa
             f"{path} was taken through '{physical_filter}'; "
             f"filters of {camera.name} are {', '.join(camera.bands)}."
         )
-    detector = camera.detector(translator.to_detector_num())
     ra_deg, dec_deg, rotation_deg = _point(translator, camera, detector)
     return ObservationInfo(
         instrument=camera.name,

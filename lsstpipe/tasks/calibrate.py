@@ -333,22 +333,18 @@ def _solve(
     stars: DetectedStars, reference: Catalog, info: ObservationInfo, planes: Planes, config: Config
 ) -> AstrometrySolution:
     """Put the image on the sky."""
+    if config.astrometry_freedom == "shift":
+        shape, radius = planes.image.shape, config.pointing_radius_arcmin
+        return solve_pointing(stars, reference, info, shape=shape, radius_arcmin=radius)
     camera = get_camera(info.instrument)
     placed = np.flatnonzero(np.isfinite(stars.y + stars.x + stars.err_pix) & (stars.flux > 0))
-    used = DetectedStars(
-        stars.y[placed], stars.x[placed], stars.flux[placed], stars.err_pix[placed]
-    )
-    if config.astrometry_freedom == "shift":
-        shifted = solve_pointing(
-            used,
-            reference,
-            info,
-            shape=planes.image.shape,
-            radius_arcmin=config.pointing_radius_arcmin,
-        )
-        return replace(shifted, detection=placed[shifted.detection])
     solution = solve_frame(
-        used,
+        DetectedStars(
+            y=stars.y[placed],
+            x=stars.x[placed],
+            flux=stars.flux[placed],
+            err_pix=stars.err_pix[placed],
+        ),
         ReferenceStars(reference["ra"], reference["dec"], _rank(reference)),
         PointingGuess(
             ra_deg=info.ra_deg,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from lsstpipe.algorithms.few_star_astrometry import (
@@ -34,9 +36,9 @@ def solve_pointing(
     Parameters
     ----------
     stars
-        Its stars; all values are finite.
+        Its stars; those without position or flux do not count.
     reference
-        Catalogue, with the errors of its positions.
+        Catalogue, with the errors of its positions; stars without a flux do not count.
     info
         What the header says.
     shape
@@ -54,10 +56,14 @@ def solve_pointing(
             "A shift alone needs pointing and orientation in the header, which has none."
         )
     camera = get_camera(info.instrument)
+    seen = np.flatnonzero(np.isfinite(stars.y + stars.x + stars.err_pix) & (stars.flux > 0))
+    known = np.flatnonzero(reference["flux"] > 0)
     error_deg = float(np.hypot(np.median(reference["raErr"]), np.median(reference["decErr"])))
-    return solve_few_stars(
-        stars,
-        ReferenceStars(reference["ra"], reference["dec"], magnitude(reference["flux"])),
+    solution = solve_few_stars(
+        DetectedStars(stars.y[seen], stars.x[seen], stars.flux[seen], stars.err_pix[seen]),
+        ReferenceStars(
+            reference["ra"][known], reference["dec"][known], magnitude(reference["flux"][known])
+        ),
         OrientedGuess(
             ra_deg=info.ra_deg,
             dec_deg=info.dec_deg,
@@ -68,4 +74,7 @@ def solve_pointing(
         ),
         shape=shape,
         settings=FewStarSettings(position_error_pix=error_deg * 3600 / camera.pixel_scale_arcsec),
+    )
+    return replace(
+        solution, detection=seen[solution.detection], reference=known[solution.reference]
     )

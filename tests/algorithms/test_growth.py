@@ -5,6 +5,7 @@ import pytest
 
 from lsstpipe.algorithms.growth import measure_growth
 from lsstpipe.algorithms.planes import Planes
+from lsstpipe.image.mask import MaskPlane
 from lsstpipe.image.psf import CellPsf
 
 SHAPE = (140, 160)
@@ -53,6 +54,17 @@ def test_what_the_psf_does_not_describe_of_a_star_is_measured_all_the_same(psf: 
         planes, psf, position=POSITION[:1], flux=FLUX[:1], stars=np.array([0]), radii=(19.0,)
     )
     assert grown.flux[0, 0] == pytest.approx(FLUX[0] + 2000.0, rel=2e-4)
+
+
+def test_pixels_that_were_not_measured_are_those_of_the_star_itself(psf: CellPsf) -> None:
+    planes = draw(psf, POSITION, FLUX)
+    planes.mask[50:60, 71] = int(MaskPlane.BAD)
+    planes.image[50:60, 71] = 7e4
+    grown = measure_growth(
+        planes, psf, position=POSITION, flux=FLUX, stars=np.array([0]), radii=(19.0,)
+    )
+    assert grown.flux[0, 0] == pytest.approx(FLUX[0], rel=2e-4)
+    assert not grown.has_masked.any()
 
 
 def test_an_aperture_that_the_edge_cuts_is_flagged(psf: CellPsf) -> None:

@@ -108,7 +108,8 @@ def test_fields_without_standards_are_flagged_and_nothing_fails(night: Night) ->
         if quantum["task"] == "calibrate"
     }
     assert status == {PG1323: "done", PG1530: "done"} | dict.fromkeys(FLAGGED, "flagged")
-    assert {quantum["status"] for quantum in quanta} == {"done", "flagged"}
+    # The three flats are too few for some of the calibrations.
+    assert {quantum["status"] for quantum in quanta} <= {"done", "flagged", "no_work"}
 
 
 def test_the_bias_is_what_the_overscan_leaves_of_ten_frames(night: Night) -> None:
@@ -152,10 +153,21 @@ def test_a_standard_is_where_its_own_catalogue_has_it(night: Night) -> None:
     assert abs(north) < 3.0
 
 
+def test_the_gain_that_the_night_measures_is_that_of_its_flats(night: Night) -> None:
+    path = night.product("ptc", "", "json")
+    if not path.exists():
+        pytest.skip("the stage calibs makes no photon transfer curve")
+    assert json.loads(path.read_text())["gain"] == [pytest.approx(1.78, abs=0.1)]
+
+
 def test_zero_points_are_those_measured_independently(flattened: Night) -> None:
     night = flattened
+    path = night.product("flat", "_V", "fits")
+    # The mean of the flat is 1; the independent ones are of the middle of the frame.
+    middle = np.median(read_exposure(path.read_bytes(), path.name).image[100:900, 300:900])
+    offset = float(2.5 * np.log10(middle))
     found = {
-        visit: {name: night.zero_point(visit, star) for name, star in stars.items()}
+        visit: {name: night.zero_point(visit, star) + offset for name, star in stars.items()}
         for visit, stars in STANDARDS.items()
     }
     for visit, expected in ZERO_POINTS.items():

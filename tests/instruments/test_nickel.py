@@ -9,9 +9,10 @@ import numpy.typing as npt
 import pytest
 from astropy.io import fits
 
+from lsstpipe.errors import InputFileError
 from lsstpipe.instruments import get_camera, read_info, read_raw
 from lsstpipe.instruments.nickel import NickelTranslator
-from lsstpipe.tasks.signature import SignatureConfig, assemble
+from lsstpipe.tasks.signature import Signature, SignatureConfig, remove_signature
 
 NICKEL = get_camera("nickel")
 DETECTOR = NICKEL.detector(0)
@@ -32,7 +33,8 @@ def read(folder: Path) -> Read:
 
     def read_one(number: int) -> npt.NDArray[np.float32]:
         raw = read_raw(folder / f"d{number}.fits.fz", NICKEL)
-        return assemble(raw, DETECTOR, SignatureConfig())[0][50:950, 300:950]
+        made = remove_signature(raw, DETECTOR, Signature(), SignatureConfig())
+        return made.image[50:950, 300:950]
 
     return read_one
 
@@ -102,7 +104,8 @@ def test_the_bias_level_that_drifts_is_taken_off_every_row(folder: Path) -> None
         raw = read_raw(folder / f"d{number}.fits.fz", NICKEL)
         levels.append(np.median(raw.image[:, 1027:]))
         raw.image[:, 500:515] = raw.image[:, 1040:1055]
-        made, _ = assemble(raw, DETECTOR, SignatureConfig(overscan_skip_last_pix=16))
+        config = SignatureConfig(overscan_skip_last_pix=16)
+        made = remove_signature(raw, DETECTOR, Signature(), config).image
         left = made[:, 500:515].mean(axis=1) / DETECTOR.gain
         # Uncorrected, rows of one frame drift by up to 6 ADU, frames by 60.
         parts = [part.mean() for part in np.array_split(left, 8)]
@@ -134,3 +137,16 @@ def test_the_gain_is_that_of_the_photon_transfer_between_flats(read: Read) -> No
         gains.append(inverse.sum() / (variance - read_noise_adu**2 * (inverse**2).sum()))
     assert np.mean(gains) == pytest.approx(1.78, abs=0.1)
     assert np.mean(gains) == pytest.approx(DETECTOR.gain, rel=0.02)
+
+
+@pytest.mark.parametrize("card", ["DATE-BEG", "EXPTIME", "OBSNUM"])
+def test_a_frame_without_time_or_number_is_refused_in_a_sentence(tmp_path: Path, card: str) -> None:
+    cards = {"INSTRUME": "Nickel Direct Camera", "OBSTYPE": "OBJECT", "OBJECT": "M13",
+             "FILTNAM": "V", "EXPTIME": 60, "OBSNUM": 1059,
+             "DATE-BEG": "2024-05-13T05:34:13.98"}  # fmt: skip
+    del cards[card]
+    path = tmp_path / "d1059.fits"
+    pixels = np.zeros((1024, 1056), dtype=np.uint16)
+    fits.PrimaryHDU(pixels, fits.Header(cards)).writeto(path)
+    with pytest.raises(InputFileError, match=f"lacks a usable .*{card}"):
+        read_info(path, NICKEL)

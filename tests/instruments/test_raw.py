@@ -61,9 +61,11 @@ def test_all_ways_to_keep_a_frame_give_the_same_pixels(tmp_path: Path) -> None:
     plain = _write(tmp_path / "a.fits", pixels)
     zipped = tmp_path / "a.fits.gz"
     zipped.write_bytes(gzip.compress(plain.read_bytes()))
+    twice = tmp_path / "b.fits.gz"
+    twice.write_bytes(gzip.compress(zipped.read_bytes()))
     packed = tmp_path / "a.fits.fz"
     fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(pixels, _header())]).writeto(packed)
-    for path in (plain, zipped, packed):
+    for path in (plain, zipped, twice, packed):
         np.testing.assert_array_equal(read_raw(path, ST10).image, pixels.astype(np.float32))
 
 
