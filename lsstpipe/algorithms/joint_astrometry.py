@@ -7,17 +7,17 @@ each frame on its own, so that one linear system finds corrections and star posi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from lsstpipe.algorithms.astrometry import fit_to_map
-from lsstpipe.algorithms.joint_astrometry_model import (
+from lsstpipe.algorithms.astrometric_observations import (
     AstrometricObservations,
-    Corrections,
     JointAstrometryConfig,
 )
+from lsstpipe.algorithms.astrometry import fit_to_map
+from lsstpipe.algorithms.joint_astrometry_model import Corrections, corner_pixels, n_monomials
 from lsstpipe.algorithms.star_elimination import (
     StarModel,
     StarSolution,
@@ -25,6 +25,12 @@ from lsstpipe.algorithms.star_elimination import (
     solve_star_model,
     usual,
     without_worst,
+)
+from lsstpipe.algorithms.star_motion import (
+    MotionPrior,
+    StarDates,
+    find_movers,
+    improve_motions,
 )
 from lsstpipe.errors import AlgorithmError
 from lsstpipe.geometry.wcs import SkyWcs
@@ -47,6 +53,10 @@ _GRID_POINTS = 15
 _ARCSEC = 3600.0
 _MIN_REPEATS = 3
 _MIN_ANCHORS = 3
+_MAX_MOTION_STEPS = 25
+_MOTION_TOLERANCE_PIX = 1e-5
+_MAX_COVARIANCE = 2000
+"""Parameters up to which the covariance of all of them is worth its time."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,16 @@ class JointAstrometry:
     """Declination of each star, degrees."""
     star_err_arcsec: FloatArray
     """Error on each axis without that of the maps, arcsec."""
+    star_motion_mas: FloatArray
+    """Proper motion of each star along ra times cos(dec) and dec, mas/yr, shape ``(n_stars, 2)``;
+    0 where neither the dates nor the catalogue tell."""
+    star_motion_err_mas: FloatArray
+    """Its error; NaN where it was not fitted."""
+    map_err_pix: dict[tuple[int, int], float]
+    """Largest standard error of an axis of each map in the corners of its detector, pixels."""
+    freedom: FloatArray
+    """Posterior over prior standard deviation of each term of the detectors' distortion: near 1
+    where the observations say nothing of it."""
     residual_y: FloatArray
     """Measured minus predicted position of every observation along y, pixels."""
     residual_x: FloatArray
@@ -125,11 +145,12 @@ def fit_joint_astrometry(
     model, jacobian = corrections.equations()
     variance = np.where(usable, observations.err_pix, 1.0) ** 2 + config.err_floor_pix**2
     clipped = _Clipped(model, np.tile(variance, 2), config.clip_sigma)
+    clipped, motion = _follow_motions(clipped, corrections, precise, ~reserved)
     used, anchored = clipped.solve(precise, ~reserved)
     # Stars without a precise centroid get a position too, but do not shape the maps.
     faint = np.bincount(observations.star[used], minlength=observations.n_stars) == 0
     used = used | (usable & faint[observations.star])
-    solution = clipped.solution(used, anchored, ~reserved & ~faint)
+    solution = clipped.solution(used, anchored, ~reserved & ~faint, n_covariance=_MAX_COVARIANCE)
     plane = solution.residual.reshape(2, -1).T
     pixels = np.linalg.solve(jacobian, plane[:, :, None])[:, :, 0]
     residual_x: FloatArray = np.where(usable, pixels[:, 0], np.nan).astype(np.float64)
@@ -147,6 +168,10 @@ def fit_joint_astrometry(
         star_ra_deg=star_ra,
         star_dec_deg=star_dec,
         star_err_arcsec=corrections.scale_deg * _ARCSEC / np.sqrt(weight),
+        star_motion_mas=corrections.motion_on_sky(np.nan_to_num(star_plane.T), motion.motion),
+        star_motion_err_mas=motion.error * corrections.scale_deg * _ARCSEC * 1000.0,
+        map_err_pix=_map_errors(corrections, solution.covariance),
+        freedom=_freedom(corrections, solution.covariance),
         residual_y=residual_y,
         residual_x=residual_x,
         used=used,
@@ -219,8 +244,12 @@ class _Clipped:
     variance: FloatArray
     clip_sigma: float
 
-    def solution(self, used: BoolArray, anchored: BoolArray, fitted: BoolArray) -> StarSolution:
+    def solution(
+        self, used: BoolArray, anchored: BoolArray, fitted: BoolArray, n_covariance: int = 0
+    ) -> StarSolution:
         """Solve with some of the observations and catalogue stars."""
+        n_parameters = len(self.model.prior_weight)
+        n_wanted = n_parameters if n_parameters <= n_covariance else 0
         anchors = np.where(np.tile(anchored, 2), self.model.reference_weight, 0.0)
         model = StarModel(
             self.model.design,
@@ -231,7 +260,9 @@ class _Clipped:
             self.model.prior_weight,
         )
         weight = np.where(np.tile(used, 2), 1.0 / self.variance, 0.0)
-        return solve_star_model(model, weight=weight, fitted=np.tile(fitted, 2))
+        return solve_star_model(
+            model, weight=weight, fitted=np.tile(fitted, 2), n_covariance=n_wanted
+        )
 
     def solve(self, precise: BoolArray, fitted: BoolArray) -> tuple[BoolArray, BoolArray]:
         """Return the observations and catalogue stars that are left when none is an outlier."""
@@ -257,22 +288,100 @@ class _Clipped:
         return np.asarray(inside.reshape(2, -1).all(axis=0))
 
 
+def _follow_motions(
+    clipped: _Clipped, corrections: Corrections, precise: BoolArray, fitted: BoolArray
+) -> tuple[_Clipped, MotionPrior]:
+    """Take the motions of the stars out of their positions: the catalogue's, and fitted ones.
+
+    Maps and motions are improved in turn. The stars whose motions the catalogue gives hold the
+    others: what all stars have in common cannot be told from a drift of the visits.
+    """
+    data, config, n_stars = corrections.observations, corrections.config, len(fitted)
+    nothing = MotionPrior(np.zeros((n_stars, 2)), np.full((n_stars, 2), np.nan))
+    if data.years is None:
+        return clipped, nothing
+    pixel_mas = corrections.scale_deg * _ARCSEC * 1000.0
+    given, error = data.reference_motion, data.reference_motion_err
+    unknown = np.full((n_stars, 2), np.nan)
+    given, error = (unknown if value is None else value for value in (given, error))
+    known = np.asarray(np.isfinite(given + error).all(axis=1))[:, None]
+    own_error = np.where(known, np.hypot(error, config.motion_err_floor_mas), 0.0)
+    error_mas = np.where(known, own_error, config.motion_prior_mas)
+    weight = np.where(precise, 1.0 / clipped.variance[: len(precise)], 0.0)
+    dates = StarDates(data.star, data.years, weight)
+    can_move = find_movers(dates, n_stars, min_years=config.min_years)
+    prior = MotionPrior(
+        corrections.motion_on_plane(given),
+        np.where(can_move[:, None], error_mas / pixel_mas, 0.0),
+    )
+    motion, motion_error = prior.motion, nothing.error
+    moved = _without_motion(clipped, motion, data)
+    if can_move.any():
+        used, anchored = moved.solve(precise, fitted)
+        for _ in range(_MAX_MOTION_STEPS):
+            residual = moved.solution(used, anchored, fitted).residual.reshape(2, -1).T
+            own = StarDates(data.star, data.years, np.where(used, weight, 0.0))
+            better, motion_error = improve_motions(residual, own, motion, prior)
+            step = np.abs(better - motion).max()
+            motion = better
+            moved = _without_motion(clipped, motion, data)
+            if step < _MOTION_TOLERANCE_PIX:
+                break
+        motion_error = np.where(can_move[:, None], motion_error, np.nan)
+    return moved, MotionPrior(motion, motion_error)
+
+
+def _without_motion(
+    clipped: _Clipped, motion: FloatArray, data: AstrometricObservations
+) -> _Clipped:
+    """Move the observations to the date of the catalogue's positions."""
+    years = np.zeros(len(data.star)) if data.years is None else data.years
+    shift = motion[data.star] * years[:, None]
+    model = replace(clipped.model, value=clipped.model.value - shift.T.ravel())
+    return replace(clipped, model=model)
+
+
+def _map_errors(corrections: Corrections, covariance: FloatArray) -> dict[tuple[int, int], float]:
+    """Carry the covariance of the parameters to the corners of each detector; NaN without it."""
+    errors = {}
+    for key in sorted(corrections.observations.wcs):
+        errors[key] = np.nan
+        if len(covariance):
+            y, x = corner_pixels(corrections.observations.shapes[key[1]])
+            design = corrections.linearise(key, y=y, x=x)[2]
+            variance = np.asarray((design @ covariance * design.toarray()).sum(axis=1))
+            errors[key] = float(np.sqrt(max(variance.max(), 0.0)))
+    return errors
+
+
+def _freedom(corrections: Corrections, covariance: FloatArray) -> FloatArray:
+    """Compare what is known of the detectors' distortions with what was before the fit."""
+    lowest, highest = corrections.detector_degrees
+    n_terms = n_monomials(lowest, highest)
+    if not len(covariance) or not n_terms:
+        return np.empty(0)
+    n_low = n_monomials(lowest, 1) if lowest < 2 else 0
+    first = 2 * len(corrections.visits) * n_monomials(0, corrections.config.visit_order)
+    n_all = 2 * len(corrections.detectors) * n_terms
+    sigma = (
+        np.sqrt(np.diag(covariance)[first : first + n_all]) / corrections.config.detector_prior_pix
+    )
+    return np.asarray(sigma.reshape(-1, n_terms)[:, n_low:].ravel())
+
+
 def _refit_maps(
     corrections: Corrections, parameters: FloatArray
 ) -> tuple[dict[tuple[int, int], SkyWcs], float]:
     """Turn first maps and corrections into TAN-SIP maps, exact on a grid over each detector."""
     data, config = corrections.observations, corrections.config
-    grid_y, grid_x = np.meshgrid(
-        np.linspace(0.0, data.shape[0] - 1.0, _GRID_POINTS),
-        np.linspace(0.0, data.shape[1] - 1.0, _GRID_POINTS),
-        indexing="ij",
-    )
-    y, x = grid_y.ravel(), grid_x.ravel()
     maps, worst = {}, 0.0
     for key, first in data.wcs.items():
+        shape = data.shapes[key[1]]
+        grid = (np.linspace(0.0, n - 1.0, _GRID_POINTS) for n in shape)
+        y, x = (g.ravel() for g in np.meshgrid(*grid, indexing="ij"))
         order = max(first.order, config.visit_order, config.detector_order)
         sky = corrections.corrected_sky(key, parameters, y=y, x=x)
-        maps[key] = fit_to_map(sky, y=y, x=x, order=order, shape=data.shape)
+        maps[key] = fit_to_map(sky, y=y, x=x, order=order, shape=shape)
         map_y, map_x = maps[key].sky_to_pixel(*sky)
         worst = max(worst, float(np.hypot(map_y - y, map_x - x).max()))
     return maps, worst

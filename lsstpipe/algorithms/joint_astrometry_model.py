@@ -13,7 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array, csr_array
 
+from lsstpipe.algorithms.astrometric_observations import (
+    AstrometricObservations,
+    JointAstrometryConfig,
+)
 from lsstpipe.algorithms.star_elimination import StarModel
+from lsstpipe.geometry.proper_motion import move_stars
 from lsstpipe.geometry.sphere import (
     gnomonic_deproject,
     gnomonic_project,
@@ -26,72 +31,8 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 _ARCSEC = 3600.0
+_MAS_PER_DEGREE = 3.6e6
 _HALF_STEP_PIX = 0.5
-
-
-@dataclass(frozen=True)
-class AstrometricObservations:
-    """Centroids of stars in visits; arrays over observations unless said otherwise."""
-
-    visit: IntArray
-    """Number of the visit, from 0."""
-    detector: IntArray
-    """Number of the detector, from 0."""
-    star: IntArray
-    """Number of the star, from 0."""
-    y: FloatArray
-    """Absolute pixel position."""
-    x: FloatArray
-    """Absolute pixel position."""
-    err_pix: FloatArray
-    """Error of the centroid on each axis, pixels."""
-    wcs: dict[tuple[int, int], SkyWcs]
-    """Map of each (visit, detector), solved on its own."""
-    reference_ra_deg: FloatArray
-    """Catalogue right ascension of each star, shape ``(n_stars,)``, degrees; NaN if unknown."""
-    reference_dec_deg: FloatArray
-    """Catalogue declination of each star, degrees."""
-    reference_err_arcsec: FloatArray
-    """Error of the catalogue position on each axis of each star, arcsec."""
-    shape: tuple[int, int]
-    """Size (y, x) of a detector, pixels."""
-
-    @property
-    def n_stars(self) -> int:
-        """Count of stars."""
-        return len(self.reference_ra_deg)
-
-
-@dataclass(frozen=True)
-class JointAstrometryConfig:
-    """How the joint astrometric fit is made."""
-
-    visit_order: int = 2
-    """Degree of the polynomial of each visit, at least 1."""
-    detector_order: int = 3
-    """Degree of the static distortion of each detector; terms of degree 2 and more are fitted."""
-    visit_prior_pix: float = 10.0
-    """Expected size of the visits' corrections of degree 0 and 1, pixels."""
-    visit_distortion_prior_pix: float = 0.05
-    """Expected size of the visits' corrections of higher degree, pixels."""
-    detector_prior_pix: float = 0.2
-    """Expected size of the detectors' corrections, pixels."""
-    map_prior_pix: float = 0.3
-    """Expected error of the first maps of single detectors relative to their visit's, pixels."""
-    err_floor_pix: float = 0.02
-    """Error added in quadrature to that of each centroid, pixels."""
-    reference_err_floor_arcsec: float = 0.0
-    """Error added in quadrature to those of the catalogue, arcsec."""
-    max_err_pix: float = 0.2
-    """Centroids with larger errors do not shape the fit."""
-    bright_err_pix: float = 0.03
-    """Stars with centroid errors below this count as bright."""
-    clip_sigma: float = 5.0
-    """Observations that miss by more standard deviations are left out."""
-    reserve_fraction: float = 0.2
-    """Share of stars kept out of the fit to test it."""
-    seed: int = 0
-    """Chooses the reserved stars."""
 
 
 @dataclass(frozen=True)
@@ -141,10 +82,12 @@ class Corrections:
         ra, dec = sky_positions(poles.mean(axis=0))
         centre = (float(ra), float(dec))
         scale_deg = float(np.median([w.pixel_scale_arcsec for w in maps])) / _ARCSEC
-        height, width = observations.shape
-        corner_y = np.array([0.0, 0.0, height - 1.0, height - 1.0])
-        corner_x = np.array([0.0, width - 1.0, 0.0, width - 1.0])
-        corners = np.stack([_on_plane(w, corner_y, corner_x, centre) / scale_deg for w in maps])
+        corners = np.stack(
+            [
+                _on_plane(own, *corner_pixels(observations.shapes[detector]), centre) / scale_deg
+                for own, (_, detector) in zip(maps, keys, strict=True)
+            ]
+        )
         visit_of_map = np.array([visit for visit, _ in keys])
         visits = np.unique(visit_of_map)
         centres = np.stack([corners[visit_of_map == v].mean(axis=(0, 1)) for v in visits])
@@ -216,7 +159,7 @@ class Corrections:
         detector = int(np.searchsorted(self.detectors, key[1]))
         u, v = ((plane - self.visit_centres[visit]) / self.radius).T
         by_visit = monomials(u, v, 0, self.config.visit_order)
-        height, width = self.observations.shape
+        height, width = self.observations.shapes[key[1]]
         half = max(height, width) / 2.0
         on_pixels = (x - (width - 1) / 2.0) / half, (y - (height - 1) / 2.0) / half
         by_detector = monomials(*on_pixels, *self.detector_degrees)
@@ -282,6 +225,50 @@ class Corrections:
         xi, eta = (plane * self.scale_deg).T
         return gnomonic_deproject(xi, eta, centre_deg=self.centre_deg)
 
+    def motion_on_plane(self, motion_mas: FloatArray) -> FloatArray:
+        """Put the motions of the catalogue's stars on the plane.
+
+        Parameters
+        ----------
+        motion_mas
+            Along ra times cos(dec) and dec, mas/yr, shape ``(n_stars, 2)``; NaN where unknown.
+
+        Returns
+        -------
+        motion
+            Pixels a year along xi and eta; 0 where unknown.
+        """
+        data = self.observations
+        known = np.isfinite(data.reference_ra_deg + data.reference_dec_deg + motion_mas.sum(axis=1))
+        ra = np.where(known, data.reference_ra_deg, self.centre_deg[0])
+        dec = np.where(known, data.reference_dec_deg, self.centre_deg[1])
+        by_axis = (motion_mas[:, 0], motion_mas[:, 1])
+        moved = move_stars(ra, dec, by_axis, np.ones(len(ra)))
+        after = np.stack(gnomonic_project(*moved, centre_deg=self.centre_deg), axis=1)
+        before = np.stack(gnomonic_project(ra, dec, centre_deg=self.centre_deg), axis=1)
+        return np.where(known[:, None], (after - before) / self.scale_deg, 0.0)
+
+    def motion_on_sky(self, plane: FloatArray, motion: FloatArray) -> FloatArray:
+        """Turn motions on the plane into those on the sky.
+
+        Parameters
+        ----------
+        plane
+            Positions, pixels, shape ``(n, 2)``.
+        motion
+            Pixels a year along xi and eta, shape ``(n, 2)``.
+
+        Returns
+        -------
+        motion
+            Along ra times cos(dec) and dec, mas/yr.
+        """
+        ra, dec = self.to_sky(plane)
+        moved_ra, moved_dec = self.to_sky(plane + motion)
+        d_ra = (moved_ra - ra + 180.0) % 360.0 - 180.0
+        on_sky = np.stack([d_ra * np.cos(np.deg2rad(dec)), moved_dec - dec], axis=1)
+        return np.asarray(on_sky * _MAS_PER_DEGREE)
+
     def equations(self) -> tuple[StarModel, FloatArray]:
         """Return the equations of all observations.
 
@@ -339,6 +326,23 @@ class Corrections:
         by_x = _on_plane(wcs, y, x + h, self.centre_deg) - _on_plane(wcs, y, x - h, self.centre_deg)
         by_y = _on_plane(wcs, y + h, x, self.centre_deg) - _on_plane(wcs, y - h, x, self.centre_deg)
         return np.stack([by_x, by_y], axis=-1) / (2.0 * h * self.scale_deg)
+
+
+def corner_pixels(shape: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
+    """Give the middles of the pixels in the corners of a detector.
+
+    Parameters
+    ----------
+    shape
+        Its size (y, x), pixels.
+
+    Returns
+    -------
+    y, x
+        Shape ``(4,)`` each.
+    """
+    bottom, right = shape[0] - 1.0, shape[1] - 1.0
+    return np.array([0.0, 0.0, bottom, bottom]), np.array([0.0, right, 0.0, right])
 
 
 def n_monomials(lowest: int, highest: int) -> int:

@@ -6,7 +6,8 @@ point and a smooth term over the focal plane; one more smooth term belongs to th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -49,8 +50,17 @@ class PhotometricObservations:
     """Error of the flux."""
     reference_mag: FloatArray
     """Catalogue magnitude of each star, shape ``(n_stars,)``; NaN where there is none."""
-    shape: tuple[int, int]
+    shape: tuple[float, float]
     """Size (y, x) of the focal plane, pixels."""
+    detector: IntArray | None = None
+    """Number of the detector of each observation, from 0; None for a lone one."""
+    reference_err_mag: FloatArray | None = None
+    """Error of each catalogue magnitude; None lets the catalogue set nothing but the mean."""
+
+    @property
+    def n_detectors(self) -> int:
+        """Count of detectors."""
+        return 1 if self.detector is None else int(self.detector.max(initial=0)) + 1
 
     @property
     def n_visits(self) -> int:
@@ -71,6 +81,10 @@ class JointPhotometryConfig:
     """Degree of the smooth term that all visits share; 0 for none."""
     visit_order: int = 0
     """Degree of the smooth term of each visit; 0 for none."""
+    detector_prior_mag: float = 0.05
+    """Expected size of what all visits have in common on one of several detectors, mag."""
+    pair_prior_mag: float = 0.003
+    """Expected size of what one visit has on one of several detectors alone, mag."""
     camera_prior_mag: float = 0.02
     """Expected size of the coefficients of the shared term, mag."""
     visit_prior_mag: float = 0.01
@@ -97,7 +111,7 @@ class SmoothTerm:
     """One for each product, by rising total degree, mag."""
     order: int
     """Highest total degree."""
-    shape: tuple[int, int]
+    shape: tuple[float, float]
     """Size (y, x) of the focal plane, pixels."""
 
     def evaluate(self, *, y: npt.ArrayLike, x: npt.ArrayLike) -> FloatArray:
@@ -126,6 +140,11 @@ class JointPhotometry:
     """Zero point of each visit, shape ``(n_visits,)``, mag; NaN for a visit without good stars."""
     zero_point_err_mag: FloatArray
     """Its error relative to the mean of the visits, mag."""
+    offset_mag: FloatArray
+    """What must be added on each detector, shape ``(n_visits, n_detectors)``, mag."""
+    freedom: FloatArray
+    """Posterior over prior standard deviation of each coefficient of the shared term: near 1 where
+    the observations say nothing of it."""
     anchor: ZeroPoint
     """Comparison of the fitted stars with the catalogue."""
     camera_term: SmoothTerm
@@ -183,19 +202,51 @@ def fit_joint_photometry(
         )
     variance = np.where(good, err_mag, 1.0) ** 2 + config.err_floor_mag**2
     model = _model(observations, -2.5 * np.log10(flux), config)
-    solution, used = _solve_clipped(
-        model, variance, (good, precise, ~reserved), observations.n_visits, config.clip_sigma
+    n_camera = config.camera_order * (config.camera_order + 3) // 2
+    solve = partial(
+        _solve_clipped,
+        variance=variance,
+        masks=(good, precise, ~reserved),
+        clip_sigma=config.clip_sigma,
+        n_covariance=observations.n_visits + n_camera,
     )
-    anchor = fit_zero_point_mag(
+    solution, used = solve(model)
+    anchor = _anchor(solution, observations, config)
+    if observations.reference_err_mag is not None:
+        # The catalogue also holds the slope over the focal plane, as well as its scatter allows.
+        model = _with_reference(model, observations, anchor)
+        solution, used = solve(model)
+        anchor = _anchor(solution, observations, config)
+    return _result(observations, config, (solution, used, reserved), anchor, err_mag)
+
+
+def _anchor(
+    solution: StarSolution, observations: PhotometricObservations, config: JointPhotometryConfig
+) -> ZeroPoint:
+    """Compare the fitted stars with the catalogue."""
+    return fit_zero_point_mag(
         solution.star_value,
         1.0 / np.sqrt(np.maximum(solution.star_weight, 1e-12)),
         observations.reference_mag,
         config=config.zero_point,
     )
-    return _result(observations, config, (solution, used, reserved), anchor, err_mag)
 
 
-def smooth_basis(*, y: FloatArray, x: FloatArray, order: int, shape: tuple[int, int]) -> FloatArray:
+def _with_reference(
+    model: StarModel, observations: PhotometricObservations, anchor: ZeroPoint
+) -> StarModel:
+    """Give the stars that agree with the catalogue its magnitudes as further observations."""
+    own = observations.reference_err_mag
+    error = np.hypot(0.0 if own is None else np.nan_to_num(own), anchor.scatter_mag)
+    known = anchor.used & (error > 0)
+    value = np.where(known, observations.reference_mag - anchor.zero_point_mag, 0.0)
+    weight = np.where(known, 1.0 / np.where(known, error, 1.0) ** 2, 0.0)
+    return replace(model, reference_value=value, reference_weight=weight)
+
+
+def smooth_basis(
+    *, y: FloatArray, x: FloatArray, order: int, shape: tuple[float, float]
+) -> FloatArray:
     """Evaluate the products of Legendre polynomials of total degree 1 to ``order``.
 
     Parameters
@@ -237,6 +288,7 @@ def _model(
     rows = np.repeat(np.arange(n), n_terms)
     columns = (observations.visit[:, None] * n_terms + np.arange(n_terms)).ravel()
     visits = csr_array((basis.ravel(), (rows, columns)), (n, n_visits * n_terms))
+    detectors, pairs = _detector_terms(observations)
     # All zero points moved together change nothing: a loose prior fixes their mean near that of
     # the instrument and costs no precision.
     prior = np.concatenate(
@@ -244,10 +296,12 @@ def _model(
             np.full(n_visits, 1e-6),
             np.full(camera.shape[1], config.camera_prior_mag**-2),
             np.full(visits.shape[1], config.visit_prior_mag**-2),
+            np.full(detectors.shape[1], config.detector_prior_mag**-2),
+            np.full(pairs.shape[1], config.pair_prior_mag**-2),
         ]
     )
     return StarModel(
-        design=csr_array(hstack([zero_points, camera, visits])),
+        design=csr_array(hstack([zero_points, camera, visits, detectors, pairs])),
         value=value,
         star=observations.star,
         reference_value=np.zeros(observations.n_stars),
@@ -256,12 +310,27 @@ def _model(
     )
 
 
+def _detector_terms(observations: PhotometricObservations) -> tuple[csr_array, csr_array]:
+    """Give each of several detectors a constant, and one more on each visit."""
+    n, n_detectors = len(observations.star), observations.n_detectors
+    if observations.detector is None or n_detectors == 1:
+        return csr_array((n, 0)), csr_array((n, 0))
+    rows, ones = np.arange(n), np.ones(n)
+    pair = observations.visit * n_detectors + observations.detector
+    n_pairs = observations.n_visits * n_detectors
+    return (
+        csr_array((ones, (rows, observations.detector)), (n, n_detectors)),
+        csr_array((ones, (rows, pair)), (n, n_pairs)),
+    )
+
+
 def _solve_clipped(
     model: StarModel,
+    *,
     variance: FloatArray,
     masks: tuple[BoolArray, BoolArray, BoolArray],
-    n_visits: int,
     clip_sigma: float,
+    n_covariance: int,
 ) -> tuple[StarSolution, BoolArray]:
     """Solve and leave outliers out until none is left; then give every star its mean."""
     usable, precise, fitted = masks
@@ -280,7 +349,7 @@ def _solve_clipped(
     used = used | (usable & faint[model.star])
     weight = np.where(used, 1.0 / variance, 0.0)
     fitted = fitted & ~faint
-    return solve_star_model(model, weight=weight, fitted=fitted, n_covariance=n_visits), used
+    return solve_star_model(model, weight=weight, fitted=fitted, n_covariance=n_covariance), used
 
 
 def _result(
@@ -293,8 +362,16 @@ def _result(
     solution, used, reserved = fitted
     n_visits, shape = observations.n_visits, observations.shape
     n_camera = config.camera_order * (config.camera_order + 3) // 2
-    zero_point, camera, visits = np.split(solution.parameters, [n_visits, n_visits + n_camera])
-    covariance = solution.covariance
+    n_visit = n_visits * (config.visit_order * (config.visit_order + 3) // 2)
+    n_detectors = observations.n_detectors
+    n_constants = n_detectors if n_detectors > 1 else 0
+    ends = np.cumsum([n_visits, n_camera, n_visit, n_constants])
+    zero_point, camera, visits, constants, pairs = np.split(solution.parameters, ends)
+    covariance = solution.covariance[:n_visits, :n_visits]
+    of_camera = np.diag(solution.covariance)[n_visits : n_visits + n_camera]
+    offset = np.zeros((n_visits, n_detectors))
+    if n_constants:
+        offset = constants + pairs.reshape(n_visits, n_detectors)
     # The common part of all zero points is the anchor's; what is left is relative to their mean.
     centring = np.eye(n_visits) - 1.0 / n_visits
     relative = np.diag(centring @ covariance @ centring)
@@ -302,6 +379,8 @@ def _result(
     return JointPhotometry(
         zero_point_mag=np.where(seen, zero_point + anchor.zero_point_mag, np.nan),
         zero_point_err_mag=np.where(seen, np.sqrt(np.maximum(relative, 0.0)), np.nan),
+        offset_mag=offset,
+        freedom=np.sqrt(of_camera) / config.camera_prior_mag,
         anchor=anchor,
         camera_term=SmoothTerm(camera, config.camera_order, shape),
         visit_terms=tuple(

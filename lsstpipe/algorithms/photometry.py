@@ -18,6 +18,10 @@ AB_ZERO_POINT_NJY = 31.4
 _MAG_PER_RELATIVE_FLUX = 2.5 / np.log(10.0)
 _MAD_TO_SIGMA = 1.4826
 _MEDIAN_TO_MEAN_ERROR = np.sqrt(np.pi / 2.0)
+_MIN_CELL_STARS = 5
+_LEAST_ERROR_MAG = 0.001
+_VARIATION_SIGMA = 5.0
+_VARIATION_MAG = 0.02
 
 
 @dataclass(frozen=True)
@@ -130,3 +134,81 @@ def fit_zero_point_mag(
         used = kept
     err = _MEDIAN_TO_MEAN_ERROR * scatter / np.sqrt(float(used.sum()))
     return ZeroPoint(median, float(err), scatter, used)
+
+
+@dataclass(frozen=True)
+class ZeroPointVariation:
+    """How the zero point changes over a detector."""
+
+    rms_mag: float
+    """Rms of the medians of the cells beyond their noise, mag; NaN with fewer than three cells."""
+    significance: float
+    """Chi-squared of the medians above its mean, in standard deviations."""
+
+    @property
+    def is_varying(self) -> bool:
+        """Whether the zero point is another in different places, as under clouds."""
+        return bool(self.significance > _VARIATION_SIGMA and self.rms_mag > _VARIATION_MAG)
+
+
+def measure_variation(
+    difference: FloatArray,
+    *,
+    y: FloatArray,
+    x: FloatArray,
+    shape: tuple[int, int],
+    n_cells: int = 4,
+) -> ZeroPointVariation:
+    """Compare the zero points of the cells of a detector.
+
+    Parameters
+    ----------
+    difference
+        Catalogue minus instrumental magnitude of each star; NaN leaves a star out.
+    y, x
+        Where the stars lie, pixels from the corner, shape ``(n,)``.
+    shape
+        Size (y, x) of the detector, pixels.
+    n_cells
+        Cells along each axis.
+
+    Returns
+    -------
+    variation
+        What the cells of five and more stars show.
+    """
+    cell = _cells(y, x, shape, n_cells)
+    medians, errors = [], []
+    for number in range(n_cells**2):
+        values = difference[(cell == number) & np.isfinite(difference)]
+        if len(values) < _MIN_CELL_STARS:
+            continue
+        middle = float(np.median(values))
+        scatter = _MAD_TO_SIGMA * float(np.median(np.abs(values - middle)))
+        medians.append(middle)
+        errors.append(_MEDIAN_TO_MEAN_ERROR * scatter / np.sqrt(len(values)))
+    n = len(medians)
+    if n < 3:
+        return ZeroPointVariation(float("nan"), 0.0)
+    # The scatter within a few stars is itself uncertain: the usual one is not undercut.
+    error = np.maximum(np.array(errors), float(np.median(errors)))
+    error = np.maximum(error, _LEAST_ERROR_MAG)
+    middle = float(np.average(medians, weights=error**-2))
+    off = np.array(medians) - middle
+    chi2 = float(np.sum((off / error) ** 2))
+    excess = float(np.mean(off**2) - np.mean(error**2))
+    return ZeroPointVariation(
+        float(np.sqrt(max(excess, 0.0))), (chi2 - (n - 1)) / float(np.sqrt(2.0 * (n - 1)))
+    )
+
+
+def _cells(
+    y: FloatArray, x: FloatArray, shape: tuple[int, int], n_cells: int
+) -> npt.NDArray[np.int64]:
+    """Find the numbers of the cells that positions fall in; -1 for those off the detector."""
+    row, column = (
+        np.floor(np.nan_to_num(c, nan=-1.0) * n_cells / size).astype(np.int64)
+        for c, size in ((y, shape[0]), (x, shape[1]))
+    )
+    inside = (row >= 0) & (row < n_cells) & (column >= 0) & (column < n_cells)
+    return np.where(inside, row * n_cells + column, -1)

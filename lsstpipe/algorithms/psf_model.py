@@ -21,7 +21,7 @@ FloatImage = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-_OVERSAMPLED_FWHM = 4.0
+_OVERSAMPLED_FWHM = 3.6
 _N_GUESS = 30
 _FLOOR = 3e-4
 _VARIATION = 0.5

@@ -17,7 +17,7 @@ from lsstpipe.algorithms.planes import Planes
 from lsstpipe.algorithms.psf_model import PsfFit, PsfModelSettings, fit_psf_model
 from lsstpipe.algorithms.psf_stars import StarCandidates, StarSettings, select_psf_stars
 from lsstpipe.errors import AlgorithmError
-from lsstpipe.image.mask import MaskPlane, has
+from lsstpipe.image.mask import INVALID, MaskPlane, has
 from lsstpipe.image.psf import FWHM_PER_SIGMA, nearest_pixel
 
 _STAMP_SIZE = 17
@@ -145,7 +145,7 @@ def fit_psf_among(planes: Planes, bright: BrightSources, settings: PsfSearchSett
     AlgorithmError
         If there are too few stars.
     """
-    candidates = _without_rays(planes, bright.candidates)
+    candidates = _sound(planes, bright.candidates)
     sigma = settings.first_fwhm / FWHM_PER_SIGMA
     chosen = select_psf_stars(planes, candidates, replace(settings.stars, first_sigma=sigma))
     detected = planes.mask | np.where(bright.detected, np.int32(MaskPlane.DETECTED), np.int32(0))
@@ -160,14 +160,24 @@ def fit_psf_among(planes: Planes, bright: BrightSources, settings: PsfSearchSett
     )
 
 
-def _without_rays(planes: Planes, candidates: StarCandidates) -> StarCandidates:
-    """Leave out the sources that turned out to be cosmic rays."""
+def _sound(planes: Planes, candidates: StarCandidates) -> StarCandidates:
+    """Leave out what turned out to be cosmic rays; forget the sizes of what is spoilt.
+
+    Saturated sources are no stars for the PSF, but neighbours of such stars they are.
+    """
     known = np.isfinite(candidates.y + candidates.x)
     position = np.stack([candidates.y - planes.y0, candidates.x - planes.x0], axis=1)
     pixels = nearest_pixel(np.where(known[:, None], position, -1e6))
-    kept = ~has(bits_near(planes.mask, pixels, 1), MaskPlane.CR)
+    bits = bits_near(planes.mask, pixels, 1)
+    kept = ~has(bits, MaskPlane.CR)
+    sizes = np.where(has(bits, INVALID), np.nan, candidates.sigma)
     return StarCandidates(
-        **{item.name: getattr(candidates, item.name)[kept] for item in fields(candidates)}
+        **{
+            item.name: getattr(candidates, item.name)[kept]
+            for item in fields(candidates)
+            if item.name != "sigma"
+        },
+        sigma=sizes[kept],
     )
 
 

@@ -18,7 +18,6 @@ from lsstpipe.algorithms.background import (
     fit_background,
 )
 from lsstpipe.algorithms.blind_match import PointingGuess
-from lsstpipe.algorithms.centroid import measure_centroids
 from lsstpipe.algorithms.cosmic_ray import CosmicRaySettings, find_cosmic_rays
 from lsstpipe.algorithms.detect import DetectionSettings, detect_sources
 from lsstpipe.algorithms.frame_solution import (
@@ -31,7 +30,11 @@ from lsstpipe.algorithms.frame_solution import (
 from lsstpipe.algorithms.interpolate import interpolate_pixels
 from lsstpipe.algorithms.match import match_plane
 from lsstpipe.algorithms.measure_sources import Columns, measure_sources
-from lsstpipe.algorithms.photometry import ZeroPoint, ZeroPointConfig, fit_zero_point
+from lsstpipe.algorithms.photometry import (
+    ZeroPoint,
+    ZeroPointConfig,
+    fit_zero_point,
+)
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.algorithms.psf_model import PsfFit, PsfModelSettings
 from lsstpipe.algorithms.psf_search import (
@@ -41,13 +44,11 @@ from lsstpipe.algorithms.psf_search import (
 )
 from lsstpipe.algorithms.psf_stars import StarSettings
 from lsstpipe.data_model import DataId
-from lsstpipe.errors import AlgorithmError
 from lsstpipe.image.catalog import Catalog
 from lsstpipe.image.exposure import Exposure, ObservationInfo
 from lsstpipe.image.mask import MaskPlane
-from lsstpipe.image.photocalib import AB_NJY, magnitude
+from lsstpipe.image.photocalib import AB_NJY
 from lsstpipe.image.psf import nearest_pixel
-from lsstpipe.image.reference import as_seen, bands_of
 from lsstpipe.instruments import get_camera
 from lsstpipe.tasks.base import Json, TaskConfig, get_info
 from lsstpipe.tasks.visit_flux_scale import FluxScale, correct_apertures
@@ -58,11 +59,18 @@ from lsstpipe.tasks.visit_products import (
     make_visit_image,
     summarise,
 )
+from lsstpipe.tasks.visit_stars import (
+    compare_cells,
+    look_up,
+    place_stars,
+    rank,
+    reference_magnitudes,
+)
 
 FloatArray = npt.NDArray[np.float64]
 
-_SATURATED_ERR_PIX = 0.1
 _FIRST_STARS = 40
+_LARGEST_EXTENDEDNESS = 0.5
 
 
 class Config(TaskConfig):
@@ -154,7 +162,7 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     sources masked, the PSF is learned twice, before and after the cosmic rays are gone.
     """
     exposure, info = inputs.post_isr_image, get_info(inputs.post_isr_image)
-    reference = _look_up(inputs.reference_catalog, info)
+    reference = look_up(inputs.reference_catalog, info)
     background = fit_background(
         exposure.image, exposure.mask, BackgroundSettings(mesh_size=config.background_mesh_pix)
     )
@@ -197,9 +205,9 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     factor = correction.factor(y=columns["y"].astype(np.float64), x=columns["x"].astype(np.float64))
     for name in ("psfFlux", "psfFluxErr"):
         columns[name] = columns[name].astype(np.float64) * factor
-    stars_seen = _positions_of_stars(columns, unfilled, planes, fit)
+    stars_seen = place_stars(columns, unfilled, planes, fit)
     solution = _solve(stars_seen, reference, info, planes, config)
-    reference_mag = _reference_magnitudes(len(detection.y), solution, reference)
+    reference_mag = reference_magnitudes(len(detection.y), solution, reference)
     zero_point = _fit_zero_point(columns, reference_mag, config)
     scale = float(10 ** (0.4 * (AB_NJY - zero_point.zero_point_mag)))
     used = {
@@ -223,6 +231,7 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
         solution=solution,
         reference=reference,
         zero_point=zero_point,
+        variation=compare_cells(columns, reference_mag, planes),
     )
     calibrated = make_visit_image(exposure, measured, scale)
     return Outputs(
@@ -237,16 +246,6 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
         source=make_source_catalog(columns, used, calibrated, scale),
         visit_detector_summary=summarise(measured, exposure),
     )
-
-
-def _look_up(reference: Catalog, info: ObservationInfo) -> Catalog:
-    """Give the catalogue at the date and in the band of the image."""
-    bands = bands_of(reference)
-    if bands and info.band not in bands:
-        raise AlgorithmError(
-            f"The reference catalogue has no flux in band {info.band}; it has {', '.join(bands)}."
-        )
-    return as_seen(reference, band=info.band, mjd=info.mid_mjd)
 
 
 def _search_settings(config: Config, *, max_order: int, n_wanted: int) -> PsfSearchSettings:
@@ -308,27 +307,6 @@ def _sky_at(background: Background, columns: Columns) -> npt.NDArray[np.float32]
     return sky
 
 
-def _positions_of_stars(
-    columns: Columns, image: npt.NDArray[np.float32], planes: Planes, fit: PsfFit
-) -> DetectedStars:
-    """Collect the positions for the astrometric fit.
-
-    The PSF cannot be fitted to a saturated star, but the plateau of such a star still has a middle.
-    """
-    y, x = (columns[axis].astype(np.float64) for axis in ("y", "x"))
-    error = np.hypot(columns["xErr"], columns["yErr"]).astype(np.float64) / np.sqrt(2)
-    saturated = columns["pixelFlags_saturated"].astype(bool)
-    trusted = planes.mask & ~np.int32(MaskPlane.SAT | MaskPlane.INTRP)
-    whole = replace(planes, image=image, mask=trusted)
-    ny, nx = image.shape
-    middle = measure_centroids(
-        whole, y=y[saturated], x=x[saturated], psf_sigma=fit.psf.sigma(y=ny / 2, x=nx / 2)
-    )
-    y[saturated], x[saturated] = middle.y, middle.x
-    error[saturated] = _SATURATED_ERR_PIX
-    return DetectedStars(y=y, x=x, flux=columns["psfFlux"].astype(np.float64), err_pix=error)
-
-
 def _solve(
     stars: DetectedStars, reference: Catalog, info: ObservationInfo, planes: Planes, config: Config
 ) -> AstrometrySolution:
@@ -345,7 +323,7 @@ def _solve(
             flux=stars.flux[placed],
             err_pix=stars.err_pix[placed],
         ),
-        ReferenceStars(reference["ra"], reference["dec"], _rank(reference)),
+        ReferenceStars(reference["ra"], reference["dec"], rank(reference)),
         PointingGuess(
             ra_deg=info.ra_deg,
             dec_deg=info.dec_deg,
@@ -365,26 +343,11 @@ def _solve(
     return replace(solution, detection=placed[solution.detection])
 
 
-def _rank(reference: Catalog) -> FloatArray:
-    """Give the magnitudes that order the stars; those without one come last."""
-    known = reference["flux"] > 0
-    mag = magnitude(np.where(known, reference["flux"], 1.0))
-    return np.where(known, mag, np.max(mag, initial=0.0))
-
-
-def _reference_magnitudes(n: int, solution: AstrometrySolution, reference: Catalog) -> FloatArray:
-    """Give each source the magnitude of its catalogue star; NaN where it has none."""
-    result = np.full(n, np.nan)
-    flux = reference["flux"][solution.reference]
-    mag = magnitude(np.where(flux > 0, flux, 1.0))
-    result[solution.detection] = np.where(flux > 0, mag, np.nan)
-    return result
-
-
 def _fit_zero_point(columns: Columns, reference_mag: FloatArray, config: Config) -> ZeroPoint:
     """Compare the sources with the catalogue."""
     bad = columns["pixelFlags_saturated"].astype(bool) | columns["psfFlux_flag"].astype(bool)
     bad |= columns["pixelFlags_edge"].astype(bool)
+    bad |= columns["extendedness"].astype(np.float64) > _LARGEST_EXTENDEDNESS
     return fit_zero_point(
         columns["psfFlux"].astype(np.float64),
         columns["psfFluxErr"].astype(np.float64),

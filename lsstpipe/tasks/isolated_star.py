@@ -55,6 +55,7 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     for name in ("saturated", "bad", "edge", "nodata"):
         good &= ~source[f"pixelFlags_{name}"].astype(bool)
     good &= ~source["psfFlux_flag"].astype(bool) & ~source["centroid_flag"].astype(bool)
+    good &= ~(source["extendedness"] > _LARGEST_EXTENDEDNESS)
     source = source.select(good)
     if len(source) == 0:
         raise NoWorkFound(f"No source is as bright as {config.min_signal_to_noise:g} sigma.")
@@ -73,4 +74,5 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     return Outputs(Catalog(ISOLATED_STAR, {**columns, "isolatedStarId": stars.star[kept]}))
 
 
+_LARGEST_EXTENDEDNESS = 0.5
 _SHARED = set(ISOLATED_STAR.names()) & set(SOURCE.names())

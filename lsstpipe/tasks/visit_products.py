@@ -14,7 +14,7 @@ from lsstpipe.algorithms.depth import limiting_magnitude
 from lsstpipe.algorithms.epoch_offset import fit_epoch_offset
 from lsstpipe.algorithms.frame_solution import AstrometrySolution
 from lsstpipe.algorithms.measure_sources import Columns
-from lsstpipe.algorithms.photometry import ZeroPoint
+from lsstpipe.algorithms.photometry import ZeroPoint, ZeroPointVariation
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.algorithms.psf_model import PsfFit
 from lsstpipe.data_model import first_source_id
@@ -54,6 +54,7 @@ class Measured:
     solution: AstrometrySolution
     reference: Catalog
     zero_point: ZeroPoint
+    variation: ZeroPointVariation
 
     @property
     def psf_sigma_pix(self) -> float:
@@ -185,6 +186,8 @@ def summarise(measured: Measured, exposure: Exposure) -> Json:
             "zero_point_err_mag": plain(measured.zero_point.err_mag),
             "scatter_mag": plain(measured.zero_point.scatter_mag),
             "n_used": int(measured.zero_point.used.sum()),
+            "variation_mag": plain(measured.variation.rms_mag),
+            "is_varying": measured.variation.is_varying,
         },
         "aperture_correction": {
             "mean": float(measured.correction.factor(y=ny / 2, x=nx / 2)),

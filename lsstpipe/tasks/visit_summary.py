@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
+from pydantic import PositiveFloat
+
 from lsstpipe import datasets
 from lsstpipe.data_model import DataId
 from lsstpipe.tasks.base import Json, TaskConfig
@@ -17,6 +19,9 @@ class Config(TaskConfig):
 
     max_psf_fwhm_pix: float = 12.0
     """Widest PSF of a visit that goes on, full width at half maximum in pixels."""
+
+    max_zero_point_variation_mag: PositiveFloat = 0.2
+    """Largest significant change of the zero point over a detector that goes on, rms; clouds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,8 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
             continue
         if summary["psf_fwhm_pix"] > config.max_psf_fwhm_pix:
             continue
+        if _is_cloudy(summary["photometry"], config):
+            continue
         figures = {
             name: value for name, value in summary.items() if not isinstance(value, dict | list)
         }
@@ -78,3 +85,10 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
             for visit, parts in detectors.items()
         }
     )
+
+
+def _is_cloudy(photometry: Json, config: Config) -> bool:
+    """Tell whether the zero point changes too much over a detector."""
+    if not photometry.get("is_varying", False):
+        return False
+    return bool(photometry["variation_mag"] > config.max_zero_point_variation_mag)

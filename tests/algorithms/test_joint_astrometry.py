@@ -113,7 +113,7 @@ class Survey:
             self.reference_ra,
             self.reference_dec,
             np.full(len(self.ra), 0.05),
-            SHAPE,
+            {0: SHAPE, 1: SHAPE},
         )
 
     def miss_pix(self, maps: dict[tuple[int, int], SkyWcs]) -> float:

@@ -142,8 +142,7 @@ def test_real_shards_of_two_generations_are_read(test_data: Path) -> None:
         assert 1.5 < columns["dec"].min() < columns["dec"].max() < 3.1
         assert 55900 < np.median(columns["epoch"]) < 57300
         assert np.hypot(columns["pmRa"], columns["pmDec"]).max() < 1000
-        brightest = -2.5 * np.log10(max(np.nanmax(f) for f in shard.flux.values())) + 31.4
-        assert 7 < brightest < 14
+
     assert counts["ps1", 231856] == 22151
     assert counts["gai", 231859] == 981
     assert len(counts) == 8

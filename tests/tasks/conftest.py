@@ -111,7 +111,9 @@ def joint(world: World, calibrated: dict[DataId, calibrate.Outputs]) -> Joint:
         TRACT_ID,
     ).joint_astrometry
     photometry = joint_photometry.run(
-        joint_photometry.Inputs(stars, world.reference), joint_photometry.Config(), TRACT_ID
+        joint_photometry.Inputs(stars, summaries, world.reference),
+        joint_photometry.Config(),
+        TRACT_ID,
     ).joint_photometry
     made = visit_summary.run(
         visit_summary.Inputs(summaries, astrometry, photometry), visit_summary.Config(), TRACT_ID

@@ -207,7 +207,7 @@ def test_the_joint_fits_can_be_written_as_json(joint: Joint, name: str) -> None:
 
 def test_the_aperture_fluxes_can_be_fitted_instead(world: World, joint: Joint) -> None:
     config = joint_photometry.Config(flux="ap06", camera_order=0, visit_order=0)
-    inputs = joint_photometry.Inputs(joint.stars, world.reference)
+    inputs = joint_photometry.Inputs(joint.stars, joint.summaries, world.reference)
     fit = joint_photometry.run(inputs, config, TRACT_ID).joint_photometry
     for detector in fit["detectors"]:
         assert detector["photo_calib"]["coefficients"] == [[0.0]]
@@ -264,6 +264,6 @@ def test_a_visit_that_failed_before_the_joint_fits_does_not_disturb_them(
     stars = isolated_star.run(
         isolated_star.Inputs(rest), isolated_star.Config(), TRACT_ID
     ).isolated_star
-    inputs = joint_photometry.Inputs(stars, world.reference)
+    inputs = joint_photometry.Inputs(stars, joint.summaries, world.reference)
     fit = joint_photometry.run(inputs, joint_photometry.Config(), TRACT_ID).joint_photometry
     assert [d["visit"] for d in fit["detectors"]] == [v.number for v in world.visits[1:]]
