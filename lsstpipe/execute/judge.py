@@ -20,12 +20,19 @@ from lsstpipe.image.mask import MaskPlane, has
 from lsstpipe.image.photocalib import PhotoCalib
 from lsstpipe.instruments import get_camera
 from lsstpipe.measure.acceptance import choose_worst
-from lsstpipe.measure.cosmic_ray_truth import bright_core_metric, cosmic_ray_metrics
+from lsstpipe.measure.cosmic_ray_truth import (
+    CosmicRayHits,
+    bright_core_metric,
+    cosmic_ray_metrics,
+    count_hits,
+)
 from lsstpipe.measure.metric import Metric
 from lsstpipe.measure.psf_truth import psf_shape_metrics, reserved_star_metric
 from lsstpipe.measure.signature_truth import (
     amplifier_steps,
     calibration_errors,
+    crosstalk_pattern,
+    crosstalk_residual,
     linearity_residual,
     mask_recall,
     replacement_flags,
@@ -60,6 +67,7 @@ FloatArray = npt.NDArray[np.float64]
 FloatImage = npt.NDArray[np.float32]
 
 _BRIGHT_SNR = 100.0
+_MIN_CROSSTALK_SIGMA = 0.05
 _VERY_BRIGHT_SNR = 300.0
 _MIN_ZERO_POINT_STARS = 10
 _UNSATURATED_SHARE, _SATURATED_SHARE = 0.8, 1.5
@@ -77,6 +85,7 @@ class _Band:
     zero_point_mmag: list[float] = field(default_factory=list)
     joint_mmag: list[float] = field(default_factory=list)
     linear: list[tuple[FloatArray, FloatArray, FloatArray]] = field(default_factory=list)
+    hits: list[CosmicRayHits] = field(default_factory=list)
     full_well: float = np.inf
 
 
@@ -101,6 +110,7 @@ def judge_truth(repo: Path, records: Records, folder: Path) -> list[Metric]:
     calibs = products.joint_calibs()
     bands: dict[str, _Band] = defaultdict(_Band)
     images: list[Metric] = []
+    crosstalk: list[tuple[FloatArray, FloatArray, FloatArray]] = []
     for visit, detector, band in survey.expected():
         data_id = DataId(visit=visit, detector=detector)
         image = products.exposure("visit_image", data_id)
@@ -114,19 +124,29 @@ def judge_truth(repo: Path, records: Records, folder: Path) -> list[Metric]:
         calib = calibs.get((visit, detector))
         stars = match_stars(image, sources, truth, calib)
         _gather(bands[band], stars, calib)
-        bands[band].full_well = min(bands[band].full_well, survey.full_well(detector))
+        figures = survey.detector(detector)
+        bands[band].full_well = min(bands[band].full_well, figures["full_well_electron"])
         bands[band].sky.append(measure_empty_sky(image, empty))
-        bands[band].real.append(judge_detections(image, sources, truth))
+        bands[band].hits.append(_count_hits(image, truth))
+        if not truth.has_trail:
+            bands[band].real.append(judge_detections(image, sources, truth))
         if image.psf is not None:
             ny, nx = image.image.shape
             bands[band].psf.append(compare_psf(image.psf, truth, (ny, nx)))
         described = get_camera(survey.instrument).detector(detector)
         images += _judge_image(image, truth, described, where)
-        signature = products.exposure("post_isr_image", data_id)
-        images += _judge_sky(signature or image, empty, truth, described, where)
+        if not truth.has_trail:
+            signature = products.exposure("post_isr_image", data_id)
+            images += _judge_sky(signature or image, empty, truth, described, where)
+        coefficients = np.asarray(figures["crosstalk"], dtype=np.float64)
+        crosstalk.append(_find_crosstalk(image, empty, truth, described, coefficients))
     metrics = [metric for band in sorted(bands) for metric in _judge_band(bands[band], band)]
     metrics += _judge_reserved(products)
     metrics += _judge_calibrations(survey, products)
+    if crosstalk:
+        metrics.append(
+            crosstalk_residual(*(np.concatenate(part) for part in zip(*crosstalk, strict=True)))
+        )
     return [*_worst_of_each(images), *metrics]
 
 
@@ -173,7 +193,8 @@ def _judge_band(band: _Band, name: str) -> list[Metric]:
         ),
     ]
     metrics += completeness_metrics(stars.true_mag, stars.limit_mag, stars.is_detected, name)
-    metrics.append(spurious_metric(np.concatenate(band.real), name))
+    metrics.append(spurious_metric(np.concatenate([np.zeros(0, bool), *band.real]), name))
+    metrics += cosmic_ray_metrics(band.hits, name)
     if band.linear:
         columns = (np.concatenate(part) for part in zip(*band.linear, strict=True))
         found = linearity_residual(*columns, full_well=band.full_well)
@@ -187,8 +208,6 @@ def _judge_image(
     image: Exposure, truth: VisitTruth, detector: Detector, where: str
 ) -> list[Metric]:
     """Judge the masks of an image."""
-    scale = float(image.metadata.get("nanojansky_per_electron", 1.0))
-    variance = image.variance / np.float32(scale**2)
     saturated = np.zeros(image.mask.shape, bool)
     y, x, peak = truth.placed["y"], truth.placed["x"], truth.peak_electron
     star = truth.placed.columns["kind"] == 0
@@ -204,10 +223,15 @@ def _judge_image(
     return [
         mask_recall(image.mask, saturated, truth.is_defect, where),
         replacement_flags(image.mask, replaced, where),
-        *cosmic_ray_metrics(image.mask, truth.cosmic_electron, variance, where),
         bright_core_metric(image.mask, truth.cosmic_electron, y=y[bright], x=x[bright],
                            where=where),
     ]  # fmt: skip
+
+
+def _count_hits(image: Exposure, truth: VisitTruth) -> CosmicRayHits:
+    """Count the flags on cosmic rays of an image in nJy."""
+    scale = np.float32(image.metadata["nanojansky_per_electron"])
+    return count_hits(image.mask, truth.cosmic_electron, image.variance / scale**2)
 
 
 def _judge_sky(
@@ -231,6 +255,24 @@ def _judge_sky(
     if len(boxes) > 1:
         metrics.append(amplifier_steps(residual, empty, boxes, sky_electron=sky, where=where))
     return metrics
+
+
+def _find_crosstalk(
+    image: Exposure,
+    empty: npt.NDArray[np.bool_],
+    truth: VisitTruth,
+    detector: Detector,
+    coefficients: FloatArray,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Find the empty pixels into which bright ones talk: residual, variance, true crosstalk."""
+    scale = np.float32(image.metadata["nanojansky_per_electron"])
+    electron = image.image / scale
+    pattern = crosstalk_pattern(electron, detector, coefficients)
+    talked = empty & (pattern > _MIN_CROSSTALK_SIGMA * np.sqrt(truth.sky_electron))
+    values = (electron[talked], image.variance[talked] / scale**2, pattern[talked])
+    return (
+        values[0].astype(np.float64), values[1].astype(np.float64), values[2].astype(np.float64),
+    )  # fmt: skip
 
 
 def _judge_reserved(products: Products) -> list[Metric]:

@@ -75,10 +75,19 @@ class Survey:
                 self.images[detector, name] = np.asarray(hdus[name].data, dtype=np.float32)
         return self.images[detector, name]
 
-    def full_well(self, detector: int) -> float:
-        """Read how many electrons a pixel of a detector holds."""
-        document = io.read(self.folder / _DETECTORS / f"{detector:03d}.json", "json")
-        return float(document["full_well_electron"]) if isinstance(document, dict) else np.nan
+    def detector(self, detector: int) -> Json:
+        """Read the figures of a detector: ``full_well_electron``, ``crosstalk`` and so on.
+
+        Parameters
+        ----------
+        detector
+            Its number.
+        """
+        path = self.folder / _DETECTORS / f"{detector:03d}.json"
+        document = io.read(path, "json")
+        if not isinstance(document, dict):
+            raise TypeError(f"{path} must hold an object, got {type(document).__name__}.")
+        return document
 
     def of(self, visit: int, detector: int) -> VisitTruth:
         """Read the truth of one detector of a visit.
@@ -104,6 +113,7 @@ class Survey:
             placed=_catalog(self.folder / _PLACED / f"{visit}-{detector:03d}.parquet"),
             cosmic_electron=cosmic,
             is_defect=defects,
+            has_trail=bool(about["has_trail"]),
         )
 
 

@@ -11,7 +11,6 @@ from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
 
 from lsstpipe.algorithms.aperture import measure_apertures
-from lsstpipe.algorithms.depth import limiting_magnitude
 from lsstpipe.algorithms.match import match_plane
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.geometry.wcs import SkyWcs
@@ -28,8 +27,9 @@ BoolArray = npt.NDArray[np.bool_]
 
 MATCH_PIX = 2.5
 _EDGE_PIX = 25
-_NEIGHBOUR_PIX = 15.0
-_NEIGHBOUR_SHARE = 0.01
+_CLOSE_FWHM, _CLOSE_SIGMA = 2.5, 0.2
+_NEAR_PIX, _NEAR_SHARE, _NEAR_SIGMA = 15.0, 0.01, 3.0
+_FAR_PIX, _FAR_SHARE = 30.0, 10.0
 _REAL_SNR = 1.5
 _SKY_SHARE = 0.1
 _GALAXY_GROWTH_PIX = 8.0
@@ -60,6 +60,8 @@ class VisitTruth:
         Charge of cosmic rays in each pixel, shape ``(ny, nx)``.
     is_defect
         Pixels that are defective, same shape.
+    has_trail
+        Whether a satellite crossed the image.
     """
 
     wcs: SkyWcs
@@ -69,6 +71,7 @@ class VisitTruth:
     placed: Catalog
     cosmic_electron: FloatImage
     is_defect: BoolArray
+    has_trail: bool = False
 
     @property
     def alpha_pix(self) -> FloatArray:
@@ -161,7 +164,8 @@ def match_stars(
         Scale of the fluxes by the joint fit; None where it has none.
     """
     placed, (ny, nx) = truth.placed, image.image.shape
-    rows = np.flatnonzero(_isolated(truth) & _inside(placed, (ny, nx)))
+    noise = _noise_electron(image, truth)
+    rows = np.flatnonzero(_isolated(truth, noise) & _inside(placed, (ny, nx)))
     y, x = placed["y"][rows], placed["x"][rows]
     at = nearest_pixel(y), nearest_pixel(x)
     usable = ~has(image.mask, MaskPlane.BAD | MaskPlane.NO_DATA | MaskPlane.SAT)[at]
@@ -185,7 +189,7 @@ def match_stars(
     clean[got] = ~_flagged(own)
     return StarTable(
         flux, error, joint, placed["flux"][rows], magnitude(placed["flux"][rows]),
-        limiting_magnitude(_flux_error(image, truth)[rows]), truth.peak_electron[rows], ra_mas,
+        truth.zero_point_mag - 2.5 * np.log10(5.0 * noise[rows]), truth.peak_electron[rows], ra_mas,
         dec_mas, field_cells(y=y, x=x, shape=(ny, nx)), got, clean,
     )  # fmt: skip
 
@@ -205,23 +209,31 @@ def _inside(placed: Catalog, shape: tuple[int, ...]) -> BoolArray:
     return inside & (x > _EDGE_PIX) & (x < shape[1] - 1 - _EDGE_PIX)
 
 
-def _isolated(truth: VisitTruth) -> BoolArray:
-    """Find the stars without a neighbour that has more than a hundredth of their flux."""
+def _isolated(truth: VisitTruth, noise: FloatArray) -> BoolArray:
+    """Find the stars whose flux no neighbour changes by a notable part of its error.
+
+    ``noise`` is the error of a faint flux at each object, electrons.
+    """
     placed = truth.placed
     isolated: BoolArray = np.asarray(placed.columns["kind"] == 0)
-    pairs = cKDTree(np.stack([placed["y"], placed["x"]], axis=1)).query_pairs(
-        _NEIGHBOUR_PIX, output_type="ndarray"
-    )
-    flux = placed["flux"]
+    place, flux = np.stack([placed["y"], placed["x"]], axis=1), placed["electrons"]
+    pairs = cKDTree(place).query_pairs(_FAR_PIX, output_type="ndarray")
     for first, second in (pairs.T, pairs[:, ::-1].T):
-        isolated[first[flux[second] > _NEIGHBOUR_SHARE * flux[first]]] = False
+        distance = np.hypot(*(place[first] - place[second]).T)
+        close = distance < _CLOSE_FWHM * placed["psfFwhm"][first]
+        harm = close & (flux[second] > _CLOSE_SIGMA * noise[first])
+        notable = np.maximum(_NEAR_SHARE * flux[first], _NEAR_SIGMA * noise[first])
+        harm |= (distance < _NEAR_PIX) & (flux[second] > notable)
+        harm |= flux[second] > _FAR_SHARE * flux[first]
+        isolated[first[harm]] = False
     return isolated
 
 
-def _flux_error(image: Exposure, truth: VisitTruth) -> FloatArray:
-    """Predict the error of a faint PSF flux at each object, in the unit of the image."""
+def _noise_electron(image: Exposure, truth: VisitTruth) -> FloatArray:
+    """Predict the error of a faint PSF flux at each object, electrons."""
+    scale = float(image.metadata["nanojansky_per_electron"])
     sky = float(np.median(image.variance[~has(image.mask, INVALID | MaskPlane.DETECTED)]))
-    error: FloatArray = np.sqrt(sky * truth.effective_pixels)
+    error: FloatArray = np.sqrt(sky * truth.effective_pixels) / scale
     return error
 
 
@@ -238,7 +250,7 @@ def judge_detections(image: Exposure, sources: Catalog, truth: VisitTruth) -> Bo
         What is true of it.
     """
     own = sources.select(~_flagged(sources) & sources.columns["detect_isPrimary"].astype(bool))
-    seen = truth.placed["flux"] > _REAL_SNR * _flux_error(image, truth)
+    seen = truth.placed["electrons"] > _REAL_SNR * _noise_electron(image, truth)
     real = np.stack([truth.placed["y"], truth.placed["x"]], axis=1)[seen]
     if not len(real):
         return np.zeros(len(own), bool)
