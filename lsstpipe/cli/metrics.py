@@ -10,9 +10,14 @@ import click
 
 @click.command("metrics")
 @click.argument("repo", type=click.Path(path_type=Path))
+@click.option(
+    "--truth",
+    type=click.Path(path_type=Path),
+    help="Folder that `lsstpipe simulate` wrote: judge the products against its truth too.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
 @click.option("--check", is_flag=True, help="End with exit code 1 if a metric misses its bound.")
-def command(repo: Path, as_json: bool, check: bool) -> None:
+def command(repo: Path, truth: Path | None, as_json: bool, check: bool) -> None:
     """Print the metrics of REPO with their bounds; REPO is the folder of the repository.
 
     A metric whose sample is too small to judge has no verdict: it neither passes nor fails.
@@ -21,6 +26,7 @@ def command(repo: Path, as_json: bool, check: bool) -> None:
     Example:
       lsstpipe metrics runs/demo
       lsstpipe metrics runs/demo --json
+      lsstpipe metrics runs/ci_small --truth data/ci_small
     """
     from rich.console import Console
 
@@ -29,7 +35,13 @@ def command(repo: Path, as_json: bool, check: bool) -> None:
     from lsstpipe.report.products import load_metrics
     from lsstpipe.report.summary import summarise
 
-    measured = load_metrics(repo, read_records(repo))
+    records = read_records(repo)
+    measured = load_metrics(repo, records)
+    if truth is not None:
+        from lsstpipe.execute.judge import judge_truth
+
+        judged = [metric.to_json() for metric in judge_truth(repo, records, truth)]
+        measured = {**measured, "metrics": [*measured["metrics"], *judged]}
     if as_json:
         click.echo(json.dumps(measured["metrics"], indent=1))
     else:

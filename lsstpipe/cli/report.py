@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -9,8 +10,13 @@ import click
 
 @click.command("report")
 @click.argument("repo", type=click.Path(path_type=Path))
+@click.option(
+    "--truth",
+    type=click.Path(path_type=Path),
+    help="Folder that `lsstpipe simulate` wrote: show the metrics against its truth too.",
+)
 @click.option("--summary", is_flag=True, help="Print the summary only; draw nothing.")
-def command(repo: Path, summary: bool) -> None:
+def command(repo: Path, truth: Path | None, summary: bool) -> None:
     """Draw REPO/report.html, copy the light curve to REPO/lightcurve.csv, print the summary.
 
     The page is one file that needs no network. REPO is the folder of the repository, whose stage
@@ -20,6 +26,7 @@ def command(repo: Path, summary: bool) -> None:
     Example:
       lsstpipe report runs/demo
       lsstpipe report --summary runs/demo
+      lsstpipe report runs/ci_small --truth data/ci_small
     """
     from rich.console import Console
 
@@ -30,12 +37,18 @@ def command(repo: Path, summary: bool) -> None:
 
     records = read_records(repo)
     measured = load_metrics(repo, records)
+    if truth is not None:
+        from lsstpipe.execute.judge import judge_truth
+
+        judged = [metric.to_json() for metric in judge_truth(repo, records, truth)]
+        measured = {**measured, "metrics": [*measured["metrics"], *judged]}
     page_path, curve_path = repo / "report.html", repo / "lightcurve.csv"
     if not summary:
         from lsstpipe.report.load import load_page
         from lsstpipe.report.render import render
 
-        write_atomically(page_path, render(load_page(repo, records)).encode())
+        page = replace(load_page(repo, records), metrics=tuple(measured["metrics"]))
+        write_atomically(page_path, render(page).encode())
         write_atomically(curve_path, load_lightcurve(repo, records).encode())
     console = Console()
     console.print(summarise(measured))

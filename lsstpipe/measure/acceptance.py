@@ -8,7 +8,8 @@ good from bad at that level has no verdict.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from lsstpipe.measure.metric import N_SIGMA, Metric, Range
 
@@ -147,3 +148,32 @@ def judge(
         f"{id}:{where}" if where else id, bound.name, value, bound.unit, low, high, n, bound.min_n,
         error, note, bound.stretch, N_SIGMA,
     )  # fmt: skip
+
+
+def choose_worst(metrics: Sequence[Metric]) -> Metric:
+    """Choose, of one metric on each of several images, the one that misses its bound most.
+
+    Parameters
+    ----------
+    metrics
+        Metrics of one id, each with what it was measured on; at least one.
+    """
+    judged = [metric for metric in metrics if metric.ok is not None]
+    worst = max(judged or metrics, key=lambda metric: (metric.ok is False, _use(metric)))
+    id, _, where = worst.id.partition(":")
+    note = f"Worst of {len(metrics)}: {where}."
+    if judged and len(judged) < len(metrics):
+        note = f"Worst of {len(judged)} that could be judged, of {len(metrics)}: {where}."
+    return replace(worst, id=id, note=f"{note} {worst.note}".strip())
+
+
+def _use(metric: Metric) -> float:
+    """Say how far a value has gone towards its bound, in units of the bound."""
+    low, high, value = metric.low, metric.high, metric.value
+    if not math.isfinite(value):
+        return -math.inf
+    if low is not None and high is not None:
+        return abs(value - 0.5 * (low + high)) / max(0.5 * (high - low), 1e-12)
+    if high is not None:
+        return value / high if high > 0 else value
+    return (low or 0.0) - value

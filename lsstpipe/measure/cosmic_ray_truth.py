@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +19,30 @@ FloatArray = npt.NDArray[np.float64]
 FloatImage = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
-_LEVELS = (("CR-1", 10.0), ("CR-1b", 5.0))
+_STRONG_SIGMA, _WEAK_SIGMA = 10.0, 5.0
 _CORE_PIX = 1.5
 
 
-def cosmic_ray_metrics(
-    mask: MaskArray, cosmic_electron: FloatImage, variance: FloatImage, where: str = ""
-) -> list[Metric]:
-    """Judge the mask of cosmic rays: CR-1, CR-1b, CR-2.
+@dataclass(frozen=True, slots=True, eq=False)
+class CosmicRayHits:
+    """How the true hits of one image, or of several, are flagged.
+
+    Attributes
+    ----------
+    strong, weak
+        Whether each pixel above 10 and above 5 sigma is flagged, shape ``(n,)``.
+    n_false, n_good
+        Pixels that are flagged without a hit, and all pixels.
+    """
+
+    strong: BoolArray
+    weak: BoolArray
+    n_false: int
+    n_good: int
+
+
+def count_hits(mask: MaskArray, cosmic_electron: FloatImage, variance: FloatImage) -> CosmicRayHits:
+    """Count the flags on true cosmic rays, and those on none.
 
     Parameters
     ----------
@@ -34,8 +52,6 @@ def cosmic_ray_metrics(
         True charge of cosmic rays in each pixel, electrons, same shape.
     variance
         Variance of each pixel without them, electrons squared, same shape.
-    where
-        The detector and visit.
 
     Notes
     -----
@@ -44,20 +60,37 @@ def cosmic_ray_metrics(
     """
     flagged = has(mask, MaskPlane.CR)
     lost = has(mask, MaskPlane.SAT | MaskPlane.BAD | MaskPlane.NO_DATA | MaskPlane.EDGE)
-    significance = cosmic_electron / np.sqrt(variance)
-    metrics = []
-    for id, level in _LEVELS:
-        caught = take_share(flagged[(significance > level) & ~lost])
-        metrics.append(judge(id, caught.value, n=caught.n, error=caught.error, where=where))
+    hit = (cosmic_electron > 0) & ~lost
+    significance = cosmic_electron[hit] / np.sqrt(variance[hit])
+    caught = flagged[hit]
     beside = ndimage.binary_dilation(cosmic_electron > 0, np.ones((3, 3), bool), iterations=1)
-    false = flagged & ~beside & ~lost
-    n = int((~lost).sum())
-    rate = 1e5 * false.sum() / n if n else math.nan
-    metrics.append(
-        judge("CR-2", float(rate), n=n, error=1e5 * math.sqrt(false.sum()) / max(n, 1),
-              note=f"{int(false.sum())} pixels.", where=where)
-    )  # fmt: skip
-    return metrics
+    return CosmicRayHits(
+        caught[significance > _STRONG_SIGMA],
+        caught[significance > _WEAK_SIGMA],
+        int((flagged & ~beside & ~lost).sum()),
+        int((~lost).sum()),
+    )
+
+
+def cosmic_ray_metrics(hits: Sequence[CosmicRayHits], where: str = "") -> list[Metric]:
+    """Judge the masks of cosmic rays of several images together: CR-1, CR-1b, CR-2.
+
+    Parameters
+    ----------
+    hits
+        What was counted on each image.
+    where
+        The band.
+    """
+    metrics = []
+    for id, parts in (("CR-1", [h.strong for h in hits]), ("CR-1b", [h.weak for h in hits])):
+        caught = take_share(np.concatenate(parts) if parts else np.zeros(0, bool))
+        metrics.append(judge(id, caught.value, n=caught.n, error=caught.error, where=where))
+    n_false, n_good = (sum(getattr(h, name) for h in hits) for name in ("n_false", "n_good"))
+    rate = 1e5 * n_false / n_good if n_good else math.nan
+    error = 1e5 * math.sqrt(n_false) / max(n_good, 1)
+    note = f"{n_false} pixels on {len(hits)} images."
+    return [*metrics, judge("CR-2", rate, n=n_good, error=error, note=note, where=where)]
 
 
 def bright_core_metric(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from lsstpipe.algorithms.boxes import average_boxes
 from lsstpipe.algorithms.repeatability import MMAG_PER_RELATIVE
 from lsstpipe.geometry.box import Box
+from lsstpipe.image.detector import Detector
 from lsstpipe.image.mask import MaskArray, MaskPlane, has
 from lsstpipe.measure.acceptance import judge
 from lsstpipe.measure.metric import Metric
@@ -205,6 +206,38 @@ def crosstalk_residual(residual: FloatArray, variance: FloatArray, injected: Flo
     share = 100.0 * float(np.sum(weight * residual)) / total
     return judge("ISR-5", abs(share), n=len(injected), error=100.0 / math.sqrt(total),
                  note=f"Signed: {share:+.1f} %.")  # fmt: skip
+
+
+def crosstalk_pattern(
+    image: FloatImage, detector: Detector, coefficients: FloatArray
+) -> FloatImage:
+    """Work out the crosstalk that an image puts into itself.
+
+    Parameters
+    ----------
+    image
+        Electrons on the assembled detector, sky included, shape ``(ny, nx)``.
+    detector
+        Its amplifiers, of one size, and how they are read.
+    coefficients
+        Electrons in the victim (row) per electron in the source (column), shape ``(n, n)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        Electrons, shape ``(ny, nx)``.
+    """
+    boxes = [amplifier.box.slices_in(detector.box) for amplifier in detector.amplifiers]
+    turns = [
+        tuple(slice(None, None, -1 if flip else 1) for flip in (a.flip_y, a.flip_x))
+        for a in detector.amplifiers
+    ]
+    as_read = np.stack([image[box][turn] for box, turn in zip(boxes, turns, strict=True)])
+    mixed = np.tensordot(coefficients, as_read, axes=1).astype(np.float32)
+    result = np.zeros_like(image)
+    for i, (box, turn) in enumerate(zip(boxes, turns, strict=True)):
+        result[box] = mixed[i][turn]
+    return result
 
 
 def linearity_residual(

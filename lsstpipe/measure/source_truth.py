@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from lsstpipe.algorithms.repeatability import MMAG_PER_RELATIVE, Estimate
-from lsstpipe.measure.acceptance import judge
+from lsstpipe.measure.acceptance import ACCEPTANCE, judge
 from lsstpipe.measure.metric import Metric
 from lsstpipe.measure.sampling import (
     take_excess,
@@ -144,7 +144,10 @@ def zero_point_metric(error_mmag: FloatArray, *, is_joint: bool, where: str = ""
     rms = take_rms(error_mmag)
     id = "PHO-1b" if is_joint else "PHO-1"
     largest = float(np.nanmax(np.abs(error_mmag))) if rms.n else math.nan
-    return judge(id, rms.value, n=rms.n, error=rms.error, where=where,
+    # Of a few zero points the error of a large rms is as large: what counts is the error that an
+    # rms at the bound would have.
+    error = min(rms.value, ACCEPTANCE[id].gate[1] or math.inf) / math.sqrt(2.0 * max(rms.n, 1))
+    return judge(id, rms.value, n=rms.n, error=error, where=where,
                  note=f"Largest {largest:.1f} mmag.")  # fmt: skip
 
 

@@ -4,11 +4,21 @@ import numpy as np
 import pytest
 
 from lsstpipe.image.mask import MaskPlane
-from lsstpipe.measure.cosmic_ray_truth import bright_core_metric, cosmic_ray_metrics
+from lsstpipe.measure.cosmic_ray_truth import (
+    CosmicRayHits,
+    bright_core_metric,
+    cosmic_ray_metrics,
+    count_hits,
+)
+from lsstpipe.measure.metric import Metric
 
 SHAPE = (400, 400)
 VARIANCE = np.full(SHAPE, 100.0, np.float32)
 CR = np.int32(MaskPlane.CR)
+
+
+def judge_one(mask: np.ndarray, charge: np.ndarray) -> list[Metric]:
+    return cosmic_ray_metrics([count_hits(mask, charge, VARIANCE)])
 
 
 @pytest.fixture
@@ -21,7 +31,7 @@ def cosmic(rng: np.random.Generator) -> np.ndarray:
 
 def test_all_hits_flagged_and_nothing_else_pass(cosmic: np.ndarray) -> None:
     mask = np.where(cosmic > 0, CR, np.int32(0))
-    assert [metric.ok for metric in cosmic_ray_metrics(mask, cosmic, VARIANCE)] == [True] * 3
+    assert [metric.ok for metric in judge_one(mask, cosmic)] == [True] * 3
 
 
 def test_missed_pixels_are_counted_where_they_stand_out(
@@ -29,11 +39,11 @@ def test_missed_pixels_are_counted_where_they_stand_out(
 ) -> None:
     missed = rng.random(SHAPE) < 0.1
     mask = np.where((cosmic > 0) & ~missed, CR, np.int32(0))
-    strong, weak, _ = cosmic_ray_metrics(mask, cosmic, VARIANCE)
+    strong, weak, _ = judge_one(mask, cosmic)
     assert strong.value == pytest.approx(90.0, abs=2.0)
     assert (strong.ok, weak.ok) == (False, False)
     assert strong.n == int((cosmic > 0).sum())
-    faint = cosmic_ray_metrics(mask, 0.5 * cosmic, VARIANCE)
+    faint = judge_one(mask, 0.5 * cosmic)
     assert faint[0].n == 0
     assert faint[0].ok is None
     assert faint[1].n == strong.n
@@ -41,18 +51,18 @@ def test_missed_pixels_are_counted_where_they_stand_out(
 
 def test_pixels_masked_for_another_reason_are_not_asked_for(cosmic: np.ndarray) -> None:
     mask = np.where(cosmic > 0, np.int32(MaskPlane.SAT), np.int32(0))
-    assert cosmic_ray_metrics(mask, cosmic, VARIANCE)[0].n == 0
+    assert judge_one(mask, cosmic)[0].n == 0
 
 
 def test_false_flags_are_counted_but_not_those_beside_a_hit(cosmic: np.ndarray) -> None:
     grown = cosmic.copy()
     grown[1:] += cosmic[:-1]
     mask = np.where(grown > 0, CR, np.int32(0))
-    assert cosmic_ray_metrics(mask, cosmic, VARIANCE)[2].value == 0.0
+    assert judge_one(mask, cosmic)[2].value == 0.0
     empty = np.zeros(SHAPE, np.float32)
     mask = np.zeros(SHAPE, np.int32)
     mask[50:60, 50:60] = CR
-    found = cosmic_ray_metrics(mask, empty, VARIANCE)[2]
+    found = judge_one(mask, empty)[2]
     assert found.value == pytest.approx(1e5 * 100 / 160_000)
     assert found.ok is False
 
@@ -68,3 +78,13 @@ def test_a_star_whose_core_is_eaten_fails() -> None:
     hit = empty.copy()
     hit[21, 20] = 500.0
     assert bright_core_metric(mask, hit, y=y + 0.3, x=x).ok is True
+
+
+def test_several_images_are_one_sample() -> None:
+    few = CosmicRayHits(np.ones(120, bool), np.ones(150, bool), 1, 60_000)
+    assert [metric.ok for metric in cosmic_ray_metrics([few])] == [None] * 3
+    strong, weak, false = cosmic_ray_metrics([few] * 5)
+    assert (strong.n, weak.n, false.n) == (600, 750, 300_000)
+    assert strong.ok is True
+    assert false.note == "5 pixels on 5 images."
+    assert [metric.n for metric in cosmic_ray_metrics([])] == [0, 0, 0]

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from lsstpipe.geometry.box import Box
+from lsstpipe.image.detector import Amplifier, Detector
 from lsstpipe.image.mask import MaskPlane
 from lsstpipe.measure.signature_truth import (
     amplifier_steps,
     brighter_fatter_removal,
     calibration_errors,
+    crosstalk_pattern,
     crosstalk_residual,
     linearity_residual,
     mask_recall,
@@ -155,3 +157,17 @@ def test_a_master_frame_that_is_off_fails(
     assert found.ok is False
     unit = {"bias": 1.0, "dark": 100.0 / level if level else 0.0, "flat": 100.0}[kind]
     assert found.value == pytest.approx(unit * error, rel=0.02)
+
+
+def test_a_bright_pixel_talks_into_the_pixel_that_is_read_with_it() -> None:
+    halves = (Box(0, 0, 6, 5), Box(0, 5, 6, 5))
+    left, right = (
+        Amplifier(name, box, box, 1.0, 5.0, 6e4, 5e4, flip_x=flip)
+        for name, box, flip in zip("LR", halves, (False, True), strict=True)
+    )
+    detector = Detector(0, "0", 6, 10, (left, right), 6, 10)
+    image = np.zeros((6, 10), np.float32)
+    image[2, 1] = 1e5  # column 1 of the left is read with column 9 - 1 of the right
+    found = crosstalk_pattern(image, detector, np.array([[0.0, 2e-4], [1e-4, 0.0]]))
+    assert found[2, 8] == pytest.approx(10.0)
+    assert np.count_nonzero(found) == 1

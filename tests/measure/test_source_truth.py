@@ -87,6 +87,10 @@ def test_zero_points_are_judged_by_their_rms(
     assert found.id == ("PHO-1b" if joint else "PHO-1")
 
 
+def test_three_zero_points_that_are_far_off_are_enough_to_fail() -> None:
+    assert zero_point_metric(np.array([33.0, 30.0, 35.0]), is_joint=False).ok is False
+
+
 def fluxes(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     snr = 10.0 ** rng.uniform(0.85, 3.0, 30_000)
     error = np.full(30_000, 10.0)
