@@ -1,4 +1,4 @@
-"""Compiled loop that tells neighbours of bright sources from bumps on their wings."""
+"""Compiled loops of detection: neighbours of bright sources, and what a mask leaves of a filter."""
 
 from __future__ import annotations
 
@@ -54,3 +54,40 @@ def keep_peaks(
             for i in range(max(0, x - half), min(nx, x + half + 1)):
                 wings[j, i] += amplitude * profile[j - y + half, i - x + half]
     return kept
+
+
+@njit(cache=True)
+def usable_share(usable: BoolArray, kernel: FloatArray) -> FloatImage:
+    """Convolve a mask of mostly usable pixels with a kernel.
+
+    Parameters
+    ----------
+    usable
+        Pixels that count, shape ``(ny, nx)``; those beyond the edge do not.
+    kernel
+        Shape ``(s, s)`` with s odd.
+
+    Returns
+    -------
+    numpy.ndarray
+        Sum of the kernel over usable pixels, shape ``(ny, nx)``.
+    """
+    ny, nx = usable.shape
+    size = kernel.shape[0]
+    half = size // 2
+    sums = np.zeros((size + 1, size + 1))
+    for j in range(size):
+        for i in range(size):
+            sums[j + 1, i + 1] = sums[j, i + 1] + sums[j + 1, i] - sums[j, i] + kernel[j, i]
+    share = np.empty((ny, nx), np.float32)
+    for y in range(ny):
+        # Pixel y + d meets element half - d of the kernel.
+        j0, j1 = max(0, half - (ny - 1 - y)), min(size, half + y + 1)
+        for x in range(nx):
+            i0, i1 = max(0, half - (nx - 1 - x)), min(size, half + x + 1)
+            share[y, x] = sums[j1, i1] - sums[j0, i1] - sums[j1, i0] + sums[j0, i0]
+    for y, x in np.argwhere(~usable):
+        for j in range(max(0, y - half), min(ny, y + half + 1)):
+            for i in range(max(0, x - half), min(nx, x + half + 1)):
+                share[j, i] -= kernel[j - y + half, i - x + half]
+    return share

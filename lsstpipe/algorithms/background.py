@@ -9,7 +9,9 @@ import numpy.typing as npt
 from scipy.interpolate import RectBivariateSpline
 from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filter, median_filter
 
-from lsstpipe.algorithms.planes import Planes
+from lsstpipe.algorithms._background_kernel import mesh_statistics
+from lsstpipe.algorithms.grow import grow_pixels
+from lsstpipe.algorithms.planes import Planes, typical_value
 from lsstpipe.errors import AlgorithmError
 from lsstpipe.image.mask import INVALID, MaskArray, MaskPlane, has
 
@@ -105,13 +107,14 @@ def fit_background(
     surface = np.zeros(image.shape, dtype=np.float32)
     level = np.zeros((len(edges[0]) - 1, len(edges[1]) - 1))
     good = usable
-    for _ in range(chosen.n_iterations + 1):
+    for iteration in range(chosen.n_iterations + 1):
         # Fitting what is left takes the slope of the sky within a mesh out of its statistics.
         correction, rms = _mesh_statistics(filled - surface, good, edges)
         surface += _surface(correction, edges)
         level += correction
-        sources = _find_sources(filled - surface, usable, float(np.nanmedian(rms)), chosen)
-        good = usable & ~sources
+        if iteration < chosen.n_iterations:
+            sources = _find_sources(filled - surface, usable, float(np.nanmedian(rms)), chosen)
+            good = usable & ~sources
     return Background(surface, level, rms, float(np.nanmedian(level)), float(np.nanmedian(rms)))
 
 
@@ -133,7 +136,7 @@ def estimate_sky_variance(planes: Planes, mesh_size: int = 64) -> FloatImage:
     sky = planes.usable(INVALID | MaskPlane.DETECTED | MaskPlane.DETECTED_NEGATIVE)
     edges = tuple(_mesh_edges(n, mesh_size) for n in sky.shape)
     smooth = _surface(_mesh_statistics(planes.variance, sky, edges)[0], edges)
-    floor = 0.1 * float(np.median(planes.variance[sky]))
+    floor = 0.1 * typical_value(planes.variance, sky)
     return np.maximum(smooth, np.float32(floor))
 
 
@@ -147,35 +150,10 @@ def _mesh_statistics(
     image: FloatImage, good: BoolArray, edges: tuple[npt.NDArray[np.int64], ...]
 ) -> tuple[FloatArray, FloatArray]:
     """Take the clipped mean and standard deviation of every mesh."""
-    shape = (len(edges[0]) - 1, len(edges[1]) - 1)
-    level, rms = np.full(shape, np.nan), np.full(shape, np.nan)
-    for j in range(shape[0]):
-        rows = slice(edges[0][j], edges[0][j + 1])
-        for i in range(shape[1]):
-            columns = slice(edges[1][i], edges[1][i + 1])
-            inside = good[rows, columns]
-            values = image[rows, columns][inside].astype(np.float64)
-            if values.size >= max(16, 0.1 * inside.size):
-                level[j, i], rms[j, i] = _clipped_mean(values)
+    level, rms = mesh_statistics(image, good, edges[0], edges[1])
     if np.isnan(level).all():
         raise AlgorithmError("No mesh of the background has enough usable pixels.")
     return level, rms
-
-
-def _clipped_mean(values: FloatArray) -> tuple[float, float]:
-    """Take the mean and standard deviation of the values within 3 deviations of the median."""
-    quartiles = np.percentile(values, [25.0, 50.0, 75.0])
-    center, width = quartiles[1], (quartiles[2] - quartiles[0]) / 1.349
-    kept = values
-    for _ in range(5):
-        inside = np.abs(values - center) <= 3.0 * width
-        if inside.sum() < 3:
-            break
-        kept = values[inside]
-        center = kept.mean()
-        # 0.9866: standard deviation of a unit Gaussian cut at 3.
-        width = max(float(kept.std()) / 0.9866, 1e-12)
-    return float(center), float(width)
 
 
 def _surface(level: FloatArray, edges: tuple[npt.NDArray[np.int64], ...]) -> FloatImage:
@@ -235,18 +213,10 @@ def _find_sources(
     found = np.abs(smooth) > settings.source_threshold * noise
     # Single specks of noise above the threshold would bias what is left of the sky.
     seed = np.abs(smooth) > (settings.source_threshold + 1.5) * noise
-    return _grow(_connected_to(found, seed), settings.source_growth)
+    return grow_pixels(_connected_to(found, seed), settings.source_growth)
 
 
 def _connected_to(found: BoolArray, seed: BoolArray) -> BoolArray:
     """Keep the regions that hold a seed."""
     grown: BoolArray = binary_dilation(seed, np.ones((3, 3)), iterations=0, mask=found)
-    return grown
-
-
-def _grow(found: BoolArray, radius: int) -> BoolArray:
-    """Add all pixels within a radius."""
-    if radius <= 0 or not found.any():
-        return found
-    grown: BoolArray = distance_transform_edt(~found) <= radius
     return grown

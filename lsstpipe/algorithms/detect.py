@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.fft import irfft2, next_fast_len, rfft2
-from scipy.ndimage import distance_transform_edt, label, maximum_filter
+from scipy.ndimage import label
 
-from lsstpipe.algorithms._detect_kernel import keep_peaks
-from lsstpipe.algorithms.planes import Planes
+from lsstpipe.algorithms._detect_kernel import keep_peaks, usable_share
+from lsstpipe.algorithms.grow import grow_pixels
+from lsstpipe.algorithms.planes import Planes, typical_value
 from lsstpipe.image.mask import MaskPlane
 
 FloatArray = npt.NDArray[np.float64]
@@ -109,8 +110,8 @@ def detect_sources(
     low = np.zeros(significance.shape, dtype=np.bool_)
     if chosen.find_negative:
         negative = _find_peaks(-significance, -filtered, variance, (profile, limits))
-        low = _grow(significance < -chosen.n_sigma, chosen.growth)
-    high = _grow(significance > chosen.n_sigma, chosen.growth)
+        low = grow_pixels(significance < -chosen.n_sigma, chosen.growth)
+    high = grow_pixels(significance > chosen.n_sigma, chosen.growth)
     labels, _ = label(high | low, structure=np.ones((3, 3)), output=np.int32)
     peaks = np.concatenate([positive, negative])
     values = significance[peaks[:, 0], peaks[:, 1]].astype(np.float64)
@@ -149,27 +150,28 @@ def matched_filter(
         of the PSF falls on usable pixels.
     """
     usable = planes.usable(exclude)
-    typical = float(np.median(planes.variance[usable])) if usable.any() else 1.0
+    typical = typical_value(planes.variance, usable)
     kernel = psf_stamp[::-1, ::-1]
-    filtered = _convolve(np.where(usable, planes.image, 0.0), kernel)
+    filtered = _convolve(np.where(usable, planes.image, np.float32(0.0)), kernel)
     # The Fourier transform leaves noise of its own; around the typical variance it stays small.
-    excess = _convolve(np.where(usable, planes.variance / typical - 1.0, 0.0), kernel**2)
-    share = _convolve(usable.astype(np.float64), kernel**2)
-    variance = typical * (excess + share)
-    enough = share > 0.1 * (kernel**2).sum()
-    result = np.where(enough & (variance > 0), variance, np.inf).astype(np.float32)
-    return filtered.astype(np.float32), result
+    relative = planes.variance / np.float32(typical) - np.float32(1.0)
+    excess = _convolve(np.where(usable, relative, np.float32(0.0)), kernel**2)
+    share = usable_share(usable, kernel**2)
+    variance = np.float32(typical) * (excess + share)
+    enough = share > np.float32(0.1 * (kernel**2).sum())
+    return filtered, np.where(enough & (variance > 0), variance, np.float32(np.inf))
 
 
-def _convolve(image: npt.NDArray[np.floating], kernel: FloatArray) -> FloatArray:
-    """Convolve with zeros beyond the edge; the result has the shape of the image."""
+def _convolve(image: FloatImage, kernel: FloatArray) -> FloatImage:
+    """Convolve with zeros beyond the edge, in single precision; the shape is the image's."""
     shape = [
         next_fast_len(n + k - 1, real=True) for n, k in zip(image.shape, kernel.shape, strict=True)
     ]
-    product = rfft2(image.astype(np.float64), shape) * rfft2(kernel, shape)
-    full = irfft2(product, shape)
+    product = rfft2(image, shape)
+    product *= rfft2(kernel.astype(np.float32), shape)
+    full = irfft2(product, shape, overwrite_x=True)
     top, left = (k // 2 for k in kernel.shape)
-    cut: FloatArray = full[top : top + image.shape[0], left : left + image.shape[1]]
+    cut: FloatImage = full[top : top + image.shape[0], left : left + image.shape[1]]
     return cut
 
 
@@ -177,7 +179,7 @@ def _filtered_profile(psf_stamp: FloatArray) -> FloatArray:
     """Give what the matched filter makes of a point source, 1 at the centre."""
     size = psf_stamp.shape[0]
     padded = np.pad(psf_stamp, size // 2)
-    profile = _convolve(padded, psf_stamp[::-1, ::-1])
+    profile = _convolve(padded.astype(np.float32), psf_stamp[::-1, ::-1]).astype(np.float64)
     scaled: FloatArray = profile / profile[size - 1, size - 1]
     return scaled
 
@@ -190,8 +192,17 @@ def _find_peaks(
 ) -> IntArray:
     """Find the local maxima that are significant above the wings of brighter ones."""
     profile, limits = profile_and_limits
-    highest = maximum_filter(significance, size=3, mode="constant", cval=-np.inf)
-    peaks = np.argwhere((significance == highest) & (significance > limits[0]))
+    peaks = np.argwhere(significance > limits[0])
+    value = significance[peaks[:, 0], peaks[:, 1]]
+    highest = np.ones(len(peaks), dtype=np.bool_)
+    for dy, dx in np.ndindex(3, 3):
+        # At the edge a pixel stands in for the neighbour that is not there.
+        y, x = (
+            np.clip(peaks[:, i] + d - 1, 0, significance.shape[i] - 1)
+            for i, d in enumerate((dy, dx))
+        )
+        highest &= value >= significance[y, x]
+    peaks = peaks[highest]
     order = np.argsort(-filtered[peaks[:, 0], peaks[:, 1]], kind="stable")
     peaks = peaks[order]
     kept: IntArray = peaks[keep_peaks(peaks, filtered, variance, profile, limits)]
@@ -201,22 +212,15 @@ def _find_peaks(
 def _refine(significance: FloatImage, peaks: IntArray) -> tuple[FloatArray, FloatArray]:
     """Move each peak to the top of the parabola through it and its neighbours."""
     ny, nx = significance.shape
-    padded = np.pad(significance.astype(np.float64), 1, mode="edge")
-    y, x = peaks[:, 0] + 1, peaks[:, 1] + 1
+    y, x = peaks[:, 0], peaks[:, 1]
+    peak = significance[y, x].astype(np.float64)
     shift = []
     for dy, dx in ((1, 0), (0, 1)):
-        before, after = padded[y - dy, x - dx], padded[y + dy, x + dx]
-        curvature = before - 2.0 * padded[y, x] + after
+        before = significance[np.maximum(y - dy, 0), np.maximum(x - dx, 0)].astype(np.float64)
+        after = significance[np.minimum(y + dy, ny - 1), np.minimum(x + dx, nx - 1)]
+        curvature = before - 2.0 * peak + after
         safe = np.where(np.abs(curvature) > 0, curvature, -1.0)
         shift.append(
             np.clip(np.where(curvature != 0, 0.5 * (before - after) / safe, 0.0), -0.5, 0.5)
         )
     return np.clip(peaks[:, 0] + shift[0], 0, ny - 1), np.clip(peaks[:, 1] + shift[1], 0, nx - 1)
-
-
-def _grow(pixels: BoolArray, radius: float) -> BoolArray:
-    """Add all pixels within a radius."""
-    if radius <= 0 or not pixels.any():
-        return pixels
-    grown: BoolArray = distance_transform_edt(~pixels) <= radius
-    return grown

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from lsstpipe.algorithms.aperture import measure_apertures
 from lsstpipe.algorithms.detect import Detection
@@ -162,11 +161,14 @@ def flag_pixels(
     column = nearest_pixel(np.nan_to_num(x, nan=-1e9)) - planes.x0
     inside = (row >= 0) & (row < ny) & (column >= 0) & (column < nx)
     flags: Columns = {}
+    padded = np.pad(planes.mask, _FOOTPRINT)
     for name in PIXEL_FLAG_NAMES:
         plane, size = _FLAG_PLANES[name]
-        near = ndimage.maximum_filter(has(planes.mask, plane), size=size, mode="constant")
         flag = np.zeros(len(row), dtype=bool)
-        flag[inside] = near[row[inside], column[inside]]
+        for dy, dx in np.ndindex(size, size):
+            first = _FOOTPRINT - size // 2
+            pixels = padded[row[inside] + first + dy, column[inside] + first + dx]
+            flag[inside] |= has(pixels, plane)
         flags[name] = flag
     flags["pixelFlags_edge"] = flags["pixelFlags_edge"].astype(bool) | at_edge | ~inside
     flags["pixelFlags_nodata"] = flags["pixelFlags_nodata"].astype(bool) | ~inside
