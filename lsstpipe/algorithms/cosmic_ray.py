@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import label, sum_labels
+from scipy.ndimage import label
 
 from lsstpipe.algorithms._cosmic_ray_kernel import first_pass, growth_pass
 from lsstpipe.algorithms.planes import Planes
@@ -124,7 +124,7 @@ def _bright_enough(found: BoolArray, image: FloatImage, min_sum: float) -> BoolA
     labels, n_groups = label(found, structure=np.ones((3, 3)))
     if n_groups == 0:
         return found
-    sums = sum_labels(np.where(found, image, 0.0), labels, np.arange(n_groups + 1))
+    sums = np.bincount(labels[found], weights=image[found], minlength=n_groups + 1)
     kept = sums >= min_sum
     kept[0] = False
     result: BoolArray = kept[labels]

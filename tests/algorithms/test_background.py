@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lsstpipe.algorithms._background_kernel import clipped_mean
 from lsstpipe.algorithms.background import (
     BackgroundSettings,
     estimate_sky_variance,
@@ -70,3 +71,13 @@ def test_the_variance_of_the_sky_leaves_out_that_of_the_stars(star_field):
     ).astype(np.int32)
     found = estimate_sky_variance(Planes(star_field.image, star_field.variance, mask))
     np.testing.assert_allclose(found, star_field.sky_variance, rtol=2e-3)
+
+
+def test_a_mesh_has_the_mean_and_deviation_of_its_unspoilt_pixels() -> None:
+    rng = np.random.default_rng(5)
+    values = rng.normal(300.0, 20.0, 4096)
+    values[:40] += 5000.0
+    mean, deviation = clipped_mean(rng.permutation(values))
+    assert abs(mean - 300.0) < 4 * 20.0 / np.sqrt(4056)
+    assert abs(deviation - 20.0) < 4 * 20.0 / np.sqrt(2 * 4056)
+    assert clipped_mean(np.array([7.0]))[0] == 7.0

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.ndimage import correlate
+from scipy.signal import convolve2d
 from scipy.spatial import cKDTree
 
 from lsstpipe.algorithms.detect import DetectionSettings, detect_sources, matched_filter
@@ -113,3 +114,24 @@ def test_an_empty_image_has_no_sources(stamp):
     found = detect_sources(Planes(zero, zero + 1, np.zeros((50, 50), np.int32)), stamp)
     assert len(found.y) == 0
     assert not found.detected.any()
+
+
+def test_the_variance_of_the_filter_is_that_of_its_definition() -> None:
+    rng = np.random.default_rng(8)
+    shape = (40, 53)
+    variance = rng.uniform(50, 90, shape).astype(np.float32)
+    variance[20, 30] = 4000.0
+    mask = np.zeros(shape, dtype=np.int32)
+    mask[rng.random(shape) < 0.1] = MaskPlane.BAD
+    stamp = rng.uniform(0, 1, (7, 7))
+    planes = Planes(rng.normal(size=shape).astype(np.float32), variance, mask)
+    filtered, found = matched_filter(planes, stamp, MaskPlane.BAD)
+    usable = mask == 0
+    kernel = stamp[::-1, ::-1]
+    expected = convolve2d(np.where(usable, variance, 0.0), kernel**2, mode="same")
+    share = convolve2d(usable.astype(float), kernel**2, mode="same")
+    enough = share > 0.1 * (kernel**2).sum()
+    np.testing.assert_allclose(found[enough], expected[enough], rtol=2e-5)
+    assert np.isinf(found[~enough]).all()
+    expected = convolve2d(np.where(usable, planes.image, 0.0), kernel, mode="same")
+    np.testing.assert_allclose(filtered, expected, atol=1e-5)
