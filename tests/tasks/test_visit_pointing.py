@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lsstpipe.algorithms.astrometry import DetectedStars
+from lsstpipe.algorithms.frame_solution import DetectedStars
 from lsstpipe.algorithms.few_star_astrometry import OrientedGuess
 from lsstpipe.errors import AlgorithmError
 from lsstpipe.image.catalog import Catalog
