@@ -13,8 +13,6 @@ FloatArray = npt.NDArray[np.float64]
 FloatImage = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
-_MOST_IN_MEDIAN = 250_000
-
 
 @dataclass(frozen=True, slots=True)
 class Planes:
@@ -61,24 +59,3 @@ class Planes:
         """
         good: BoolArray = np.isfinite(self.image) & np.isfinite(self.variance)
         return good & (self.variance > 0) & ~has(self.mask, exclude)
-
-
-def typical_value(image: FloatImage, good: BoolArray) -> float:
-    """Give the median of some hundred thousand pixels spread over an image.
-
-    Parameters
-    ----------
-    image, good
-        Pixels, and which of them count, shape ``(ny, nx)``.
-
-    Returns
-    -------
-    float
-        1 if none counts.
-    """
-    # Odd, lest all of them be in few columns.
-    step = (1 + image.size // _MOST_IN_MEDIAN) | 1
-    values = image.ravel()[::step][good.ravel()[::step]]
-    if values.size == 0:
-        values = image[good]
-    return float(np.median(values)) if values.size else 1.0

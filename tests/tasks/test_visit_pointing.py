@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lsstpipe.algorithms.frame_solution import DetectedStars
 from lsstpipe.algorithms.few_star_astrometry import OrientedGuess
+from lsstpipe.algorithms.frame_solution import DetectedStars
 from lsstpipe.errors import AlgorithmError
 from lsstpipe.image.catalog import Catalog
 from lsstpipe.image.columns import REFERENCE
