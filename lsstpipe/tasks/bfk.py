@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -13,7 +13,6 @@ from lsstpipe import datasets
 from lsstpipe.algorithms.brighter_fatter import BrighterFatterKernel
 from lsstpipe.algorithms.brighter_fatter_fit import average_pushes, solve_kernel
 from lsstpipe.algorithms.flat_pairs import measure_covariances, pair_up
-from lsstpipe.algorithms.linearity import Linearizer
 from lsstpipe.data_model import DataId
 from lsstpipe.errors import AlgorithmError, NoWorkFound
 from lsstpipe.image.detector import Detector
@@ -21,7 +20,8 @@ from lsstpipe.image.exposure import Exposure
 from lsstpipe.instruments import get_camera
 from lsstpipe.tasks.base import Json
 from lsstpipe.tasks.flat_frames import FlatReader
-from lsstpipe.tasks.signature import Signature, SignatureConfig
+from lsstpipe.tasks.frames import know_electronics
+from lsstpipe.tasks.signature import SignatureConfig
 
 
 class Config(SignatureConfig):
@@ -88,12 +88,7 @@ def measure(inputs: Inputs, config: Config, detector: Detector) -> Outputs:
     reader = FlatReader(
         inputs.raw,
         detector,
-        Signature(
-            bias=inputs.bias,
-            linearizer=None
-            if inputs.linearizer is None
-            else Linearizer.from_json_dict(inputs.linearizer),
-        ),
+        replace(know_electronics(None, None, inputs.linearizer), bias=inputs.bias),
         config,
         config.max_saturated_fraction_pair,
     )
