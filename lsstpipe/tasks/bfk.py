@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field, PositiveFloat
+from pydantic import Field, NonNegativeFloat, PositiveFloat
 
 from lsstpipe import datasets
 from lsstpipe.algorithms.brighter_fatter import BrighterFatterKernel
@@ -38,6 +38,9 @@ class Config(SignatureConfig):
 
     min_level_electron: PositiveFloat = 10000.0
     """Level from which a flat shows the effect above its noise."""
+
+    min_neighbour_significance: NonNegativeFloat = 4.0
+    """Covariance of the nearest neighbours over its error from which there is an effect at all."""
 
     max_lag_pix: int = Field(default=5, ge=1, le=12)
     """Distance in y and x to which charge pushes; the kernel has twice as many pixels and one."""
@@ -111,7 +114,10 @@ def measure(inputs: Inputs, config: Config, detector: Detector) -> Outputs:
                     measure_covariances(scale * first, scale * second, max_lag=config.max_lag_pix)
                 )
     try:
-        push, error = average_pushes(*(np.array(v) for v in zip(*found, strict=True)))
+        levels_e, covariances, errors = (np.array(v) for v in zip(*found, strict=True))
+        push, error = average_pushes(
+            levels_e, covariances, errors, min_significance=config.min_neighbour_significance
+        )
     except AlgorithmError as problem:
         raise NoWorkFound(str(problem)) from problem
     kernel = BrighterFatterKernel(solve_kernel(push))

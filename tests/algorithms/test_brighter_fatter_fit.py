@@ -59,7 +59,7 @@ def test_flats_give_the_kernel_back() -> None:
     pairs = [make_pair(rng, level) for level in (LEVEL, LEVEL, LEVEL, 0.6 * LEVEL)]
     found = [measure_covariances(*pair, max_lag=HALF) for pair in pairs]
     levels, covariances, errors = (np.array(values) for values in zip(*found, strict=True))
-    push, error = average_pushes(levels, covariances, errors)
+    push, error = average_pushes(levels, covariances, errors, min_significance=4)
     truth = -laplacian(true_kernel())[HALF:, HALF:]
     assert np.abs((push - truth) / error)[0, 1] < 4
     assert np.abs((push - truth) / error)[1, 0] < 4
@@ -87,7 +87,9 @@ def test_the_kernel_of_flats_takes_the_growth_of_bright_stars_away() -> None:
     """By four fifths at least: what the kernel is for."""
     rng = np.random.default_rng(6)
     found = [measure_covariances(*make_pair(rng, LEVEL), max_lag=HALF) for _ in range(6)]
-    push, _ = average_pushes(*(np.array(values) for values in zip(*found, strict=True)))
+    push, _ = average_pushes(
+        *(np.array(values) for values in zip(*found, strict=True)), min_significance=4
+    )
     kernel = BrighterFatterKernel(solve_kernel(push))
     y, x = np.mgrid[:41, :41] - 20.0
     peaks = [5000.0, 20000.0, 40000.0, 60000.0, 80000.0]
@@ -109,4 +111,4 @@ def test_flats_without_the_effect_are_refused() -> None:
     pair = rng.poisson(LEVEL, (2, 200, 200)).astype(np.float32)
     level, covariance, error = measure_covariances(pair[0], pair[1], max_lag=2)
     with pytest.raises(AlgorithmError, match="times its error"):
-        average_pushes(np.array([level]), covariance[None], error[None])
+        average_pushes(np.array([level]), covariance[None], error[None], min_significance=4)
