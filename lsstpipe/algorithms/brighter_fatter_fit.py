@@ -10,12 +10,11 @@ from lsstpipe.errors import AlgorithmError
 
 FloatArray = npt.NDArray[np.float64]
 
-_CLEAR_N_SIGMA = 4.0
 _N_ITERATIONS = 10
 
 
 def average_pushes(
-    levels: FloatArray, covariances: FloatArray, errors: FloatArray
+    levels: FloatArray, covariances: FloatArray, errors: FloatArray, *, min_significance: float
 ) -> tuple[FloatArray, FloatArray]:
     """Average what flats of several levels tell of the push of a charge on the borders around it.
 
@@ -29,6 +28,8 @@ def average_pushes(
         Electrons, shape ``(n,)``.
     covariances, errors
         Covariances of the flats and their errors, electron**2, shape ``(n, k, k)``.
+    min_significance
+        What the covariance of the nearest neighbours must be over its error.
 
     Returns
     -------
@@ -48,10 +49,10 @@ def average_pushes(
     first = np.sum(weights * covariances / square, axis=0) / total
     error = 1 / np.sqrt(total)
     near = np.array([first[0, 1] / error[0, 1], first[1, 0] / error[1, 0]])
-    if near.max() < _CLEAR_N_SIGMA:
+    if near.max() < min_significance:
         raise AlgorithmError(
             f"The covariance of neighbours is {near.max():.1f} times its error; at least "
-            f"{_CLEAR_N_SIGMA:g} are needed to see a brighter-fatter effect."
+            f"{min_significance:g} are needed to see a brighter-fatter effect."
         )
     mean_level = np.sum(weights * levels[:, None, None], axis=0) / total
     push = _balance(first)

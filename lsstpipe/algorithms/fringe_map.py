@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from lsstpipe.algorithms.clipped_mean import clipped_mean
 from lsstpipe.algorithms.flat import coarse_median, find_sources
@@ -17,6 +18,9 @@ FloatArray = npt.NDArray[np.float64]
 
 _MESH_PIX = 128
 _N_LEAST = 5
+_SMOOTHING_PIX = 1.5
+_LEAST_LIKENESS = 0.3
+"""Correlation of two halves that noise alone, or that of the flat, does not reach."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +84,25 @@ def map_fringes(
     pattern, variance = shrink_noise(pattern, variance, known)
     pattern -= np.float32(pattern[known].mean(dtype=np.float64))
     strength = float(np.std(pattern[known], dtype=np.float64))
-    noise = float(np.sqrt(np.median(variance)))
-    if strength < noise:
+    likeness = _compare_halves(skies)
+    if likeness < _LEAST_LIKENESS:
         raise AlgorithmError(
-            f"The fringes, {strength:.2%} of the sky, do not stand out of the noise of {noise:.2%}."
+            f"Fringes do not stand out of the noise: the patterns of two halves of the exposures "
+            f"have a correlation of {likeness:.2f}; at least {_LEAST_LIKENESS:g} is needed."
         )
     unit = np.float32(1 / strength)
     return FringeMap(
         np.where(known, pattern * unit, np.float32(0)), variance * unit**2, result.n_used, strength
     )
+
+
+def _compare_halves(skies: FloatImage) -> float:
+    """Correlate the patterns of every second exposure and of the others."""
+    means = []
+    for half in (skies[::2], skies[1::2]):
+        n = np.isfinite(half).sum(axis=0)
+        total = np.where(np.isfinite(half), half, np.float32(0)).sum(axis=0)
+        means.append(ndimage.gaussian_filter(total / np.maximum(n, 1), _SMOOTHING_PIX))
+    one, other = (mean - mean.mean() for mean in means)
+    norm = float(np.sqrt(np.sum(one**2) * np.sum(other**2)))
+    return float(np.sum(one * other)) / norm if norm > 0 else 0.0

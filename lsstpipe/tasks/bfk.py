@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field, PositiveFloat
+from pydantic import Field, NonNegativeFloat, PositiveFloat
 
 from lsstpipe import datasets
 from lsstpipe.algorithms.brighter_fatter import BrighterFatterKernel
 from lsstpipe.algorithms.brighter_fatter_fit import average_pushes, solve_kernel
 from lsstpipe.algorithms.flat_pairs import measure_covariances, pair_up
-from lsstpipe.algorithms.linearity import Linearizer
 from lsstpipe.data_model import DataId
 from lsstpipe.errors import AlgorithmError, NoWorkFound
 from lsstpipe.image.detector import Detector
@@ -21,7 +20,8 @@ from lsstpipe.image.exposure import Exposure
 from lsstpipe.instruments import get_camera
 from lsstpipe.tasks.base import Json
 from lsstpipe.tasks.flat_frames import FlatReader
-from lsstpipe.tasks.signature import Signature, SignatureConfig
+from lsstpipe.tasks.frames import know_electronics
+from lsstpipe.tasks.signature import SignatureConfig
 
 
 class Config(SignatureConfig):
@@ -38,6 +38,9 @@ class Config(SignatureConfig):
 
     min_level_electron: PositiveFloat = 10000.0
     """Level from which a flat shows the effect above its noise."""
+
+    min_neighbour_significance: NonNegativeFloat = 4.0
+    """Covariance of the nearest neighbours over its error from which there is an effect at all."""
 
     max_lag_pix: int = Field(default=5, ge=1, le=12)
     """Distance in y and x to which charge pushes; the kernel has twice as many pixels and one."""
@@ -88,12 +91,7 @@ def measure(inputs: Inputs, config: Config, detector: Detector) -> Outputs:
     reader = FlatReader(
         inputs.raw,
         detector,
-        Signature(
-            bias=inputs.bias,
-            linearizer=None
-            if inputs.linearizer is None
-            else Linearizer.from_json_dict(inputs.linearizer),
-        ),
+        replace(know_electronics(None, None, inputs.linearizer), bias=inputs.bias),
         config,
         config.max_saturated_fraction_pair,
     )
@@ -116,7 +114,10 @@ def measure(inputs: Inputs, config: Config, detector: Detector) -> Outputs:
                     measure_covariances(scale * first, scale * second, max_lag=config.max_lag_pix)
                 )
     try:
-        push, error = average_pushes(*(np.array(v) for v in zip(*found, strict=True)))
+        levels_e, covariances, errors = (np.array(v) for v in zip(*found, strict=True))
+        push, error = average_pushes(
+            levels_e, covariances, errors, min_significance=config.min_neighbour_significance
+        )
     except AlgorithmError as problem:
         raise NoWorkFound(str(problem)) from problem
     kernel = BrighterFatterKernel(solve_kernel(push))

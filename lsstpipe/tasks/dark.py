@@ -11,7 +11,6 @@ from pydantic import Field, PositiveFloat
 
 from lsstpipe import datasets
 from lsstpipe.algorithms.dark import combine_darks, combine_scaled_darks
-from lsstpipe.algorithms.photon_transfer import PhotonTransfer
 from lsstpipe.data_model import DataId
 from lsstpipe.errors import AlgorithmError
 from lsstpipe.image.detector import Detector
@@ -19,8 +18,8 @@ from lsstpipe.image.exposure import Exposure
 from lsstpipe.image.mask import MaskPlane
 from lsstpipe.instruments import get_camera
 from lsstpipe.tasks.base import Json
-from lsstpipe.tasks.frames import name_left_out, read_stack
-from lsstpipe.tasks.signature import Signature, SignatureConfig
+from lsstpipe.tasks.frames import know_electronics, name_left_out, read_stack
+from lsstpipe.tasks.signature import SignatureConfig
 
 
 class Config(SignatureConfig):
@@ -74,8 +73,8 @@ def combine(inputs: Inputs, config: Config, detector: Detector) -> Outputs:
     AlgorithmError
         If there are too few, or they have several times and their bias is not known.
     """
-    ptc = None if inputs.ptc is None else PhotonTransfer.from_json_dict(inputs.ptc)
-    frames = read_stack(inputs.raw, detector, Signature(bias=inputs.bias, ptc=ptc), config)
+    signature = replace(know_electronics(inputs.ptc), bias=inputs.bias)
+    frames = read_stack(inputs.raw, detector, signature, config)
     infos, stack = frames.infos, frames.images
     unknown = frames.unknown
     times = np.array([info.dark_time_s for info in infos])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -11,20 +11,17 @@ import numpy.typing as npt
 from pydantic import Field, PositiveFloat
 
 from lsstpipe import datasets
-from lsstpipe.algorithms.crosstalk import CrosstalkMatrix
 from lsstpipe.algorithms.defects import complete_columns, find_bad_response
 from lsstpipe.algorithms.flat import combine_sky
 from lsstpipe.algorithms.lamp_flat import FlatLimits, combine_lamp_flats
-from lsstpipe.algorithms.linearity import Linearizer
-from lsstpipe.algorithms.photon_transfer import PhotonTransfer
 from lsstpipe.data_model import DataId
 from lsstpipe.image.detector import Detector
 from lsstpipe.image.exposure import Exposure
 from lsstpipe.image.mask import MaskPlane, has
 from lsstpipe.instruments import get_camera
 from lsstpipe.tasks.base import Json
-from lsstpipe.tasks.frames import FrameStack, name_left_out, read_stack
-from lsstpipe.tasks.signature import Signature, SignatureConfig
+from lsstpipe.tasks.frames import FrameStack, know_electronics, name_left_out, read_stack
+from lsstpipe.tasks.signature import SignatureConfig
 
 FloatImage = npt.NDArray[np.float32]
 Figures = dict[str, str | int | float]
@@ -115,15 +112,8 @@ def combine(inputs: Inputs, config: Config, detector: Detector) -> Outputs:
     detector
         Its amplifiers.
     """
-    ptc, crosstalk, linearizer = inputs.ptc, inputs.crosstalk, inputs.linearizer
-    signature = Signature(
-        bias=inputs.bias,
-        dark=inputs.dark,
-        defects=inputs.defects,
-        ptc=None if ptc is None else PhotonTransfer.from_json_dict(ptc),
-        crosstalk=None if crosstalk is None else CrosstalkMatrix.from_json_dict(crosstalk),
-        linearizer=None if linearizer is None else Linearizer.from_json_dict(linearizer),
-    )
+    electronics = know_electronics(inputs.ptc, inputs.crosstalk, inputs.linearizer)
+    signature = replace(electronics, bias=inputs.bias, dark=inputs.dark, defects=inputs.defects)
     stack = read_stack(inputs.raw, detector, signature, config)
     is_lamp = stack.infos[0].observation_type == "flat"
     made_of = (_combine_lamp if is_lamp else _combine_sky)(stack, detector, config)

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from lsstpipe.algorithms.crosstalk import CrosstalkMatrix
+from lsstpipe.algorithms.linearity import Linearizer
+from lsstpipe.algorithms.photon_transfer import PhotonTransfer
 from lsstpipe.data_model import DataId
 from lsstpipe.errors import AlgorithmError
 from lsstpipe.image.detector import Detector
 from lsstpipe.image.exposure import Exposure, ObservationInfo
 from lsstpipe.image.mask import MaskPlane, has
-from lsstpipe.tasks.base import get_info
+from lsstpipe.tasks.base import Json, get_info
 from lsstpipe.tasks.signature import Signature, SignatureConfig, remove_signature
 
 
@@ -45,6 +48,23 @@ class FrameStack:
         for image in self.images:
             known |= np.isfinite(image)
         return ~known
+
+
+def know_electronics(
+    ptc: Json | None, crosstalk: Json | None = None, linearizer: Json | None = None
+) -> Signature:
+    """Gather what is known of the chain behind the pixels; what was not measured is None.
+
+    Parameters
+    ----------
+    ptc, crosstalk, linearizer
+        The products of these names.
+    """
+    return Signature(
+        ptc=None if ptc is None else PhotonTransfer.from_json_dict(ptc),
+        crosstalk=None if crosstalk is None else CrosstalkMatrix.from_json_dict(crosstalk),
+        linearizer=None if linearizer is None else Linearizer.from_json_dict(linearizer),
+    )
 
 
 def read_stack(

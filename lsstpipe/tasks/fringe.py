@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -13,11 +13,13 @@ from lsstpipe import datasets
 from lsstpipe.algorithms.fringe_map import map_fringes
 from lsstpipe.data_model import DataId
 from lsstpipe.errors import AlgorithmError, NoWorkFound
+from lsstpipe.image.detector import Detector
 from lsstpipe.image.exposure import Exposure
 from lsstpipe.image.mask import MaskPlane
 from lsstpipe.instruments import get_camera
-from lsstpipe.tasks.frames import read_stack
-from lsstpipe.tasks.signature import Signature, SignatureConfig
+from lsstpipe.tasks.base import Json
+from lsstpipe.tasks.frames import know_electronics, read_stack
+from lsstpipe.tasks.signature import SignatureConfig
 
 
 class Config(SignatureConfig):
@@ -36,6 +38,9 @@ class Inputs:
     dark: Annotated[Exposure | None, datasets.dark]
     defects: Annotated[Exposure | None, datasets.defects]
     flat: Annotated[Exposure | None, datasets.flat]
+    ptc: Annotated[Json | None, datasets.ptc] = None
+    crosstalk: Annotated[Json | None, datasets.crosstalk] = None
+    linearizer: Annotated[Json | None, datasets.linearizer] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +53,31 @@ class Outputs:
 def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     """Make the fringe frame of one detector and filter."""
     camera = get_camera(str(data_id["instrument"]))
-    detector = camera.detector(data_id.integer("detector"))
-    signature = Signature(
-        bias=inputs.bias, dark=inputs.dark, defects=inputs.defects, flat=inputs.flat
+    return combine(inputs, config, camera.detector(data_id.integer("detector")))
+
+
+def combine(inputs: Inputs, config: Config, detector: Detector) -> Outputs:
+    """Make the fringe frame of a detector.
+
+    Parameters
+    ----------
+    inputs, config
+        As of `run`.
+    detector
+        Its amplifiers.
+
+    Raises
+    ------
+    NoWorkFound
+        If the exposures are too few or show no fringes.
+    """
+    electronics = know_electronics(inputs.ptc, inputs.crosstalk, inputs.linearizer)
+    signature = replace(
+        electronics,
+        bias=inputs.bias,
+        dark=inputs.dark,
+        defects=inputs.defects,
+        flat=inputs.flat,
     )
     stack = read_stack(inputs.raw, detector, signature, config)
     try:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import fft
 
+from lsstpipe.algorithms.brighter_fatter import BrighterFatterKernel, correct_brighter_fatter
 from lsstpipe.algorithms.brighter_fatter_fit import average_pushes, solve_kernel
 from lsstpipe.algorithms.flat_pairs import measure_covariances
 from lsstpipe.errors import AlgorithmError
@@ -58,7 +59,7 @@ def test_flats_give_the_kernel_back() -> None:
     pairs = [make_pair(rng, level) for level in (LEVEL, LEVEL, LEVEL, 0.6 * LEVEL)]
     found = [measure_covariances(*pair, max_lag=HALF) for pair in pairs]
     levels, covariances, errors = (np.array(values) for values in zip(*found, strict=True))
-    push, error = average_pushes(levels, covariances, errors)
+    push, error = average_pushes(levels, covariances, errors, min_significance=4)
     truth = -laplacian(true_kernel())[HALF:, HALF:]
     assert np.abs((push - truth) / error)[0, 1] < 4
     assert np.abs((push - truth) / error)[1, 0] < 4
@@ -74,9 +75,40 @@ def test_flats_give_the_kernel_back() -> None:
     assert abs(np.sum(times * push)) < 1e-18
 
 
+def width_slope(images: list[np.ndarray], peaks: list[float]) -> float:
+    """Fit the growth of the second moment of a star with its peak, pixel**2 per electron."""
+    y, x = np.mgrid[:41, :41] - 20.0
+    window = np.exp(-(y**2 + x**2) / 2 / 3.0**2)
+    moments = [float(np.sum(i * window * (y**2 + x**2)) / np.sum(i * window)) for i in images]
+    return float(np.polyfit(peaks, moments, 1)[0])
+
+
+def test_the_kernel_of_flats_takes_the_growth_of_bright_stars_away() -> None:
+    """By four fifths at least: what the kernel is for."""
+    rng = np.random.default_rng(6)
+    found = [measure_covariances(*make_pair(rng, LEVEL), max_lag=HALF) for _ in range(6)]
+    push, _ = average_pushes(
+        *(np.array(values) for values in zip(*found, strict=True)), min_significance=4
+    )
+    kernel = BrighterFatterKernel(solve_kernel(push))
+    y, x = np.mgrid[:41, :41] - 20.0
+    peaks = [5000.0, 20000.0, 40000.0, 60000.0, 80000.0]
+    stars = [peak * np.exp(-(y**2 + x**2) / 2 / 1.8**2) for peak in peaks]
+    seen = [spread(star, true_kernel()).astype(np.float32) for star in stars]
+    mended = [
+        correct_brighter_fatter(
+            star, np.zeros(star.shape, bool), kernel, tolerance=0.1, max_iterations=20
+        ).image
+        for star in seen
+    ]
+    before = width_slope(seen, peaks)
+    assert before > 3e-7
+    assert abs(width_slope(mended, peaks)) < 0.2 * before
+
+
 def test_flats_without_the_effect_are_refused() -> None:
     rng = np.random.default_rng(4)
     pair = rng.poisson(LEVEL, (2, 200, 200)).astype(np.float32)
     level, covariance, error = measure_covariances(pair[0], pair[1], max_lag=2)
     with pytest.raises(AlgorithmError, match="times its error"):
-        average_pushes(np.array([level]), covariance[None], error[None])
+        average_pushes(np.array([level]), covariance[None], error[None], min_significance=4)

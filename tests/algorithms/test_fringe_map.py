@@ -38,3 +38,6 @@ def test_a_sky_without_fringes_or_four_exposures_are_refused() -> None:
     skies, _ = make_skies(4)
     with pytest.raises(AlgorithmError, match="at least 5 exposures, got 4"):
         map_fringes(skies, np.zeros(skies.shape, bool), read_noise=5.0, n_sigma=3.5)
+    skies, _ = make_skies(strength=0.0)
+    with pytest.raises(AlgorithmError, match="do not stand out"):
+        map_fringes(skies, np.zeros(skies.shape, bool), read_noise=5.0, n_sigma=3.5)

@@ -14,7 +14,7 @@ from lsstpipe.data_model import DataId
 from lsstpipe.errors import NoWorkFound
 from lsstpipe.image.exposure import Exposure
 from lsstpipe.image.mask import MaskPlane, has
-from lsstpipe.tasks import bfk, bias, crosstalk, dark, defects, flat, linearizer, ptc
+from lsstpipe.tasks import bfk, bias, crosstalk, dark, defects, flat, fringe, linearizer, ptc
 from lsstpipe.tasks.base import Json
 from tests.tasks.simulated_detector import (
     BIAS_ADU,
@@ -275,3 +275,24 @@ def test_the_gain_of_a_dead_amplifier_is_unknown_and_the_others_are_measured(nig
         dead[key] = replace(raw, image=image)
     made = ptc.measure(ptc.Inputs(dead, None), ptc.Config(), DETECTOR).ptc
     assert np.isnan(made["gain"]).tolist() == [False, True, False, False]
+
+
+def test_fringes_are_found_after_the_flat_and_a_sky_without_them_is_no_work(night: Night) -> None:
+    rng = np.random.default_rng(31)
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    pattern = np.sqrt(2) * np.sin((x + 15 * np.sin(y / 50)) / 4.0)
+    for strength in (0.02, 0.0):
+        skies = dict(
+            expose(rng, i, "science", 4000 * (1 + strength * pattern) * make_response(), time_s=60)
+            for i in range(6)
+        )
+        inputs = fringe.Inputs(skies, night.bias, night.dark, night.defects, night.flat, night.ptc)
+        if strength:
+            made = fringe.combine(inputs, fringe.Config(), DETECTOR).fringe
+            good = plain_pixels() & ~has(made.mask, MaskPlane.BAD)
+            assert np.corrcoef(made.image[good], pattern[good])[0, 1] > 0.95
+            assert made.metadata["strength"] == pytest.approx(strength, rel=0.15)
+            assert made.image.std() == pytest.approx(1.0, abs=0.01)
+        else:
+            with pytest.raises(NoWorkFound, match="do not stand out"):
+                fringe.combine(inputs, fringe.Config(), DETECTOR)
