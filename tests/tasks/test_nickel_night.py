@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
+from lsstpipe.algorithms.astrometry import DetectedStars, ReferenceStars
+from lsstpipe.algorithms.few_star_astrometry import (
+    FewStarSettings,
+    OrientedGuess,
+    solve_few_stars,
+)
 from lsstpipe.config import load_campaign
 from lsstpipe.data_model import DataId
+from lsstpipe.errors import AlgorithmError
 from lsstpipe.execute.ingest import read_reference_catalog
 from lsstpipe.image.catalog import Catalog
 from lsstpipe.image.exposure import Exposure
 from lsstpipe.image.mask import MaskPlane, has
-from lsstpipe.instruments import get_camera, read_raw
+from lsstpipe.instruments import get_camera, read_info, read_raw
 from lsstpipe.tasks import bias, calibrate, isr
 from lsstpipe.tasks.base import Json
 from lsstpipe.tasks.signature import Signature, SignatureConfig, remove_signature
@@ -47,6 +56,8 @@ class Night:
     flats: list[Exposure]
     flat: Exposure
     calibrated: dict[int, tuple[Catalog, Json]]
+    reference: Catalog
+    folder: Path
 
     def zero_points(self, number: int, standards: dict[str, tuple]) -> dict[str, float]:
         """Magnitude of 1 ADU a second that each standard gives."""
@@ -102,7 +113,7 @@ def night(test_data: Path, repository: Path) -> Night:
             calibrate.Inputs(image, reference), settings, DataId(DETECTOR_ID, visit=number)
         )
         calibrated[number] = made.source, made.visit_detector_summary
-    return Night(master, flats, flat, calibrated)
+    return Night(master, flats, flat, calibrated, reference, test_data / "nickel_raw")
 
 
 def test_a_flat_takes_dust_and_vignetting_out_of_another_flat(night: Night) -> None:
@@ -121,6 +132,34 @@ def test_a_flat_takes_dust_and_vignetting_out_of_another_flat(night: Night) -> N
         rms[name] = float(np.std(ndimage.uniform_filter(frame - tilt.reshape(960, 960), 16)))
     assert rms["before"] > 0.01
     assert rms["after"] < 0.002
+
+
+@pytest.mark.parametrize("number", [1047, 1083])
+def test_of_all_orientations_the_standards_allow_only_that_of_the_header(
+    night: Night, number: int
+) -> None:
+    source, reference = night.calibrated[number][0], night.reference
+    shape = (DETECTOR.ny, DETECTOR.nx)
+    info = read_info(night.folder / f"d{number}.fits.fz", NICKEL)
+    seen = np.flatnonzero(np.isfinite(source["y"] + source["x"]) & (source["psfFlux"] > 0))
+    stars = DetectedStars(*(source[name][seen] for name in ("y", "x", "psfFlux", "yErr")))
+    mag = 31.4 - 2.5 * np.log10(reference["flux"])
+    solved = []
+    for is_mirrored, turn in product((True, False), range(0, 360, 10)):
+        guess = OrientedGuess(
+            info.ra_deg, info.dec_deg, info.rotation_deg + turn, NICKEL.pixel_scale_arcsec,
+            is_mirrored=is_mirrored, radius_arcmin=0.5,
+        )  # fmt: skip
+        with suppress(AlgorithmError):
+            solve_few_stars(
+                stars,
+                ReferenceStars(reference["ra"], reference["dec"], mag),
+                guess,
+                shape=shape,
+                settings=FewStarSettings(position_error_pix=12.2),
+            )
+            solved.append((is_mirrored, turn))
+    assert solved == [(True, 0)]
 
 
 def test_zero_points_are_those_measured_independently(night: Night) -> None:
