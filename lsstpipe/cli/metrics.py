@@ -26,7 +26,7 @@ def command(repo: Path, truth: Path | None, as_json: bool, check: bool) -> None:
     Example:
       lsstpipe metrics runs/demo
       lsstpipe metrics runs/demo --json
-      lsstpipe metrics runs/ci_small --truth data/ci_small
+      lsstpipe metrics runs/ci_small/repo --truth runs/ci_small
     """
     from rich.console import Console
 

@@ -26,7 +26,7 @@ def command(repo: Path, truth: Path | None, summary: bool) -> None:
     Example:
       lsstpipe report runs/demo
       lsstpipe report --summary runs/demo
-      lsstpipe report runs/ci_small --truth data/ci_small
+      lsstpipe report runs/ci_small/repo --truth runs/ci_small
     """
     from rich.console import Console
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsstpipe.algorithms.repeatability import Estimate
+from lsstpipe.algorithms.stellar_locus import SIGMA_PER_MAD
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -16,7 +17,6 @@ BoolArray = npt.NDArray[np.bool_]
 
 _ERROR_OF_MEDIAN = 1.2533141
 """Standard error of a median over that of a mean, of a normal distribution."""
-_SIGMA_PER_MAD = 1.4826022
 _N_GROUPS = 25
 _NOTHING = Estimate(math.nan, math.nan, 0)
 
@@ -35,7 +35,7 @@ def take_median(values: FloatArray) -> Estimate:
     if not len(sample):
         return _NOTHING
     middle = float(np.median(sample))
-    width = _SIGMA_PER_MAD * float(np.median(np.abs(sample - middle)))
+    width = SIGMA_PER_MAD * float(np.median(np.abs(sample - middle)))
     return Estimate(middle, _ERROR_OF_MEDIAN * width / math.sqrt(len(sample)), len(sample))
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from lsstpipe.algorithms.boxes import average_boxes
 from lsstpipe.algorithms.repeatability import MMAG_PER_RELATIVE
+from lsstpipe.algorithms.stellar_locus import SIGMA_PER_MAD
 from lsstpipe.geometry.box import Box
 from lsstpipe.image.detector import Detector
 from lsstpipe.image.mask import MaskArray, MaskPlane, has
@@ -23,6 +24,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 BOX_PIX = 64
 _STRIP_PIX = 32
+_OUTLIER_SIGMA = 6.0
 _FULL_WELL_SHARE = 0.9
 _N_LEVELS = 8
 _MIN_PER_LEVEL = 5
@@ -114,10 +116,12 @@ def sky_noise(
         own = (slice(box.y0, box.y1), slice(box.x0, box.x1))
         good = usable[own] & (variance[own] > 0)
         pull = (residual[own][good] / np.sqrt(variance[own][good])).astype(np.float64)
-        widths.append(take_spread(pull))
-    worst = max(widths, key=lambda w: abs(w.value - 1.0) if w.n else -1.0)
-    return judge("ISR-2", worst.value, n=worst.n, error=worst.error, where=where,
-                 note=f"Farthest from 1 of {len(widths)} amplifiers.")  # fmt: skip
+        core = SIGMA_PER_MAD * take_median(np.abs(pull - take_median(pull).value)).value
+        widths.append((take_spread(pull), core, int((np.abs(pull) > _OUTLIER_SIGMA).sum())))
+    worst, core, n_far = max(widths, key=lambda w: abs(w[0].value - 1.0) if w[0].n else -1.0)
+    note = f"Farthest from 1 of {len(widths)} amplifiers; {core:.3f} by the median deviation, " \
+           f"{n_far} pixels beyond {_OUTLIER_SIGMA:g} sigma."  # fmt: skip
+    return judge("ISR-2", worst.value, n=worst.n, error=worst.error, where=where, note=note)
 
 
 def sky_structure(

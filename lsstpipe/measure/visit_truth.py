@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
 
 from lsstpipe.algorithms.aperture import measure_apertures
@@ -34,7 +33,7 @@ _REAL_SNR = 1.5
 _SKY_SHARE = 0.1
 _GALAXY_GROWTH_PIX = 8.0
 _APERTURE_PIX = 12.0
-_GRID_PIX = 40
+_GRID_PIX = 26
 _N_PSF = 100
 _MAS_PER_DEGREE = 3.6e6
 
@@ -280,18 +279,15 @@ def empty_pixels(image: Exposure, truth: VisitTruth) -> BoolArray:
         reach = truth.alpha_pix * np.sqrt(
             np.clip((truth.peak_electron / (_SKY_SHARE * noise)) ** (1 / truth.beta) - 1.0, 0, None)
         )
-    # In logarithmic steps, so that the distance to the objects of one reach is found at once.
     reach = reach + np.where(truth.placed.columns["kind"] == 0, 0.0, _GALAXY_GROWTH_PIX)
     empty = ~has(image.mask, INVALID | MaskPlane.EDGE)
-    at = nearest_pixel(truth.placed["y"]), nearest_pixel(truth.placed["x"])
-    on = (at[0] >= 0) & (at[1] >= 0)
-    on &= (at[0] < empty.shape[0]) & (at[1] < empty.shape[1]) & (reach > 0.5)
-    steps = np.ceil(np.log2(np.maximum(reach, 2.0)) * 2.0).astype(np.int64)
-    for step in np.unique(steps[on]):
-        away = np.ones(empty.shape, bool)
-        chosen = on & (steps == step)
-        away[at[0][chosen], at[1][chosen]] = False
-        empty &= distance_transform_edt(away) > 2.0 ** (step / 2.0)
+    ny, nx = empty.shape
+    for y, x, radius in zip(truth.placed["y"], truth.placed["x"], reach, strict=True):
+        rows = np.arange(max(0, math.ceil(y - radius)), min(ny, math.floor(y + radius) + 1))
+        columns = np.arange(max(0, math.ceil(x - radius)), min(nx, math.floor(x + radius) + 1))
+        if radius > 0 and len(rows) and len(columns):
+            disc = (rows - y)[:, None] ** 2 + (columns - x) ** 2 <= radius**2
+            empty[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] &= ~disc
     return empty
 
 
@@ -310,10 +306,12 @@ def measure_empty_sky(image: Exposure, empty: BoolArray) -> tuple[FloatArray, Fl
     flux, flux_err
         In the unit of the image, shape ``(n,)``.
     """
-    clear = distance_transform_edt(np.pad(empty, 1))[1:-1, 1:-1] > _APERTURE_PIX + 1.0
-    y, x = (grid.ravel() for grid in np.mgrid[tuple(
+    y, x = (grid.ravel().astype(np.float64) for grid in np.mgrid[tuple(
         slice(_GRID_PIX // 2, length, _GRID_PIX) for length in empty.shape)])  # fmt: skip
-    y, x = (axis[clear[y, x]].astype(np.float64) for axis in (y, x))
+    lit = Planes((~empty).astype(np.float32), np.ones_like(image.image), np.zeros_like(image.mask))
+    touched = measure_apertures(lit, y=y, x=x, radii=(_APERTURE_PIX + 1.0,))
+    clear = (touched.flux[:, 0] == 0) & ~touched.flag[:, 0]
+    y, x = y[clear], x[clear]
     planes = Planes(image.image, image.variance, image.mask)
     found = measure_apertures(planes, y=y, x=x, radii=(_APERTURE_PIX,))
     return found.flux[:, 0], found.error[:, 0]

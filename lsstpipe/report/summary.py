@@ -23,18 +23,19 @@ def summarise(measured: dict[str, Any]) -> RenderableType:
     """
     metrics = tuple(measured["metrics"])
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name, justify in (("id", "left"), ("what", "left"), ("value", "right"), ("error", "right"),
-                          ("bound", "right"), ("stretch", "right"), ("n", "right"),
-                          ("verdict", "left")):  # fmt: skip
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    table.add_column("id", no_wrap=True)
+    # The one column that gives way where the terminal is narrow.
+    table.add_column("what", min_width=12)
+    for name in ("value", "bound", "stretch", "n"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
     for subject in group_metrics(metrics):
-        table.add_row(Text(subject.title, style="italic"))
+        table.add_row("", Text(subject.title, style="bold italic"))
         for row in subject.rows:
             table.add_row(
                 f"{row.id}:{row.where}" if row.where else row.id,
-                row.name,
-                row.value,
-                row.error,
+                Text(row.name, no_wrap=True, overflow="ellipsis"),
+                f"{row.value} {row.error}".strip(),
                 row.gate,
                 row.stretch,
                 str(row.n),

@@ -59,6 +59,16 @@ def test_noise_as_predicted_passes_and_a_wrong_gain_of_one_amplifier_fails(
     assert found.ok is False
 
 
+def test_a_few_wild_pixels_show_in_the_note_beside_the_width_of_the_rest(
+    noise: np.ndarray,
+) -> None:
+    noise[100, 100:104] = -60.0 * SIGMA
+    found = sky_noise(noise, VARIANCE, ALL, AMPLIFIERS)
+    assert found.ok is False
+    assert "1.00" in found.note
+    assert found.note.endswith("4 pixels beyond 6 sigma.")
+
+
 def test_masked_pixels_do_not_count_in_the_noise(noise: np.ndarray) -> None:
     usable = ALL.copy()
     usable[100:110] = False
