@@ -51,7 +51,7 @@ def moments_at(
         left, right = max(0, x - half), min(nx, x + half + 1)
         start[0], start[1] = positions[p, 0] - top, positions[p, 1] - left
         stamp = image[top:bottom, left:right].astype(np.float64)
-        found = adaptive_moments(stamp, usable[top:bottom, left:right], start, 1e-5)
+        found = adaptive_moments(stamp, usable[top:bottom, left:right], start, 1e-4)
         result[p] = found
         result[p, 0] += top
         result[p, 1] += left

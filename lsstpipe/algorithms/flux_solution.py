@@ -148,6 +148,23 @@ def draw_stamps(psf: Psf, y: FloatArray, x: FloatArray) -> FloatImage:
     return stamps
 
 
+def draw_gradients(psf: Psf, y: FloatArray, x: FloatArray) -> FloatImage:
+    """Draw the PSF and its derivatives by y and x at many positions in single precision.
+
+    Parameters
+    ----------
+    psf
+        PSF in absolute coordinates.
+    y, x
+        Absolute positions, shape ``(n,)``.
+    """
+    stamps = np.empty((len(y), 3, psf.size, psf.size), dtype=np.float32)
+    for first in range(0, len(y), _N_DRAWN):
+        part = slice(first, first + _N_DRAWN)
+        stamps[part] = psf.gradients(y=y[part], x=x[part])
+    return stamps
+
+
 def first_pixels(planes: Planes, y: FloatArray, x: FloatArray, size: int) -> IntArray:
     """Find the first pixel of each stamp in array coordinates, shape ``(n, 2)``.
 

@@ -10,7 +10,9 @@ import numpy.typing as npt
 from lsstpipe.algorithms._forced_kernel import refine, subtract
 from lsstpipe.algorithms.aperture import measure_annulus_background
 from lsstpipe.algorithms.flux_solution import (
+    Pixels,
     Solution,
+    draw_gradients,
     draw_stamps,
     first_pixels,
     prepare_pixels,
@@ -154,11 +156,24 @@ def measure_psf_flux(
         One value a source.
     """
     chosen = settings or ForcedSettings()
-    row, column = np.asarray(y, dtype=np.float64), np.asarray(x, dtype=np.float64)
-    inside = _on_image(planes, row, column)
     pixels = prepare_pixels(
         planes, sky_variance, exclude=chosen.exclude, source_noise=chosen.source_noise
     )
+    position = np.stack([np.asarray(y, np.float64), np.asarray(x, np.float64)], axis=1)
+    return _fluxes_at(position, psf, (planes, sky_variance), pixels, chosen)
+
+
+def _fluxes_at(
+    position: FloatArray,
+    psf: Psf,
+    image: tuple[Planes, FloatImage],
+    pixels: Pixels,
+    chosen: ForcedSettings,
+) -> PsfFluxes:
+    """Measure PSF fluxes with pixels that are prepared already."""
+    planes, sky_variance = image
+    row, column = position.T
+    inside = _on_image(planes, row, column)
     stamps = draw_stamps(psf, row[inside], column[inside])
     corners = first_pixels(planes, row[inside], column[inside], psf.size)
     background = np.zeros(int(inside.sum()))
@@ -216,7 +231,7 @@ def fit_psf(
     position, origin = start[inside].copy(), start[inside]
     error = np.full(position.shape, np.nan)
     for _ in range(chosen.n_iterations):
-        stamps = psf.gradients(y=position[:, 0], x=position[:, 1]).astype(np.float32)
+        stamps = draw_gradients(psf, position[:, 0], position[:, 1])
         corners = first_pixels(planes, position[:, 0], position[:, 1], psf.size)
         plain = np.ascontiguousarray(stamps[:, 0])
         flux = solve_stamps(pixels, plain, corners, np.zeros(len(inside))).flux
@@ -240,9 +255,7 @@ def fit_psf(
         y_error=errors[:, 0],
         x_error=errors[:, 1],
         flag=~np.isfinite(errors).all(axis=1),
-        fluxes=measure_psf_flux(
-            planes, psf, y=final[:, 0], x=final[:, 1], sky_variance=sky_variance, settings=chosen
-        ),
+        fluxes=_fluxes_at(final, psf, (planes, sky_variance), pixels, chosen),
     )
 
 

@@ -15,6 +15,7 @@ from lsstpipe.image.psf import Psf, nearest_pixel, stamps_moments
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
+_PSF_TOLERANCE = 1e-6
 _UNUSABLE = MaskPlane.BAD | MaskPlane.NO_DATA | MaskPlane.UNMASKEDNAN
 
 
@@ -111,7 +112,7 @@ def psf_moments(psf: Psf, *, y: FloatArray, x: FloatArray) -> Moments:
     pixel_y, pixel_x = (
         nearest_pixel(np.asarray(c, dtype=np.float64)).astype(np.float64) for c in (y, x)
     )
-    values = stamps_moments(psf.stamps(y=pixel_y, x=pixel_x))
+    values = stamps_moments(psf.stamps(y=pixel_y, x=pixel_x), _PSF_TOLERANCE)
     flag = np.asarray(np.isnan(values).any(axis=1), dtype=np.bool_)
     flux = np.where(flag, np.nan, 1.0)
     return Moments(values[:, 0], values[:, 1], values[:, 2], pixel_y, pixel_x, flux, flag)

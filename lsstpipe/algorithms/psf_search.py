@@ -52,12 +52,12 @@ class BrightSources:
     ----------
     candidates
         What is known of them.
-    detected
-        Pixels of their footprints, shape ``(ny, nx)``.
+    sky_variance
+        Variance of sky and read noise between them, shape ``(ny, nx)``.
     """
 
     candidates: StarCandidates
-    detected: npt.NDArray[np.bool_]
+    sky_variance: npt.NDArray[np.float32]
 
 
 def find_psf(planes: Planes, settings: PsfSearchSettings) -> PsfFit:
@@ -119,7 +119,8 @@ def find_bright_sources(planes: Planes, settings: PsfSearchSettings) -> BrightSo
         flux_error=aperture.error[:, 0],
         sigma=np.sqrt((moments.iyy + moments.ixx) / 2),
     )
-    return BrightSources(candidates, detection.detected)
+    detected = planes.mask | np.where(detection.detected, np.int32(MaskPlane.DETECTED), np.int32(0))
+    return BrightSources(candidates, estimate_sky_variance(replace(planes, mask=detected)))
 
 
 def fit_psf_among(planes: Planes, bright: BrightSources, settings: PsfSearchSettings) -> PsfFit:
@@ -148,14 +149,12 @@ def fit_psf_among(planes: Planes, bright: BrightSources, settings: PsfSearchSett
     candidates = _sound(planes, bright.candidates)
     sigma = settings.first_fwhm / FWHM_PER_SIGMA
     chosen = select_psf_stars(planes, candidates, replace(settings.stars, first_sigma=sigma))
-    detected = planes.mask | np.where(bright.detected, np.int32(MaskPlane.DETECTED), np.int32(0))
-    sky = Planes(planes.image, planes.variance, detected, planes.y0, planes.x0)
     return fit_psf_model(
         planes,
         y=candidates.y[chosen.index],
         x=candidates.x[chosen.index],
         is_reserved=chosen.is_reserved,
-        sky_variance=estimate_sky_variance(sky),
+        sky_variance=bright.sky_variance,
         settings=settings.model,
     )
 

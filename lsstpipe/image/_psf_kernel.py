@@ -200,6 +200,53 @@ _REACH2 = 32.0
 
 
 @njit(cache=True)
+def fill_weights(row: FloatArray, weight: FloatArray, dy: float) -> tuple[int, int]:
+    """Evaluate an elliptical Gaussian of height 1 along one row.
+
+    Parameters
+    ----------
+    row
+        Result, shape ``(w,)``; only the part that is returned is set.
+    weight
+        Centre and moments ``(y, x, Myy, Mxx, Mxy)``.
+    dy
+        Distance of the row from the centre.
+
+    Returns
+    -------
+    left, right
+        First pixel and the one after the last; equal where the weight is 0 all along.
+    """
+    x, myy, mxx, mxy = weight[1], weight[2], weight[3], weight[4]
+    determinant = myy * mxx - mxy * mxy
+    width2 = (_REACH2 - dy * dy / myy) * determinant / myy
+    if width2 <= 0.0:
+        return 0, 0
+    top, width = x + mxy / myy * dy, np.sqrt(width2)
+    left, right = max(0, int(np.ceil(top - width))), min(len(row), int(np.floor(top + width)) + 1)
+    if right <= left:
+        return 0, 0
+    start = min(max(int(np.floor(top + 0.5)), left), right - 1)
+    dx = start - x
+    middle = np.exp(-0.5 * (mxx * dy * dy - 2 * mxy * dy * dx + myy * dx * dx) / determinant)
+    # The ratio of neighbouring weights changes by one factor: no exponential a pixel.
+    half = np.exp(-0.5 * myy / determinant)
+    towards = np.exp((mxy * dy - myy * dx) / determinant)
+    w, ratio = middle, towards * half
+    for i in range(start, right):
+        row[i] = w
+        w *= ratio
+        ratio *= half * half
+    ratio = half / towards
+    w = middle * ratio
+    for i in range(start - 1, left - 1, -1):
+        row[i] = w
+        ratio *= half * half
+        w *= ratio
+    return left, right
+
+
+@njit(cache=True)
 def weighted_sums(
     stamp: FloatArray, good: npt.NDArray[np.bool_], weight: FloatArray, sums: FloatArray
 ) -> None:
@@ -216,39 +263,27 @@ def weighted_sums(
     sums
         Result: squared weight, flux, y, x, yy, xx, xy relative to the centre, shape ``(7,)``.
     """
-    y, x, myy, mxx, mxy = weight[0], weight[1], weight[2], weight[3], weight[4]
-    determinant = myy * mxx - mxy * mxy
     sums[:] = 0.0
-    last = stamp.shape[1] - 1
-    # Along a row the ratio of neighbouring weights changes by one factor: no exponential a pixel.
-    change = np.exp(-myy / determinant)
+    row = np.empty(stamp.shape[1])
     for j in range(stamp.shape[0]):
-        dy = j - y
-        if dy * dy > _REACH2 * myy:
-            continue
-        top = x + mxy / myy * dy
-        width = np.sqrt(max(_REACH2 - dy * dy / myy, 0.0) * determinant / myy)
-        left, right = max(0, int(np.ceil(top - width))), min(last, int(np.floor(top + width)))
-        start = min(max(int(np.floor(top + 0.5)), left), right)
-        for step in (1, -1):
-            i = start if step == 1 else start - 1
-            dx = i - x
-            w = np.exp(-0.5 * (mxx * dy * dy - 2 * mxy * dy * dx + myy * dx * dx) / determinant)
-            ratio = np.exp((mxy * dy * step - myy * (dx * step + 0.5)) / determinant)
-            while left <= i <= right:
-                if good[j, i]:
-                    dx = i - x
-                    v = w * stamp[j, i]
-                    sums[0] += w * w
-                    sums[1] += v
-                    sums[2] += v * dy
-                    sums[3] += v * dx
-                    sums[4] += v * dy * dy
-                    sums[5] += v * dx * dx
-                    sums[6] += v * dy * dx
-                w *= ratio
-                ratio *= change
-                i += step
+        dy = j - weight[0]
+        left, right = fill_weights(row, weight, dy)
+        flux, first, second, square = 0.0, 0.0, 0.0, 0.0
+        for i in range(left, right):
+            if good[j, i]:
+                dx = i - weight[1]
+                v = row[i] * stamp[j, i]
+                square += row[i] * row[i]
+                flux += v
+                first += v * dx
+                second += v * dx * dx
+        sums[0] += square
+        sums[1] += flux
+        sums[2] += flux * dy
+        sums[3] += first
+        sums[4] += flux * dy * dy
+        sums[5] += second
+        sums[6] += first * dy
 
 
 @njit(cache=True)

@@ -84,13 +84,15 @@ def stamp_moments(stamp: FloatArray) -> tuple[float, float, float]:
     return iyy, ixx, ixy
 
 
-def stamps_moments(stamps: FloatArray) -> FloatArray:
+def stamps_moments(stamps: FloatArray, tolerance: float = 1e-9) -> FloatArray:
     """Measure the adaptive second moments of many noise-free stamps.
 
     Parameters
     ----------
     stamps
         PSFs near their middles, shape ``(n, s, s)``.
+    tolerance
+        Relative change at which to stop.
 
     Returns
     -------
@@ -100,7 +102,7 @@ def stamps_moments(stamps: FloatArray) -> FloatArray:
     """
     half = 0.5 * (stamps.shape[1] - 1)
     start = np.array([half, half, 2.0, 2.0])
-    found = moments_of_stamps(np.ascontiguousarray(stamps), start, 1e-9)
+    found = moments_of_stamps(np.ascontiguousarray(stamps), start, tolerance)
     return np.where(found[:, 6:] > 0, found[:, 2:5], np.nan)
 
 

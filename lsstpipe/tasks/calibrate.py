@@ -70,6 +70,7 @@ from lsstpipe.tasks.visit_stars import (
 FloatArray = npt.NDArray[np.float64]
 
 _FIRST_STARS = 40
+_FIRST_ITERATIONS = 2
 _LARGEST_EXTENDEDNESS = 0.5
 
 
@@ -170,6 +171,7 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     planes = Planes(unfilled, exposure.variance, exposure.mask)
     # Cosmic rays only need the width of the PSF: a plain fit to few stars has it.
     search = _search_settings(config, max_order=0, n_wanted=_FIRST_STARS)
+    search = replace(search, model=replace(search.model, n_iterations=_FIRST_ITERATIONS))
     bright = find_bright_sources(planes, search)
     fit = fit_psf_among(planes, bright, search)
     stamp = _central_stamp(fit, planes)

@@ -5,6 +5,7 @@ import pytest
 
 from lsstpipe.algorithms.moments import measure_moments, psf_moments
 from lsstpipe.algorithms.planes import Planes
+from lsstpipe.image._psf_kernel import weighted_sums
 from lsstpipe.image.psf import CellPsf
 
 
@@ -55,3 +56,21 @@ def test_a_place_without_a_source_or_off_the_image_is_flagged():
     )
     assert found.flag.all()
     assert np.isnan(found.ixx).all()
+
+
+def test_the_weighted_sums_are_those_of_the_gaussian_pixel_by_pixel():
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:31, :31]
+    for _ in range(300):
+        stamp, good = rng.normal(size=(31, 31)), rng.random((31, 31)) > 0.1
+        myy, mxx = rng.uniform(0.06, 60, 2)
+        mxy = rng.uniform(-0.95, 0.95) * np.sqrt(myy * mxx)
+        weight = np.array([rng.uniform(5, 25), rng.uniform(-3, 33), myy, mxx, mxy])
+        sums = np.empty(7)
+        weighted_sums(stamp, good, weight, sums)
+        dy, dx = rows - weight[0], columns - weight[1]
+        q = (mxx * dy**2 - 2 * mxy * dy * dx + myy * dx**2) / (myy * mxx - mxy**2)
+        w = np.where((q < 32) & good, np.exp(-0.5 * q), 0.0)
+        v = w * stamp
+        terms = (w * w, v, v * dy, v * dx, v * dy**2, v * dx**2, v * dy * dx)
+        np.testing.assert_allclose(sums, [t.sum() for t in terms], atol=1e-9, rtol=1e-9)

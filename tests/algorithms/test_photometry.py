@@ -7,7 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lsstpipe.algorithms.photometry import ZeroPointConfig, fit_zero_point
+from lsstpipe.algorithms.photometry import (
+    ZeroPointConfig,
+    fit_zero_point,
+    measure_variation,
+)
 from lsstpipe.errors import AlgorithmError
 
 CONFIG = ZeroPointConfig()
@@ -67,3 +71,31 @@ def test_too_few_stars_make_no_zero_point() -> None:
     with pytest.raises(AlgorithmError, match=r"2 stars are usable .* at least 3"):
         fit_zero_point(two, 0.1 * two, two, config=CONFIG)
     assert fit_zero_point(two, 0.1 * two, two, config=replace(CONFIG, min_stars=2)).n_used == 2
+
+
+def test_an_even_zero_point_is_not_said_to_vary() -> None:
+    rng = np.random.default_rng(3)
+    false = 0
+    for _ in range(200):
+        y, x = rng.uniform(0, 1000, (2, 200))
+        found = measure_variation(25.0 + rng.normal(0, 0.05, 200), y=y, x=x, shape=(1000, 1000))
+        false += found.is_varying
+    assert false == 0
+
+
+def test_a_cloud_over_part_of_a_detector_is_measured() -> None:
+    rng = np.random.default_rng(4)
+    y, x = rng.uniform(0, 4000, 600), rng.uniform(0, 2000, 600)
+    zero_point = 25.0 - 0.2 * (y > 2000) + rng.normal(0, 0.03, 600)
+    found = measure_variation(zero_point, y=y, x=x, shape=(4000, 2000))
+    assert found.is_varying
+    # Two halves 0.2 mag apart have an rms of 0.1.
+    assert found.rms_mag == pytest.approx(0.1, abs=0.01)
+
+
+def test_few_stars_tell_nothing_of_a_variation() -> None:
+    found = measure_variation(
+        np.array([1.0, 2.0, np.nan]), y=np.zeros(3), x=np.zeros(3), shape=(10, 10)
+    )
+    assert np.isnan(found.rms_mag)
+    assert not found.is_varying
