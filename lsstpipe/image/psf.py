@@ -97,8 +97,7 @@ def stamps_moments(stamps: FloatArray, tolerance: float = 1e-9) -> FloatArray:
     Returns
     -------
     moments
-        iyy, ixx and ixy of each in pixels squared, shape ``(n, 3)``; NaN where they do not
-        converge.
+        iyy, ixx, ixy in pixels squared, shape ``(n, 3)``; NaN where they do not converge.
     """
     half = 0.5 * (stamps.shape[1] - 1)
     start = np.array([half, half, 2.0, 2.0])
