@@ -38,6 +38,7 @@ def make_camera(
     amplifiers: tuple[int, int],
     mosaic: tuple[int, int],
     cubic_distortion: float,
+    fringing: str,
 ) -> Camera:
     """Describe a simulated camera.
 
@@ -53,6 +54,8 @@ def make_camera(
         Rows and columns of detectors.
     cubic_distortion
         As of `Camera`.
+    fringing
+        The band in which the sky makes fringes.
     """
     detectors = {}
     for number in range(mosaic[0] * mosaic[1]):
@@ -70,6 +73,7 @@ def make_camera(
         bands={f"sim-{band}": band for band in "grizy"},
         pixel_scale_arcsec=0.2,
         scale_tolerance=0.02,
+        fringing=frozenset({f"sim-{fringing}"}),
         cubic_distortion=cubic_distortion,
     )
 
@@ -118,7 +122,12 @@ def _detector(
 
 
 CAMERA = make_camera(
-    "simcam", shape=(4096, 2048), amplifiers=(2, 2), mosaic=(2, 2), cubic_distortion=1e-10
+    "simcam",
+    shape=(4096, 2048),
+    amplifiers=(2, 2),
+    mosaic=(2, 2),
+    cubic_distortion=1e-10,
+    fringing="y",
 )
 
 

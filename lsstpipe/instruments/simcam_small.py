@@ -5,7 +5,12 @@ from __future__ import annotations
 from lsstpipe.instruments.simcam import SimcamTranslator, make_camera
 
 CAMERA = make_camera(
-    "simcam_small", shape=(1024, 1024), amplifiers=(1, 2), mosaic=(1, 2), cubic_distortion=1e-9
+    "simcam_small",
+    shape=(1024, 1024),
+    amplifiers=(1, 2),
+    mosaic=(1, 2),
+    cubic_distortion=1e-9,
+    fringing="r",
 )
 
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 from lsstpipe.instruments.simcam import SimcamTranslator, make_camera
 
 CAMERA = make_camera(
-    "simcam_unit", shape=(512, 512), amplifiers=(1, 2), mosaic=(1, 1), cubic_distortion=1e-9
+    "simcam_unit",
+    shape=(512, 512),
+    amplifiers=(1, 2),
+    mosaic=(1, 1),
+    cubic_distortion=1e-9,
+    fringing="y",
 )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 from astropy.coordinates import Angle
 from astropy.io import fits
 from astropy.time import Time
@@ -12,6 +15,7 @@ from lsstpipe.simulate.survey import Exposure, Survey
 _HSC_KINDS = {"bias": "BIAS", "dark": "DARK", "flat": "DOMEFLAT", "science": "OBJECT"}
 _HSC_PA_OFFSET_DEG = 270.0
 _HSC_LATITUDE_DEG = 19.8
+_LOST_DIAGONALS = 1.3
 
 
 def raw_name(survey: Survey, exposure: Exposure, detector: Detector) -> str:
@@ -36,7 +40,17 @@ def raw_header(survey: Survey, exposure: Exposure, detector: Detector) -> fits.H
         What took it.
     """
     write = _hsc_header if survey.camera.name == "hsc" else _simcam_header
+    if (exposure.number, detector.number) == survey.preset.lost:
+        exposure = _point_beside(exposure, detector, survey.camera.pixel_scale_arcsec)
     return write(survey, exposure, detector)
+
+
+def _point_beside(exposure: Exposure, detector: Detector, scale_arcsec: float) -> Exposure:
+    """Point the header so far off that no star of the frame is where it says."""
+    diagonal_deg = math.hypot(detector.ny, detector.nx) * scale_arcsec / 3600
+    return replace(
+        exposure, header_dec_deg=exposure.header_dec_deg + _LOST_DIAGONALS * diagonal_deg
+    )
 
 
 def _simcam_header(survey: Survey, exposure: Exposure, detector: Detector) -> fits.Header:

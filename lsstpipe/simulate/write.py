@@ -31,6 +31,9 @@ from lsstpipe.simulate.sky import make_scene
 from lsstpipe.simulate.survey import Exposure, Survey, make_survey
 
 _TILE_ROWS = 16
+_POINTING_RADIUS_ARCMIN = 2.0
+"""Headers are right to some 5 arcsec."""
+
 _BORDER_PIX = 100
 
 
@@ -131,6 +134,12 @@ def campaign_document(survey: Survey, folder: Path) -> dict[str, Any]:
                     "n_patches_x": preset.n_patches,
                 }
             ],
+        },
+        "visit": {"calibrate": {"pointing_radius_arcmin": _POINTING_RADIUS_ARCMIN}},
+        "visit_summary": {
+            "isolated_star": {"match_radius_arcsec": 1.0, "isolation_radius_arcsec": 2.0},
+            "joint_astrometry": {"reference_radius_arcsec": 1.0},
+            "joint_photometry": {"reference_radius_arcsec": 1.0},
         },
     }
 
