@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from lsstpipe.algorithms._overscan_kernel import median_of_rows
 from lsstpipe.errors import AlgorithmError
@@ -29,7 +30,7 @@ class Overscan:
     column_level
         What each column has above that, ADU, shape ``(nx,)``; None where it was not asked for.
     noise_adu
-        Noise of a pixel, ADU; NaN where there is no overscan.
+        Noise of a pixel within its row, ADU; NaN where there is no overscan.
     """
 
     row_level: Image
@@ -38,7 +39,12 @@ class Overscan:
 
 
 def measure_overscan(
-    frame: Image, amplifier: Amplifier, *, skip: tuple[int, int], with_parallel: bool
+    frame: Image,
+    amplifier: Amplifier,
+    *,
+    skip: tuple[int, int],
+    n_rows: int = 1,
+    with_parallel: bool = False,
 ) -> Overscan:
     """Measure the bias level of an amplifier.
 
@@ -51,6 +57,8 @@ def measure_overscan(
     skip
         Columns of the serial overscan, or rows of the parallel one, to leave out: so many read
         first and so many read last. The first hold charge that the last pixel left behind.
+    n_rows
+        Rows that the level is averaged over; 1 for row by row.
     with_parallel
         Whether to measure the columns too, where there is a parallel overscan.
 
@@ -64,13 +72,14 @@ def measure_overscan(
         return Overscan(np.zeros(amplifier.data.ny, np.float32), None, float("nan"))
     is_before = serial.x0 < amplifier.data.x0
     pixels = np.ascontiguousarray(_kept(frame, serial, skip, is_before=is_before))
-    level = median_of_rows(pixels)
+    median = median_of_rows(pixels)
+    level = ndimage.uniform_filter1d(median, n_rows, mode="nearest") if n_rows > 1 else median
     columns = None
     if with_parallel and parallel is not None:
         is_before = parallel.y0 < amplifier.data.y0
         rows = _kept(frame.T, _turned(parallel), skip, is_before=is_before)
         columns = _column_level(median_of_rows(np.ascontiguousarray(rows)))
-    return Overscan(level, columns, _noise(pixels - level[:, None]))
+    return Overscan(level, columns, _noise(pixels - median[:, None]))
 
 
 def _kept(frame: Image, box: Box, skip: tuple[int, int], *, is_before: bool) -> Image:

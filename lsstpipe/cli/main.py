@@ -30,6 +30,7 @@ COMMANDS = {
     "metrics": "Print the measured quality of a campaign.",
     "report": "Draw the page of a campaign, print its summary.",
     "sweep": "Remove what killed processes left.",
+    "compile": "Compile all kernels, so that no job has to.",
     "config": "Show, check and document settings.",
 }
 """Every command with its line of help; module ``lsstpipe.cli.<name>`` has it as ``command``."""

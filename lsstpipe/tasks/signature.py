@@ -36,7 +36,7 @@ from lsstpipe.algorithms.readout import (
     read_amplifiers,
 )
 from lsstpipe.errors import AlgorithmError
-from lsstpipe.image.detector import Detector
+from lsstpipe.image.detector import Amplifier, Detector
 from lsstpipe.image.exposure import Exposure
 from lsstpipe.image.mask import INVALID, MaskArray, MaskPlane, has
 from lsstpipe.tasks.base import TaskConfig, get_info
@@ -55,6 +55,10 @@ class SignatureConfig(TaskConfig):
 
     overscan_skip_last_pix: NonNegativeInt = 1
     """Columns of the overscan that are read last and left out."""
+
+    overscan_n_rows: PositiveInt = 1
+    """Rows that the bias level is averaged over; 1 for row by row, more where the overscan picks up
+    noise that the image does not."""
 
     use_parallel_overscan: bool = False
     """Whether to subtract the pattern of the columns that the parallel overscan shows too."""
@@ -219,11 +223,7 @@ def _read_out(
     raw: Exposure, detector: Detector, signature: Signature, config: SignatureConfig
 ) -> tuple[FloatImage, MaskArray, Figures]:
     """Go from the raw frame to the assembled image in electrons: what concerns amplifiers."""
-    skip = (config.overscan_skip_first_pix, config.overscan_skip_last_pix)
-    overscans = [
-        measure_overscan(raw.image, a, skip=skip, with_parallel=config.use_parallel_overscan)
-        for a in detector.amplifiers
-    ]
+    overscans = [_measure_overscan(raw.image, a, config) for a in detector.amplifiers]
     faults = _find_faults(raw, detector, overscans, config)
     mask = assemble_mask(raw.mask, detector)
     figures: Figures = {"n_saturated_pixels": int(has(mask, MaskPlane.SAT).sum())}
@@ -251,6 +251,17 @@ def _read_out(
         noise = [o.noise_adu * a.gain for o, a in zip(overscans, detector.amplifiers, strict=True)]
         figures["overscan_noise_electron"] = float(np.median(noise))
     return assemble(cube, detector), mask, figures
+
+
+def _measure_overscan(frame: FloatImage, amplifier: Amplifier, config: SignatureConfig) -> Overscan:
+    """Measure the bias level of an amplifier as the configuration wants it."""
+    return measure_overscan(
+        frame,
+        amplifier,
+        skip=(config.overscan_skip_first_pix, config.overscan_skip_last_pix),
+        n_rows=config.overscan_n_rows,
+        with_parallel=config.use_parallel_overscan,
+    )
 
 
 def _find_faults(

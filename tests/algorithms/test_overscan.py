@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import numpy.typing as npt
 import pytest
+from astropy.io import fits
 
 from lsstpipe.algorithms.overscan import measure_overscan
 from lsstpipe.errors import AlgorithmError
@@ -69,3 +73,54 @@ def test_an_overscan_that_is_left_out_altogether_is_an_algorithm_error() -> None
         measure_overscan(
             frame, make_amplifier(Box(5, 90, 100, 4)), skip=(3, 1), with_parallel=False
         )
+
+
+def test_averaging_rows_follows_a_slope_and_leaves_the_noise_of_a_row_as_it_is(
+    rng: np.random.Generator,
+) -> None:
+    slope = np.linspace(0, 50, 120)[:, None]
+    frame = (rng.normal(1000, 5, (120, 120)) + slope).astype(np.float32)
+    made = [
+        measure_overscan(frame, make_amplifier(Box(5, 90, 100, 24)), skip=(3, 1), n_rows=n)
+        for n in (1, 11)
+    ]
+    error = [(m.row_level - 1000 - slope[5:105, 0])[6:-6].std() for m in made]
+    assert error[1] < 0.5 * error[0]
+    assert made[0].noise_adu == made[1].noise_adu
+
+
+@pytest.fixture(scope="module")
+def real_biases(test_data: Path) -> list[npt.NDArray[np.float32]]:
+    """Ten biases of a night with the Nickel telescope."""
+    frames = []
+    for number in range(1001, 1011):
+        with fits.open(test_data / "nickel_raw" / f"d{number}.fits.fz") as hdus:
+            frames.append(np.asarray(next(h.data for h in hdus if h.data is not None), np.float32))
+    return frames
+
+
+NICKEL_BOX = Box(0, 0, 1024, 1024)
+NICKEL = Amplifier("1", NICKEL_BOX, NICKEL_BOX, 1.78, 9.0, 6e4, 5e4, Box(0, 1024, 1024, 32))
+
+
+def test_the_noise_of_a_real_camera_is_the_known_one(
+    real_biases: list[npt.NDArray[np.float32]],
+) -> None:
+    noise = [measure_overscan(frame, NICKEL, skip=(3, 1)).noise_adu for frame in real_biases]
+    assert np.median(noise) == pytest.approx(4.6, abs=0.1)
+
+
+def test_averaging_rows_takes_away_noise_that_only_the_overscan_of_a_real_camera_has(
+    real_biases: list[npt.NDArray[np.float32]],
+) -> None:
+    left = []
+    for n_rows in (1, 21):
+        rows = []
+        for frame in real_biases:
+            made = measure_overscan(frame, NICKEL, skip=(3, 1), n_rows=n_rows)
+            image = frame[:, :1024] - made.row_level[:, None]
+            image[np.abs(image - np.median(image)) > 25] = np.nan  # rays
+            rows.append(np.nanmean(image, axis=1))
+        left.append((np.array(rows) - np.mean(rows, axis=0)).std())
+    assert left[0] > 1.6
+    assert left[1] < 1.0

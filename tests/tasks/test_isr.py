@@ -9,7 +9,7 @@ from lsstpipe.data_model import DataId
 from lsstpipe.errors import AlgorithmError
 from lsstpipe.image.exposure import Exposure
 from lsstpipe.image.mask import MaskPlane, has
-from lsstpipe.tasks import isr
+from lsstpipe.tasks import calibrate, isr
 from tests.tasks.conftest import Calibs
 from tests.tasks.simulated_world import (
     DEAD_SPOT,
@@ -124,3 +124,27 @@ def test_a_frame_that_is_mostly_without_values_is_given_up(world: World, calibs:
     inputs = isr.Inputs(replace(raw, mask=mask), None, calibs.dark, calibs.defects, calibs.flat)
     with pytest.raises(AlgorithmError, match=r"60% of the pixels have no value; at most 50% may"):
         isr.run(inputs, isr.Config(), key)
+
+
+def test_trails_are_widened_before_they_are_grown(world: World, calibs: Calibs) -> None:
+    key, raw = first_raw(world)
+    wide = replace(raw, mask=raw.mask.copy())
+    wide.mask[400, 500:510] |= MaskPlane.SAT
+    inputs = isr.Inputs(wide, None, calibs.dark, calibs.defects, calibs.flat)
+    for widen, more in ((True, 4), (False, 0)):
+        config = isr.Config(widen_saturation_trails=widen)
+        full = has(isr.run(inputs, config, key).post_isr_image.mask, MaskPlane.SAT)
+        row = np.flatnonzero(full[401, 480:530]) + 480
+        assert row.tolist() == list(range(499 - more, 511 + more))
+
+
+def test_every_pixel_that_was_not_measured_is_replaced_and_flagged_so_and_no_other(
+    world: World,
+    post_isr: dict[DataId, Exposure],
+    calibrated: dict[DataId, calibrate.Outputs],
+) -> None:
+    for key, made in calibrated.items():
+        lost = MaskPlane.BAD | MaskPlane.SAT
+        mask = made.visit_image.mask
+        assert (has(mask, lost) == has(post_isr[key].mask, lost)).all()
+        assert (has(mask, MaskPlane.INTRP) == has(mask, lost | MaskPlane.CR)).all()
