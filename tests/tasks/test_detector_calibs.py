@@ -10,12 +10,15 @@ import numpy.typing as npt
 import pytest
 
 from lsstpipe.algorithms.linearity import Linearizer
+from lsstpipe.algorithms.readout import assemble, take_apart
 from lsstpipe.data_model import DataId
 from lsstpipe.errors import NoWorkFound
 from lsstpipe.image.exposure import Exposure
 from lsstpipe.image.mask import MaskPlane, has
 from lsstpipe.tasks import bfk, bias, crosstalk, dark, defects, flat, fringe, linearizer, ptc
 from lsstpipe.tasks.base import Json
+from lsstpipe.tasks.frames import know_electronics
+from lsstpipe.tasks.signature import remove_signature
 from tests.tasks.simulated_detector import (
     BIAS_ADU,
     GAIN,
@@ -121,6 +124,27 @@ def night() -> Night:
         flat.Inputs(lamp, master, current, bad, transfer, None, curve), flat.Config(), DETECTOR
     ).flat
     return Night(biases, darks, lamp, master, transfer, curve, current, bad, response)
+
+
+@pytest.mark.parametrize("layout", ["frame", "rows"])
+def test_taking_apart_undoes_assembly(layout: str, rng: np.random.Generator) -> None:
+    cube = rng.normal(size=(4, HALF, HALF)).astype(np.float32)
+    detector = make_detector(layout)
+    np.testing.assert_array_equal(take_apart(assemble(cube, detector), detector), cube)
+
+
+def test_the_bias_is_taken_off_in_the_electrons_of_the_measured_gains(night: Night) -> None:
+    """Else a tenth of the 2-D bias would stay where the described gain is a tenth off."""
+    _, raw = expose(np.random.default_rng(3), 1, "bias", 0.0, time_s=0.0)
+    level = replace(night.bias, image=night.bias.image + np.float32(1000.0))
+    taken = [
+        remove_signature(
+            raw, DETECTOR, replace(know_electronics(night.ptc), bias=master), bias.Config()
+        ).image
+        for master in (night.bias, level)
+    ]
+    ratio = np.array(night.ptc["gain"]) / [a.gain for a in DETECTOR.amplifiers]
+    np.testing.assert_allclose(taken[0] - taken[1], 1000.0 * DETECTOR.paint(ratio), rtol=1e-4)
 
 
 def true_gain() -> FloatArray:
