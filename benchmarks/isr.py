@@ -36,7 +36,7 @@ from lsstpipe.tasks.isr import Config
 from lsstpipe.tasks.signature import Signature, remove_signature
 
 ROOT = Path(__file__).parents[1]
-BOUNDS = {"isr": 0.3, "isr with brighter-fatter": 2.0}
+BOUNDS = {"isr": 0.3, "isr with fringes": 0.3, "isr with brighter-fatter": 2.0}
 N_REPETITIONS = 7
 
 NY, WIDTH, N, OVERSCAN, PRESCAN = 4176, 512, 4, 16, 8
