@@ -6,14 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lsstpipe.algorithms.ellipticity import correlate_ellipticities
-from lsstpipe.algorithms.star_sample import (
-    StarSample,
-    mean_positions,
-    select_stars,
-    sort_sample,
-    star_median,
-)
+from lsstpipe.algorithms.star_sample import StarSample, select_stars, sort_sample
 from lsstpipe.measure.metric import Metric
 from lsstpipe.measure.requirements import (
     band_requirement,
@@ -207,21 +200,3 @@ def test_no_stars_are_not_judged() -> None:
         band_requirement(empty, band=1, reference_band=0, where=""),
     ]  # fmt: skip
     assert {metric.ok for metric in metrics} == {None}
-
-
-def test_the_correlation_is_that_of_all_pairs_one_by_one(rng: np.random.Generator) -> None:
-    sample = made_up(rng, n_star=150, n_visit=2)
-    ra, dec = mean_positions(sample)
-    e = np.stack([star_median(sample, sample.e1), star_median(sample, sample.e2)])
-    edges = np.array([1.0, 5.0, 20.0, 40.0])
-    found = correlate_ellipticities(ra, dec, e, edges)
-    i, j = np.triu_indices(150, 1)
-    distance = 60.0 * np.hypot(
-        (ra[i] - ra[j]) * np.cos(np.deg2rad(0.5 * (dec[i] + dec[j]))), dec[i] - dec[j]
-    )
-    for k in range(3):
-        inside = (distance >= edges[k]) & (distance < edges[k + 1])
-        product = (e[:, i] * e[:, j]).sum(axis=0)[inside]
-        assert found.n_pair[k] == inside.sum()
-        assert found.value[k] == pytest.approx(product.mean(), rel=1e-9)
-        assert found.error[k] == pytest.approx(product.std() / math.sqrt(inside.sum()), rel=1e-6)
