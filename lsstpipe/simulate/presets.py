@@ -65,6 +65,9 @@ class Preset:
         Share of the signal lost per ADU of signal.
     fringe_band
         Band with fringes; empty for none.
+    misled
+        Visit and detector whose headers point elsewhere, so that no astrometric solution can be
+        right.
     patch_pix, n_patches
         Side of the inner box of a patch, pixels, and patches along each axis of the tract.
     calibrations
@@ -84,6 +87,7 @@ class Preset:
     galaxies_per_arcmin2: float = 45.0
     nonlinearity_per_adu: float = 2.0e-7
     fringe_band: str = ""
+    misled: tuple[tuple[int, int], ...] = ()
     patch_pix: int = 600
     n_patches: int = 2
     calibrations: Calibrations = Calibrations()
@@ -133,6 +137,7 @@ PRESETS = {
             centre_deg=(320.3675, 0.3132),
             first_mjd=(56460.5, 56598.25),
             exposure_time_s=30.0,
+            misled=((903344, 0),),
             patch_pix=4000,
             n_patches=1,
             calibrations=Calibrations(
