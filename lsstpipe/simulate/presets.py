@@ -83,8 +83,8 @@ class Preset:
     centre_deg: tuple[float, float] = (150.1, 2.2)
     first_mjd: tuple[float, ...] = (60310.2, 60311.2, 60312.2, 60313.2, 60314.2)
     exposure_time_s: float = 60.0
-    stars_per_arcmin2: float = 30.0
-    galaxies_per_arcmin2: float = 45.0
+    stars_per_arcmin2: float = 42.0
+    galaxies_per_arcmin2: float = 33.0
     nonlinearity_per_adu: float = 2.0e-7
     fringe_band: str = ""
     misled: tuple[tuple[int, int], ...] = ()
