@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 from astropy.coordinates import Angle
 from astropy.io import fits
@@ -15,7 +14,7 @@ from lsstpipe.simulate.survey import Exposure, Survey
 _HSC_KINDS = {"bias": "BIAS", "dark": "DARK", "flat": "DOMEFLAT", "science": "OBJECT"}
 _HSC_PA_OFFSET_DEG = 270.0
 _HSC_LATITUDE_DEG = 19.8
-_LOST_DIAGONALS = 1.3
+_MISLED_BY_DIAGONALS = 1.3
 
 
 def raw_name(survey: Survey, exposure: Exposure, detector: Detector) -> str:
@@ -40,17 +39,29 @@ def raw_header(survey: Survey, exposure: Exposure, detector: Detector) -> fits.H
         What took it.
     """
     write = _hsc_header if survey.camera.name == "hsc" else _simcam_header
-    if (exposure.number, detector.number) == survey.preset.lost:
-        exposure = _point_beside(exposure, detector, survey.camera.pixel_scale_arcsec)
     return write(survey, exposure, detector)
 
 
-def _point_beside(exposure: Exposure, detector: Detector, scale_arcsec: float) -> Exposure:
-    """Point the header so far off that no star of the frame is where it says."""
-    diagonal_deg = math.hypot(detector.ny, detector.nx) * scale_arcsec / 3600
-    return replace(
-        exposure, header_dec_deg=exposure.header_dec_deg + _LOST_DIAGONALS * diagonal_deg
-    )
+def header_pointing(survey: Survey, exposure: Exposure, detector: Detector) -> tuple[float, float]:
+    """Give where the header says that the centre of the field looks.
+
+    Parameters
+    ----------
+    survey, exposure, detector
+        What took it; a misled detector's header points elsewhere.
+
+    Returns
+    -------
+    ra_deg, dec_deg
+        ICRS.
+    """
+    is_misled = (exposure.number, detector.number) in survey.preset.misled
+    if not is_misled:
+        return exposure.header_ra_deg, exposure.header_dec_deg
+    # Near enough to be planned with the patches of the field, too far to share a star with it.
+    scale_deg = survey.camera.pixel_scale_arcsec / 3600
+    away = _MISLED_BY_DIAGONALS * math.hypot(detector.ny, detector.nx) * scale_deg
+    return exposure.header_ra_deg, exposure.header_dec_deg + away
 
 
 def _simcam_header(survey: Survey, exposure: Exposure, detector: Detector) -> fits.Header:
@@ -66,8 +77,9 @@ def _simcam_header(survey: Survey, exposure: Exposure, detector: Detector) -> fi
     header["DATE-OBS"] = (Time(exposure.begin_mjd, format="mjd").isot, "start, UTC")
     header["TIMESYS"] = "UTC"
     if exposure.kind == "science":
-        header["RA"] = (exposure.header_ra_deg, "[deg] centre of the field, ICRS")
-        header["DEC"] = (exposure.header_dec_deg, "[deg] centre of the field, ICRS")
+        ra, dec = header_pointing(survey, exposure, detector)
+        header["RA"] = (ra, "[deg] centre of the field, ICRS")
+        header["DEC"] = (dec, "[deg] centre of the field, ICRS")
         header["ROTPA"] = (exposure.header_rotation_deg, "[deg] of +y, from north through east")
         header["AIRMASS"] = exposure.airmass
     for i, amplifier in enumerate(detector.amplifiers):
@@ -99,10 +111,12 @@ def _hsc_header(survey: Survey, exposure: Exposure, detector: Detector) -> fits.
     header["TIMESYS"] = "UTC"
     # Between visits the telescope stands at the zenith; its headers always say where.
     is_science = exposure.kind == "science"
-    ra = Angle(exposure.header_ra_deg if is_science else 0.0, "deg")
-    dec = Angle(exposure.header_dec_deg if is_science else _HSC_LATITUDE_DEG, "deg")
-    header["RA2000"] = ra.to_string("hour", sep=":", precision=4, pad=True)
-    header["DEC2000"] = dec.to_string("deg", sep=":", precision=3, alwayssign=True, pad=True)
+    zenith = (0.0, _HSC_LATITUDE_DEG)
+    ra, dec = header_pointing(survey, exposure, detector) if is_science else zenith
+    header["RA2000"] = Angle(ra, "deg").to_string("hour", sep=":", precision=4, pad=True)
+    header["DEC2000"] = Angle(dec, "deg").to_string(
+        "deg", sep=":", precision=3, alwayssign=True, pad=True
+    )
     header["INST-PA"] = _HSC_PA_OFFSET_DEG - exposure.header_rotation_deg
     header["AIRMASS"] = exposure.airmass if is_science else 1.0
     for i, amplifier in enumerate(detector.amplifiers):

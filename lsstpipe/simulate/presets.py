@@ -65,8 +65,9 @@ class Preset:
         Share of the signal lost per ADU of signal.
     fringe_band
         Band with fringes; empty for none.
-    lost
-        Visit and detector of the frame whose header points beside the field, if there is one.
+    misled
+        Visit and detector whose headers point elsewhere, so that no astrometric solution can be
+        right.
     patch_pix, n_patches
         Side of the inner box of a patch, pixels, and patches along each axis of the tract.
     calibrations
@@ -82,11 +83,11 @@ class Preset:
     centre_deg: tuple[float, float] = (150.1, 2.2)
     first_mjd: tuple[float, ...] = (60310.2, 60311.2, 60312.2, 60313.2, 60314.2)
     exposure_time_s: float = 60.0
-    stars_per_arcmin2: float = 30.0
-    galaxies_per_arcmin2: float = 45.0
+    stars_per_arcmin2: float = 42.0
+    galaxies_per_arcmin2: float = 33.0
     nonlinearity_per_adu: float = 2.0e-7
     fringe_band: str = ""
-    lost: tuple[int, int] | None = None
+    misled: tuple[tuple[int, int], ...] = ()
     patch_pix: int = 600
     n_patches: int = 2
     calibrations: Calibrations = Calibrations()
@@ -125,7 +126,7 @@ PRESETS = {
             camera="simcam_small",
             bands=("g", "r"),
             fringe_band="r",
-            lost=(4, 1),
+            misled=((4, 1),),
             patch_pix=1000,
         ),
         Preset(
@@ -137,7 +138,7 @@ PRESETS = {
             centre_deg=(320.3675, 0.3132),
             first_mjd=(56460.5, 56598.25),
             exposure_time_s=30.0,
-            lost=(903344, 0),
+            misled=((903344, 0),),
             patch_pix=4000,
             n_patches=1,
             calibrations=Calibrations(

@@ -195,6 +195,7 @@ def _visit_document(survey: Survey, exposure: Exposure) -> Plain:
         "sky_electron": exposure.sky_electron,
         "has_fringes": exposure.band == survey.preset.fringe_band,
         "has_trail": exposure.has_trail,
+        "misled": [number for visit, number in survey.preset.misled if visit == exposure.number],
         "wcs": {
             str(number): true_wcs(survey, exposure, survey.camera.detector(number)).to_json_dict()
             for number in exposure.detectors

@@ -16,8 +16,9 @@ import yaml
 from astropy.io import fits
 
 from lsstpipe.datastore.atomic import write_atomically
+from lsstpipe.errors import ConflictError
 from lsstpipe.image.detector import Detector
-from lsstpipe.io.json import write_json
+from lsstpipe.io.json import read_json, write_json
 from lsstpipe.io.parquet import write_catalog
 from lsstpipe.simulate import truth as truths
 from lsstpipe.simulate.detector import DetectorTruth, flat, make_detector_truth
@@ -84,11 +85,12 @@ def write_survey(
     Raises
     ------
     UserError
-        If there is no preset of that name.
+        If there is no preset of that name, or the folder holds another survey.
     """
     survey = make_survey(find_preset(preset), seed)
-    scene = make_scene(survey)
     truth_folder = folder / "truth"
+    _check_folder(survey, truth_folder / "visits.json")
+    scene = make_scene(survey)
     write_atomically(truth_folder / "objects.parquet", write_catalog(truths.objects_table(scene)))
     write_atomically(truth_folder / "visits.json", write_json(truths.visits_document(survey)))
     n_stars = write_reference_catalog(survey, folder / "refcat")
@@ -99,6 +101,18 @@ def write_survey(
     frames = survey.frames()
     n_science = sum(exposure.kind == "science" for exposure, _ in frames)
     return Written(len(frames), n_science, len(scene), n_stars, str(campaign))
+
+
+def _check_folder(survey: Survey, path: Path) -> None:
+    """Refuse a folder in which there is another survey: their raws would be taken for one."""
+    if not path.exists():
+        return
+    there = read_json(path.read_bytes(), str(path))
+    if (there["preset"], there["seed"]) != (survey.preset.name, survey.seed):
+        raise ConflictError(
+            f"{path.parents[1]} holds the survey {there['preset']} of seed {there['seed']}, not "
+            f"{survey.preset.name} of seed {survey.seed}; name another folder, or remove it."
+        )
 
 
 def campaign_document(survey: Survey, folder: Path) -> dict[str, Any]:

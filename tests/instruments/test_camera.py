@@ -63,3 +63,19 @@ def test_amplifiers_must_tile_their_detector() -> None:
         Detector(0, "0", 20, 10, tuple(parts), 20, 10)
     with pytest.raises(ValueError, match="pixels on the detector"):
         Amplifier("1", left, Box(0, 0, 20, 4), 1.0, 5.0, 6e4, 5e4)
+
+
+def test_distorting_optics_bend_place_and_direction_of_a_detector_off_the_axis() -> None:
+    k = -1e-10
+    camera = Camera("c", {0: make_detector(y=0, x=0)}, {"r": "r"}, 0.2, 0.1, cubic_distortion=k)
+    y, x = 9000.0, -12000.0
+    ra, dec, rotation = camera.point(
+        make_detector(y=y, x=x), ra_deg=0.0, dec_deg=0.0, rotation_deg=0.0
+    )
+    radius = 15000.0
+    distance = np.tan(np.deg2rad(float(angular_separation_deg(ra, dec, 0.0, 0.0))))
+    plane = np.deg2rad(0.2 / 3600) * radius * (1 + k * radius**2)
+    assert distance == pytest.approx(plane, rel=1e-6)
+    # The derivative of (y, -x) (1 + k r**2) along y: north and east of the direction of +y.
+    north, east = 1 + k * (radius**2 + 2 * y * y), -2 * k * x * y
+    assert rotation == pytest.approx(np.degrees(np.arctan2(east, north)) % 360, abs=1e-3)

@@ -7,6 +7,7 @@ import pytest
 
 from lsstpipe.errors import UserError
 from lsstpipe.geometry.sphere import angular_separation_deg
+from lsstpipe.simulate.headers import header_pointing
 from lsstpipe.simulate.optics import true_wcs
 from lsstpipe.simulate.presets import PRESETS, find_preset
 from lsstpipe.simulate.sky import make_scene, positions_at
@@ -65,6 +66,21 @@ def test_one_visit_has_bad_seeing_and_one_a_satellite() -> None:
         visits = make_survey(find_preset(preset), 1).science()
         assert sum(visit.seeing_arcsec > 2 for visit in visits) == 1
         assert sum(visit.has_trail for visit in visits) == 1
+
+
+def test_one_header_of_the_hsc_misleads_by_more_than_a_solver_searches() -> None:
+    survey = make_survey(find_preset("ci_hsc"), 1)
+    away = {
+        (exposure.number, detector.number): abs(
+            header_pointing(survey, exposure, detector)[1] - exposure.dec_deg
+        )
+        for exposure, detector in survey.frames()
+        if exposure.kind == "science"
+    }
+    assert [name for name, degrees in away.items() if degrees > 0.01] == [(903344, 0)]
+    detector = survey.camera.detector(0)
+    diagonal_deg = np.hypot(detector.ny, detector.nx) * survey.camera.pixel_scale_arcsec / 3600
+    assert away[903344, 0] > 1.2 * diagonal_deg
 
 
 def test_an_unknown_preset_names_the_known_ones() -> None:

@@ -12,6 +12,7 @@ from astropy.io import fits
 from click.testing import CliRunner
 
 from lsstpipe.cli.main import cli
+from lsstpipe.errors import ConflictError
 from lsstpipe.instruments import get_camera, read_raw
 from lsstpipe.io.parquet import read_catalog
 from lsstpipe.simulate.detector import flat, make_detector_truth
@@ -101,6 +102,11 @@ def test_the_campaign_names_the_files_that_are_there(folder: Path) -> None:
     assert campaign["instrument"] == "simcam_unit"
     assert Path(campaign["raws"][0]).parent == folder / "raw"
     assert list(Path(campaign["reference_catalog"]["path"]).glob("*.fits"))
+
+
+def test_a_folder_with_another_survey_is_refused(folder: Path) -> None:
+    with pytest.raises(ConflictError, match=r"holds the survey unit of seed 11, not unit of seed"):
+        write_survey("unit", folder, SEED + 1)
 
 
 def test_a_dry_run_lists_the_frames_and_writes_nothing(tmp_path: Path) -> None:
