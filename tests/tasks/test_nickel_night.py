@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from lsstpipe.algorithms.astrometry import DetectedStars, ReferenceStars
 from lsstpipe.algorithms.few_star_astrometry import (
     FewStarSettings,
     OrientedGuess,
     solve_few_stars,
 )
+from lsstpipe.algorithms.frame_solution import DetectedStars, ReferenceStars
 from lsstpipe.config import load_campaign
 from lsstpipe.data_model import DataId
 from lsstpipe.errors import AlgorithmError
