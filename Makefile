@@ -39,6 +39,7 @@ lint: venv ## check style, types, layers, workflow and scripts
 	@if command -v shellcheck >/dev/null; then echo shellcheck $(SCRIPTS); shellcheck $(SCRIPTS); fi
 
 bench: venv ## run the benchmarks: each prints a table and writes JSON into runs/bench
+	@envs/install-debian bench
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; python "$$script" $(ARGS) || exit; done
 
 format: venv ## format all code and apply the safe fixes of ruff

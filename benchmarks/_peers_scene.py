@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
+from lsstpipe.algorithms.saturation import grow_saturated
 from lsstpipe.geometry.box import Box
 from lsstpipe.geometry.wcs import SkyWcs
 from lsstpipe.image.catalog import Catalog
@@ -249,7 +250,7 @@ def _info(
 
 def _post_isr(image: FloatImage, read_noise: float, info: ObservationInfo) -> Exposure:
     """Put an image into the form in which the removal of the signature leaves it."""
-    saturated = image >= SATURATED_SHARE * FULL_WELL_ELECTRON
+    saturated = grow_saturated(image >= SATURATED_SHARE * FULL_WELL_ELECTRON, radius=1)
     return Exposure(
         image=image,
         mask=np.where(saturated, np.int32(MaskPlane.SAT), np.int32(0)),

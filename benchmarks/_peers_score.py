@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ IntArray = npt.NDArray[np.int64]
 Row = dict[str, float | int | str]
 
 MATCH_PIX = 3.0
-_RIM_PIX = 25
+_RIM_PIX, _SPIKES_PIX = 25, 60
 _ISOLATION_PIX, _ISOLATION_SHARE = 20.0, 0.02
 _MAS = 3.6e6
 
@@ -64,46 +64,80 @@ def isolated(truth: Truth) -> npt.NDArray[np.bool_]:
     return result
 
 
-def spurious_fraction(truth: Truth, y: FloatArray, x: FloatArray) -> float:
-    """Give the share of detections with no object of signal-to-noise ratio above 1 near them.
+@dataclass(frozen=True, slots=True, eq=False)
+class Detected:
+    """What a detection found and missed, of one or more detectors.
+
+    Attributes
+    ----------
+    is_spurious
+        Of each detection: no object of signal-to-noise ratio above 1 is near it.
+    is_found, signal_to_noise, is_star, is_galaxy
+        Of each object away from the rim; stars are those whose own light dominates within the
+        reach of the filter.
+    """
+
+    is_spurious: npt.NDArray[np.bool_]
+    is_found: npt.NDArray[np.bool_]
+    signal_to_noise: FloatArray
+    is_star: npt.NDArray[np.bool_]
+    is_galaxy: npt.NDArray[np.bool_]
+
+
+def compare_detections(truth: Truth, y: FloatArray, x: FloatArray) -> Detected:
+    """Compare detections with the truth.
 
     Those near saturated stars are left out: their spikes are a matter of masks.
+
+    Parameters
+    ----------
+    truth
+        The truth.
+    y, x
+        Detections, pixels from 0.
     """
-    real = truth.signal_to_noise > 1
-    distance, _ = cKDTree(np.stack([truth.y[real], truth.x[real]], axis=1)).query(
-        np.stack([y, x], axis=1)
+    place, true_place = np.stack([y, x], axis=1), np.stack([truth.y, truth.x], axis=1)
+    real, bright = truth.signal_to_noise > 1, truth.is_saturated
+    distance, _ = cKDTree(true_place[real]).query(place)
+    away, _ = cKDTree(true_place[bright]).query(place)
+    counted = inside(truth, y, x) & (away > _SPIKES_PIX)
+    kept = inside(truth, truth.y, truth.x)
+    return Detected(
+        is_spurious=distance[counted] > MATCH_PIX,
+        is_found=cKDTree(place).query(true_place)[0][kept] < MATCH_PIX,
+        signal_to_noise=truth.signal_to_noise[kept],
+        is_star=(isolated_from_brighter(truth) & truth.is_point)[kept],
+        is_galaxy=~truth.is_point[kept],
     )
-    bright = truth.is_saturated
-    away, _ = cKDTree(np.stack([truth.y[bright], truth.x[bright]], axis=1)).query(
-        np.stack([y, x], axis=1)
-    )
-    counted = inside(truth, y, x) & (away > 60)
-    return float((distance[counted] > MATCH_PIX).mean())
 
 
-def completeness(truth: Truth, y: FloatArray, x: FloatArray) -> Row:
+def pool(parts: Sequence[Detected]) -> Detected:
+    """Join the detections of several detectors."""
+    return Detected(
+        *(
+            np.concatenate([getattr(part, field.name) for part in parts])
+            for field in fields(parts[0])
+        )
+    )
+
+
+def completeness(detected: Detected) -> Row:
     """Say which objects were detected.
 
     Returns
     -------
     dict
         Signal-to-noise ratio at which half of the isolated stars are found, from a logistic curve;
-        shares of them in bins; share of all objects, blends too, above 10.
+        shares of them in bins; shares of all objects and of galaxies, blends too, above 10.
     """
-    tree = cKDTree(np.stack([y, x], axis=1))
-    distance, _ = tree.query(np.stack([truth.y, truth.x], axis=1))
-    found = distance < MATCH_PIX
-    snr = truth.signal_to_noise
-    stars = isolated_from_brighter(truth) & truth.is_point
-    row: Row = {"half_at_snr": _half_point(snr[stars], found[stars])}
+    snr, found = detected.signal_to_noise, detected.is_found
+    star = detected.is_star
+    row: Row = {"half_at_snr": _half_point(snr[star], found[star])}
     for low, high in ((4, 5), (5, 6), (6, 8), (8, 12)):
-        chosen = stars & (snr > low) & (snr < high)
+        chosen = star & (snr > low) & (snr < high)
         row[f"stars_{low}_{high}"] = float(found[chosen].mean())
-    chosen = inside(truth, truth.y, truth.x) & (snr > 10)
-    row["all_above_10"] = float(found[chosen].mean())
-    row["n_all_above_10"] = int(chosen.sum())
-    galaxies = chosen & ~truth.is_point
-    row["galaxies_above_10"] = float(found[galaxies].mean())
+    row["all_above_10"] = float(found[snr > 10].mean())
+    row["galaxies_above_10"] = float(found[detected.is_galaxy & (snr > 10)].mean())
     return row
 
 

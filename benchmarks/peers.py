@@ -31,15 +31,17 @@ import numpy.typing as npt
 from _peers_astromatic import Setup, missing_programs, psfex_stamps, read_solution
 from _peers_scene import Truth, true_psf, true_stamps, write_scene
 from _peers_score import (
+    Detected,
     Fluxes,
     Row,
     centroid_residuals,
+    compare_detections,
     completeness,
     flux_residuals,
+    pool,
     psf_residuals,
     ray_counts,
     sky_residuals,
-    spurious_fraction,
 )
 from astropy.io import fits
 
@@ -85,15 +87,25 @@ class Case:
     setup: Setup
 
 
+def environment() -> dict[str, str]:
+    """Give the environment of the processes: this checkout, one thread."""
+    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+    return os.environ | {"PYTHONPATH": str(ROOT)} | dict.fromkeys(threads, "1")
+
+
+def calibrate_command(case: Case) -> list[str]:
+    """Give the command that calibrates an image, but for its name."""
+    script = str(ROOT / "benchmarks" / "_peers_calibrate.py")
+    return [sys.executable, script, str(case.folder)]
+
+
 def measure(case: Case, command: Sequence[str]) -> Row:
     """Run a command several times; give the medians of CPU and wall time and of peak memory."""
-    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-    environment = os.environ | {"PYTHONPATH": str(ROOT)} | dict.fromkeys(threads, "1")
     log = case.folder / "log"
     launcher = [sys.executable, str(ROOT / "benchmarks" / "_peers_usage.py"), str(log)]
     runs = []
     for _ in range(case.n_runs):
-        text = subprocess.check_output([*launcher, *command], cwd=case.folder, env=environment)
+        text = subprocess.check_output([*launcher, *command], cwd=case.folder, env=environment())
         runs.append(json.loads(text))
         if runs[-1]["exit_code"]:
             sys.exit(f"{' '.join(command)} failed:\n{log.read_text()}")
@@ -103,9 +115,7 @@ def measure(case: Case, command: Sequence[str]) -> Row:
 
 def run_all(case: Case) -> dict[str, Row]:
     """Run every program and measure it."""
-    case.setup.prepare()
-    script = str(ROOT / "benchmarks" / "_peers_calibrate.py")
-    here = [sys.executable, script, str(case.folder)]
+    here = calibrate_command(case)
     cost = {
         "lsstpipe": measure(case, [*here, "clean"]),
         "SExtractor for PSFEx": measure(case, case.setup.extract("ldac", 5.0, "stars.cat")),
@@ -119,10 +129,14 @@ def run_all(case: Case) -> dict[str, Row]:
     return cost
 
 
-def compare_detection(case: Case, image: Exposure) -> list[Row]:
-    """Find the completeness of both detections at equal shares of spurious ones."""
+Scan = dict[str, list[Detected]]
+"""By program, what it found at each threshold."""
+
+
+def scan_thresholds(case: Case, image: Exposure) -> Scan:
+    """Detect at every threshold with both programs."""
     truth = case.truth
-    scans: dict[str, list[tuple[float, Row]]] = {"lsstpipe": [], "SExtractor": []}
+    scan: Scan = {"lsstpipe": [], "SExtractor": []}
     if image.psf is None:
         raise ValueError("A calibrated image has a PSF.")
     stamp = image.psf.stamp(y=float(truth.shape[0] // 2), x=float(truth.shape[1] // 2))
@@ -135,15 +149,23 @@ def compare_detection(case: Case, image: Exposure) -> list[Row]:
         table = fits.getdata(case.folder / "scan.fits")
         theirs = (np.array(table[f"{axis}_IMAGE"], dtype=np.float64) - 1 for axis in "YX")
         for name, (y, x) in (("lsstpipe", (own.y, own.x)), ("SExtractor", theirs)):
-            scans[name].append((spurious_fraction(truth, y, x), completeness(truth, y, x)))
+            scan[name].append(compare_detections(truth, y, x))
+    return scan
+
+
+def compare_detection(scans: Sequence[Scan]) -> list[Row]:
+    """Find the completeness of both programs at equal shares of spurious detections."""
     rows = []
     for share in SPURIOUS:
-        for name, scan in scans.items():
-            spurious = np.array([value for value, _ in scan])
-            at: Row = {"program": name, "spurious": share}
+        for name in scans[0]:
+            pooled = [pool(parts) for parts in zip(*(scan[name] for scan in scans), strict=True)]
+            spurious = np.array([found.is_spurious.mean() for found in pooled])
+            at: Row = {"program": name, "spurious": share, "n_detectors": len(scans)}
             at["n_sigma"] = _at(share, spurious, THRESHOLDS)
-            for column in scan[0][1]:
-                at[column] = _at(share, spurious, [row[column] for _, row in scan])
+            each = [completeness(found) for found in pooled]
+            for column in each[0]:
+                at[column] = _at(share, spurious, [row[column] for row in each])
+            at["spurious_at_5_sigma"] = float(spurious[THRESHOLDS.index(5.0)])
             rows.append(at)
     return rows
 
@@ -248,6 +270,14 @@ def print_table(title: str, rows: Sequence[Row]) -> None:
         print(f"{column:<22}", *(f"{_plain(value):>28}" for value in values), sep="")
 
 
+def print_costs(rows: Sequence[Row]) -> None:
+    """Print CPU seconds and memory, a line a step."""
+    print("\ncost")
+    for row in rows:
+        cells = (f"{name} {_plain(value)}" for name, value in row.items() if name != "program")
+        print(f"{row['program']:<32}", "  ".join(cells))
+
+
 def _plain(value: object) -> str:
     """Write a number with four figures."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
@@ -276,30 +306,49 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     for name, value in (("visit", 13), ("detector", 0), ("seed", 1), ("runs", 3)):
         parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--detectors", type=int, default=4, help="that detection is compared on")
     parser.add_argument("--folder", type=Path, help="where to keep the files; a temporary one else")
     return parser.parse_args()
 
 
-def compare(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Simulate, run and compare everything."""
-    numbers = {name: getattr(arguments, name) for name in ("visit", "detector", "seed")}
+def prepare(arguments: argparse.Namespace, detector: int, folder: Path) -> Case:
+    """Simulate a detector."""
+    folder.mkdir(parents=True, exist_ok=True)
+    numbers = {"visit": arguments.visit, "seed": arguments.seed, "detector": detector}
     truth = write_scene(folder, **numbers)
     header = json.loads((folder / "header.json").read_text())
     setup = Setup(folder, header["fwhm_pix"], header["pixel_scale_arcsec"])
-    case = Case(**numbers, folder=folder, n_runs=arguments.runs, truth=truth, setup=setup)
+    setup.prepare()
+    return Case(**numbers, folder=folder, n_runs=arguments.runs, truth=truth, setup=setup)
+
+
+def read_image(case: Case) -> Exposure:
+    """Read what `calibrate` made."""
+    return read_exposure((case.folder / "clean-image.fits").read_bytes(), "image")
+
+
+def compare(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Simulate, run and compare everything."""
+    case = prepare(arguments, arguments.detector, folder)
     cost = run_all(case)
-    image = read_exposure((folder / "clean-image.fits").read_bytes(), "image")
+    image = read_image(case)
     source = read_catalog((folder / "clean-source.parquet").read_bytes(), "source")
     centroids, sky = compare_positions(case, image, source)
+    scans = [scan_thresholds(case, image)]
+    for further in range(1, arguments.detectors):
+        detector = (arguments.detector + further) % 4
+        other = prepare(arguments, detector, folder / f"further-{detector}")
+        subprocess.run([*calibrate_command(other), "clean"], check=True, env=environment())
+        scans.append(scan_thresholds(other, read_image(other)))
     return {
         "cost": cost_rows(case, cost),
-        "detection": compare_detection(case, image),
+        "detection": compare_detection(scans),
         "psf": compare_psf(case, image),
         "centroids": centroids,
         "astrometry": sky,
         "photometry": compare_fluxes(case, source),
         "cosmic_rays": compare_rays(case),
-        "case": numbers,
+        "case": {"visit": case.visit, "detector": case.detector, "seed": case.seed},
         "n_cores": os.cpu_count(),
     }
 
@@ -312,15 +361,10 @@ def main() -> None:
         print(f"Not compared: {', '.join(missing)} not installed (Debian packages of these names).")
         return
     with tempfile.TemporaryDirectory(prefix="lsstpipe-peers-") as temporary:
-        folder = arguments.folder or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
-        result = compare(arguments, folder)
+        result = compare(arguments, arguments.folder or Path(temporary))
     for title in ("detection", "psf", "centroids", "astrometry", "photometry", "cosmic_rays"):
         print_table(title.replace("_", " "), result[title])
-    print("\ncost")
-    for row in result["cost"]:
-        cells = (f"{name} {_plain(value)}" for name, value in row.items() if name != "program")
-        print(f"{row['program']:<32}", "  ".join(cells))
+    print_costs(result["cost"])
     path = ROOT / "runs" / "bench" / "peers.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=1) + "\n")
