@@ -61,7 +61,8 @@ class ReferenceCatalog(_Section):
     """Columns of the CSV file, which its first line repeats after a '#': right ascension and
     declination (ICRS, degrees), magnitude; or lsst_shards, Rubin's FITS tables by HTM-7 number."""
     bands: Mapping[str, ReferenceBand] = Field(default_factory=dict)
-    """For each band of the camera that of the shards; empty takes the first flux for all bands."""
+    """For each band of the camera that of the shards; where empty, that of the same name, or the
+    only one."""
     duplicate_radius_arcsec: Annotated[float, Field(ge=0, le=5)] = 0.2
     """Entries of the catalogue closer than this are one star."""
     zero_point_mag: Degrees = 31.4

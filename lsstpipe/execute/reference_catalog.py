@@ -163,12 +163,16 @@ def _read_shards(settings: ReferenceCatalog, fields: Sequence[Field]) -> Catalog
     least = settings.position_error_arcsec / 3600
     for name in ("raErr", "decErr"):
         columns[name] = np.where(columns[name] > 0, columns[name], least)
-    bands = {band: _band_flux(shards, rule, settings) for band, rule in settings.bands.items()}
-    if not bands:
-        first = next(iter(shards[0].flux))
-        whole = _band_flux(shards, ReferenceBand(flux=first), settings)
-    else:
-        whole = next(iter(bands.values()))
+    own = {band: ReferenceBand(flux=band) for band in shards[0].flux}
+    # One flux alone serves all bands of the camera; of several, each serves that of its name.
+    rules = settings.bands or (own if len(own) > 1 else {})
+    bands = {band: _band_flux(shards, rule, settings) for band, rule in rules.items()}
+    first = next(iter(shards[0].flux))
+    whole = (
+        next(iter(bands.values()))
+        if bands
+        else _band_flux(shards, ReferenceBand(flux=first), settings)
+    )
     for band, (flux, error) in bands.items():
         columns |= {f"{band}_flux": flux, f"{band}_fluxErr": error}
     identity = np.concatenate([shard.identity for shard in shards])

@@ -26,7 +26,11 @@ from lsstpipe.simulate.draw import draw_sky, place_objects
 from lsstpipe.simulate.headers import raw_header, raw_name
 from lsstpipe.simulate.presets import find_preset
 from lsstpipe.simulate.readout import collect, read_out
-from lsstpipe.simulate.reference import write_reference_catalog
+from lsstpipe.simulate.reference import (
+    COLOUR_PIVOT_MAG,
+    COLOUR_TERM,
+    write_reference_catalog,
+)
 from lsstpipe.simulate.seeds import random_for
 from lsstpipe.simulate.sky import make_scene
 from lsstpipe.simulate.survey import Exposure, Survey, make_survey
@@ -133,7 +137,11 @@ def campaign_document(survey: Survey, folder: Path) -> dict[str, Any]:
         "raws": [str(folder / "raw" / "*.fits.fz")],
         "repo": str(folder / "repo"),
         "run": "main",
-        "reference_catalog": {"path": str(folder / "refcat"), "format": "lsst_shards"},
+        "reference_catalog": {
+            "path": str(folder / "refcat"),
+            "format": "lsst_shards",
+            "bands": {band: _reference_band(band, preset.bands) for band in preset.bands},
+        },
         "skymap": {
             "name": preset.name,
             "pixel_scale_arcsec": survey.camera.pixel_scale_arcsec,
@@ -172,6 +180,16 @@ def _write_frames(
         done = [pool.submit(write_frame, preset, folder, seed, place) for place in places]
         for future in as_completed(done):
             on_frame(future.result())
+
+
+def _reference_band(band: str, bands: tuple[str, ...]) -> dict[str, Any]:
+    """Tell how the catalogue's magnitudes become the camera's, as far as its bands allow."""
+    if band not in ("g", "r") or not {"g", "r"} <= set(bands):
+        return {"flux": band}
+    other, sign = ("r", 1.0) if band == "g" else ("g", -1.0)
+    slope = COLOUR_TERM
+    term = {"against": other, "c0": slope * COLOUR_PIVOT_MAG, "c1": -sign * slope}
+    return {"flux": band, "colour_term": term}
 
 
 def write_frame(preset: str, folder: Path, seed: int, place: int) -> str:

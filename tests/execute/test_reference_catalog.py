@@ -61,8 +61,17 @@ def test_fluxes_are_those_of_the_bands_of_the_camera(tmp_path: Path) -> None:
     assert np.isnan(flux_in(found, "z")[0]).all()
 
 
-def test_without_bands_the_first_flux_is_taken_for_all(tmp_path: Path) -> None:
+def test_without_bands_each_flux_is_that_of_the_band_of_its_name(tmp_path: Path) -> None:
     write(tmp_path / "a.fits", stars())
+    found = read_reference_catalog(make_campaign(str(tmp_path)))
+    np.testing.assert_allclose(flux_in(found, "r")[0], 3631.0)
+    np.testing.assert_allclose(flux_in(found, "i")[0], 5000.0)
+    assert np.isnan(flux_in(found, "clear")[0]).all()
+
+
+def test_the_only_flux_of_a_catalogue_is_taken_for_all_bands(tmp_path: Path) -> None:
+    one = {name: column for name, column in stars().items() if not name.startswith("i_")}
+    write(tmp_path / "a.fits", one)
     found = read_reference_catalog(make_campaign(str(tmp_path)))
     np.testing.assert_allclose(flux_in(found, "any")[0], 3631.0)
 
