@@ -61,7 +61,13 @@ def read_catalog(content: bytes, name: str, columns: tuple[str, ...] | None = No
         If it is not Parquet or was not written by `write_catalog`.
     """
     try:
-        table = pq.read_table(pa.BufferReader(content), columns=columns and list(columns))
+        # Without threads: one that outlives the interpreter aborts a job that is done.
+        table = pq.read_table(
+            pa.BufferReader(content),
+            columns=columns and list(columns),
+            use_threads=False,
+            pre_buffer=False,
+        )
     except (pa.ArrowException, OSError) as error:
         raise InputFileError(f"{name} is not a Parquet file: {error}.") from error
     label = (table.schema.metadata or {}).get(_SCHEMA_KEY)

@@ -135,9 +135,9 @@ class PlanIndex:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        for row in pq.read_table(plan.folder / "plan.parquet").to_pylist():
+        for row in _read_table(plan.folder / "plan.parquet").to_pylist():
             self._rows.setdefault((row["stage"], row["chunk"]), []).append(row)
-        rows = pq.read_table(plan.folder / "datasets.parquet").to_pylist()
+        rows = _read_table(plan.folder / "datasets.parquet").to_pylist()
         self._datasets = {row["id"]: row for row in rows}
 
     def chunk(self, stage: str, name: str) -> ChunkPlan:
@@ -165,11 +165,16 @@ def read_chunk(plan: Plan, stage: str, name: str) -> ChunkPlan:
     """
     chunk = plan.find_chunk(stage, name)
     own = [("stage", "=", stage), ("chunk", "=", name)]
-    quanta = _quanta(pq.read_table(plan.folder / "plan.parquet", filters=own).to_pylist())
+    quanta = _quanta(_read_table(plan.folder / "plan.parquet", own).to_pylist())
     ids = pa.array(_named(quanta), pa.binary(16))
-    table = pq.read_table(plan.folder / "datasets.parquet")
+    table = _read_table(plan.folder / "datasets.parquet")
     named = table.filter(pc.is_in(table["id"], value_set=ids))
     return ChunkPlan(chunk, quanta, _datasets(named.to_pylist()))
+
+
+def _read_table(path: Path, filters: list[tuple[str, str, str]] | None = None) -> pa.Table:
+    """Read a table without threads: one that outlives the interpreter aborts a job that is done."""
+    return pq.read_table(path, filters=filters, use_threads=False, pre_buffer=False)
 
 
 def _named(quanta: Iterable[PlannedQuantum]) -> list[bytes]:
