@@ -109,10 +109,13 @@ class Project:
     environment, so that none is left behind.
     """
 
-    def __init__(self, folder: Path, *, is_measured: bool = True) -> None:
+    def __init__(
+        self, folder: Path, *, settings: Json = SETTINGS, is_measured: bool = True
+    ) -> None:
         self.folder = folder
         self.repo = folder / "repo"
-        self.settings = dict(SETTINGS)
+        self.settings = dict(settings)
+        self.campaign = f"{settings['name']}.yaml"
         self._mark = f"LSSTPIPE_E2E={uuid.uuid4().hex}"
         name, value = self._mark.split("=")
         self._env = os.environ | {
@@ -130,13 +133,13 @@ class Project:
     def write(self, **changes: object) -> None:
         """Write the campaign, with changes that stay."""
         self.settings |= changes
-        (self.folder / "small.yaml").write_text(yaml.safe_dump(self.settings))
+        (self.folder / self.campaign).write_text(yaml.safe_dump(self.settings))
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start snakemake as the leader of its own process group."""
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")]
         profile = str(REPOSITORY / "workflow" / "profiles" / "default")
-        command += ["--workflow-profile", profile, "--cores", "2", "--configfile", "small.yaml"]
+        command += ["--workflow-profile", profile, "--cores", "2", "--configfile", self.campaign]
         with (self.folder / "snakemake.log").open("a") as log:
             return subprocess.Popen(
                 [*command, "--", *arguments],
@@ -184,7 +187,7 @@ class Project:
 
     def status(self) -> Json:
         """What `lsstpipe status` says of the campaign."""
-        answer: Json = self.json("status", "small.yaml", "--json")
+        answer: Json = self.json("status", self.campaign, "--json")
         return answer
 
     def processes(self) -> list[int]:
@@ -236,7 +239,7 @@ class Project:
 
     def products(self, *types: str) -> dict[str, str]:
         """Digests of the products of all dataset types or of some, by path."""
-        run = self.repo / "small"
+        run = self.repo / self.settings["run"]
         names = types or tuple(path.name for path in run.iterdir())
         return {
             str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest()

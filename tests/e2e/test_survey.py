@@ -1,0 +1,121 @@
+"""A simulated survey from raws to the report: everything that was expected, and nothing else.
+
+After Rubin's ``ci_hsc``: exact counts, every planned product made or its absence explained,
+failures on purpose that stay where they are, and the truth that the simulation knows.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from small_campaign import Json, Project
+
+from lsstpipe.stages import STAGES
+
+pytestmark = pytest.mark.xdist_group("e2e")
+
+PRESET = "ci_small"
+_PLACE = ("visit", "detector", "patch")
+EXPECTED: Json = yaml.safe_load((Path(__file__).parent / f"survey_{PRESET}.yaml").read_text())
+
+
+@pytest.fixture(scope="session")
+def survey(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The survey, simulated and run from beginning to end. Look, do not touch.
+
+    The first process that needs it makes it; the others wait for it and share it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = root / "survey"
+    with (root / "survey.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (root / "survey.done").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            first = Project(folder, settings={"name": "simulate"})
+            made = first.lsstpipe("simulate", PRESET, "--to", "survey", "--jobs", "2")
+            assert made.returncode == 0, made.stderr
+            project = Project(folder, settings=_settings(folder))
+            project.write()
+            project.snakemake()
+            (root / "survey.done").touch()
+    return Project(folder, settings=_settings(folder))
+
+
+def _settings(folder: Path) -> Json:
+    """The campaign that the simulation wrote, with its repository where `Project` has it."""
+    settings: Json = yaml.safe_load((folder / "survey" / "campaign.yaml").read_text())
+    return settings | {"repo": "repo"}
+
+
+@pytest.fixture(scope="module")
+def records(survey: Project) -> list[Json]:
+    """All datasets of the repository."""
+    found: list[Json] = survey.json("query", "--repo", "repo", "--json")
+    return found
+
+
+def test_there_are_exactly_the_datasets_that_were_expected(records: list[Json]) -> None:
+    assert dict(Counter(record["type"] for record in records)) == EXPECTED["datasets"]
+
+
+def test_every_dataset_of_the_registry_is_a_file(survey: Project, records: list[Json]) -> None:
+    for record in records:
+        path = Path(record["path"])
+        assert (path if path.is_absolute() else survey.repo / path).stat().st_size == record["size"]
+
+
+def test_quanta_that_were_not_done_are_those_that_must_fail(survey: Project) -> None:
+    ends = [q for q in survey.quanta().values() if q["status"] != "done"]
+    found = [
+        {"task": q["task"], "status": q["status"]}
+        | {
+            name: q["data_id"][name]
+            for name in ("visit", "detector", "patch")
+            if name in q["data_id"]
+        }
+        for q in ends
+    ]
+    expected = [
+        {name: value for name, value in end.items() if name != "message"}
+        for end in EXPECTED["ends"]
+    ]
+    assert sorted(found, key=str) == sorted(expected, key=str)
+    said = " ".join(quantum["message"] for quantum in ends)
+    assert all(end["message"] in said for end in EXPECTED["ends"])
+
+
+def test_planned_products_are_there_unless_their_quantum_ended_otherwise(
+    survey: Project, records: list[Json]
+) -> None:
+    planned = pq.read_table(survey.repo / "plan" / "datasets.parquet").to_pylist()
+    kept = {name for stage in STAGES.values() for name in stage.retained}
+    there = {record["id"].replace("-", "") for record in records}
+    absent = [r for r in planned if r["type"] in kept and r["id"].hex() not in there]
+    failed = {
+        (end.get("visit"), end.get("detector"))
+        for end in EXPECTED["ends"]
+        if end["task"] in ("calibrate", "forced")
+    }
+    assert {(row["visit"], row["detector"]) for row in absent} == failed
+
+
+def test_a_second_run_has_nothing_to_do(survey: Project) -> None:
+    before = survey.products()
+    assert "Nothing to be done" in survey.snakemake()
+    assert survey.products() == before
+
+
+def test_metrics_against_the_truth_hold_their_gates(survey: Project) -> None:
+    found: list[Json] = survey.json("metrics", "repo", "--truth", "survey", "--json")
+    gated = [metric for metric in found if metric["id"] in EXPECTED["metrics"]]
+    assert {metric["id"] for metric in gated} == set(EXPECTED["metrics"])
+    assert [(m["id"], m["value"], m["error"]) for m in gated if m["ok"] is not True] == []
