@@ -163,16 +163,11 @@ def _read_shards(settings: ReferenceCatalog, fields: Sequence[Field]) -> Catalog
     least = settings.position_error_arcsec / 3600
     for name in ("raErr", "decErr"):
         columns[name] = np.where(columns[name] > 0, columns[name], least)
-    own = {band: ReferenceBand(flux=band) for band in shards[0].flux}
+    rules = settings.bands or {band: ReferenceBand(flux=band) for band in shards[0].flux}
+    fluxes = {band: _band_flux(shards, rule, settings) for band, rule in rules.items()}
+    whole = next(iter(fluxes.values()))
     # One flux alone serves all bands of the camera; of several, each serves that of its name.
-    rules = settings.bands or (own if len(own) > 1 else {})
-    bands = {band: _band_flux(shards, rule, settings) for band, rule in rules.items()}
-    first = next(iter(shards[0].flux))
-    whole = (
-        next(iter(bands.values()))
-        if bands
-        else _band_flux(shards, ReferenceBand(flux=first), settings)
-    )
+    bands = fluxes if settings.bands or len(fluxes) > 1 else {}
     for band, (flux, error) in bands.items():
         columns |= {f"{band}_flux": flux, f"{band}_fluxErr": error}
     identity = np.concatenate([shard.identity for shard in shards])

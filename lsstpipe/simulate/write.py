@@ -186,9 +186,8 @@ def _reference_band(band: str, bands: tuple[str, ...]) -> dict[str, Any]:
     """Tell how the catalogue's magnitudes become the camera's, as far as its bands allow."""
     if band not in ("g", "r") or not {"g", "r"} <= set(bands):
         return {"flux": band}
-    other, sign = ("r", 1.0) if band == "g" else ("g", -1.0)
-    slope = COLOUR_TERM
-    term = {"against": other, "c0": slope * COLOUR_PIVOT_MAG, "c1": -sign * slope}
+    other, slope = ("r", -COLOUR_TERM) if band == "g" else ("g", COLOUR_TERM)
+    term = {"against": other, "c0": COLOUR_TERM * COLOUR_PIVOT_MAG, "c1": slope}
     return {"flux": band, "colour_term": term}
 
 
