@@ -15,7 +15,7 @@ import math
 from typing import Any
 
 import astropy.units as u
-from astro_metadata_translator import StubTranslator, cache_translation
+from astro_metadata_translator import cache_translation
 from astropy.coordinates import Angle, EarthLocation, SkyCoord
 from astropy.time import Time
 
@@ -24,6 +24,7 @@ from lsstpipe.geometry.box import Box
 from lsstpipe.geometry.wcs import SkyWcs
 from lsstpipe.image.detector import one_amplifier
 from lsstpipe.instruments.camera import Camera, Header
+from lsstpipe.instruments.plain_header import PlainHeaderTranslator
 
 _BOX = Box(0, 0, 994, 904)
 
@@ -43,28 +44,18 @@ CAMERA = Camera(
 _OBSERVATION_TYPES = {"ZERO": "bias", "BIAS": "bias", "DARK": "dark", "OBJECT": "science"}
 
 
-class AndicamTranslator(StubTranslator):
+class AndicamTranslator(PlainHeaderTranslator):
     """Translate headers of ANDICAM's CCD."""
 
     name = "andicam"
     supported_instrument = "andicam"
-    default_resource_root = None
 
     _const_map: dict[str, Any] = {  # noqa: RUF012  (declared so in the base)
         "instrument": "andicam",
         "telescope": "CTIO 1.3-m",
-        "detector_num": 0,
         "detector_name": "Fairchild 447",
         "detector_unique_name": "Fairchild 447",
-        "detector_serial": "unknown",
-        "detector_group": "",
-        "detector_exposure_id": 0,
         "boresight_rotation_coord": "sky",
-        "altaz_begin": None,
-        "altaz_end": None,
-        "relative_humidity": None,
-        "pressure": None,
-        "science_program": "",
     }
     _trivial_map: dict[str, Any] = {  # noqa: RUF012
         "exposure_time": ("EXPTIME", {"unit": u.s}),
@@ -77,11 +68,6 @@ class AndicamTranslator(StubTranslator):
     def can_translate(cls, header: Header, filename: str | None = None) -> bool:
         """Tell whether a header is this camera's."""
         return str(header.get("INSTRUME", "")).startswith("ANDICAM-CCD")
-
-    @cache_translation
-    def to_object(self) -> str:
-        """Name of the target."""
-        return str(self._header.get("OBJECT", "")).strip()
 
     @cache_translation
     def to_physical_filter(self) -> str:
@@ -101,24 +87,12 @@ class AndicamTranslator(StubTranslator):
         return Time(began, scale="utc", format="isot").tai
 
     @cache_translation
-    def to_datetime_end(self) -> Time:
-        """End of the exposure, TAI."""
-        return self.to_datetime_begin() + self.to_exposure_time()
-
-    @cache_translation
     def to_exposure_id(self) -> int:
         """Night and number of the frame, as the digits YYMMDDnnnn of ``ccd190201.0107``."""
         digits = "".join(c for c in str(self._header["FILENAME"]) if c.isdigit())
         if len(digits) != 10:
             raise ValueError(f"FILENAME is '{self._header['FILENAME']}', not like ccd190201.0107")
         return int(digits)
-
-    to_visit_id = to_exposure_id
-
-    @cache_translation
-    def to_observation_id(self) -> str:
-        """Name of the observation."""
-        return f"andicam-{self.to_exposure_id()}"
 
     @cache_translation
     def to_tracking_radec(self) -> SkyCoord | None:

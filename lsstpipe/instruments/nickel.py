@@ -15,13 +15,14 @@ import math
 from typing import Any
 
 import astropy.units as u
-from astro_metadata_translator import StubTranslator, cache_translation
+from astro_metadata_translator import cache_translation
 from astropy.coordinates import Angle, EarthLocation, SkyCoord
 from astropy.time import Time
 
 from lsstpipe.geometry.box import Box
 from lsstpipe.image.detector import Amplifier, Detector
 from lsstpipe.instruments.camera import Camera, Header
+from lsstpipe.instruments.plain_header import PlainHeaderTranslator
 
 _NY, _NX, _N_OVERSCAN = 1024, 1024, 32
 _GAIN = 1.79
@@ -62,28 +63,18 @@ _KINDS = (("bias", "bias"), ("flat", "flat"), ("focus", "focus"), ("dark", "dark
 """Words in OBJECT by which observers say what an exposure is, and what it is then."""
 
 
-class NickelTranslator(StubTranslator):
+class NickelTranslator(PlainHeaderTranslator):
     """Translate headers of the Nickel direct camera."""
 
     name = "nickel"
     supported_instrument = "nickel"
-    default_resource_root = None
 
     _const_map: dict[str, Any] = {  # noqa: RUF012  (declared so in the base)
         "instrument": "nickel",
         "telescope": "Nickel 1-m",
-        "detector_num": 0,
         "detector_name": "Loral 2Kx2K",
         "detector_unique_name": "Loral 2Kx2K",
-        "detector_serial": "unknown",
-        "detector_group": "",
-        "detector_exposure_id": 0,
         "boresight_rotation_coord": "sky",
-        "altaz_begin": None,
-        "altaz_end": None,
-        "relative_humidity": None,
-        "pressure": None,
-        "science_program": "",
     }
     _trivial_map: dict[str, Any] = {  # noqa: RUF012
         "exposure_time": ("EXPTIME", {"unit": u.s}),
@@ -96,11 +87,6 @@ class NickelTranslator(StubTranslator):
     def can_translate(cls, header: Header, filename: str | None = None) -> bool:
         """Tell whether a header is this camera's."""
         return str(header.get("INSTRUME", "")).startswith("Nickel Direct")
-
-    @cache_translation
-    def to_object(self) -> str:
-        """Name of the target as the observer wrote it."""
-        return str(self._header.get("OBJECT", "")).strip()
 
     @cache_translation
     def to_physical_filter(self) -> str:
@@ -124,22 +110,10 @@ class NickelTranslator(StubTranslator):
         return Time(self._header["DATE-BEG"], scale="utc", format="isot").tai
 
     @cache_translation
-    def to_datetime_end(self) -> Time:
-        """End of the exposure, TAI."""
-        return self.to_datetime_begin() + self.to_exposure_time()
-
-    @cache_translation
     def to_exposure_id(self) -> int:
         """Date in UTC and number within the night, as the digits YYMMDDnnnn."""
         begin = Time(self._header["DATE-BEG"], scale="utc", format="isot").to_datetime()
         return int(begin.strftime("%y%m%d")) * 10000 + int(self._header["OBSNUM"])
-
-    to_visit_id = to_exposure_id
-
-    @cache_translation
-    def to_observation_id(self) -> str:
-        """Name of the observation."""
-        return f"nickel-{self.to_exposure_id()}"
 
     @cache_translation
     def to_tracking_radec(self) -> SkyCoord | None:

@@ -12,13 +12,14 @@ from __future__ import annotations
 from typing import Any
 
 import astropy.units as u
-from astro_metadata_translator import StubTranslator, cache_translation
+from astro_metadata_translator import cache_translation
 from astropy.coordinates import EarthLocation
 from astropy.time import Time
 
 from lsstpipe.geometry.box import Box
 from lsstpipe.image.detector import one_amplifier
 from lsstpipe.instruments.camera import Camera, Header
+from lsstpipe.instruments.plain_header import PlainHeaderTranslator
 
 CAMERA = Camera(
     name="st10",
@@ -45,30 +46,20 @@ _OBSERVATION_TYPES = {
 }
 
 
-class St10Translator(StubTranslator):
+class St10Translator(PlainHeaderTranslator):
     """Translate headers that MaxIm DL wrote for an SBIG ST-10."""
 
     name = "st10"
     supported_instrument = "st10"
-    default_resource_root = None
 
     _const_map: dict[str, Any] = {  # noqa: RUF012  (declared so in the base)
         "instrument": "st10",
         "telescope": "unknown",
-        "detector_num": 0,
         "detector_name": "KAF-3200ME",
         "detector_unique_name": "KAF-3200ME",
-        "detector_serial": "unknown",
-        "detector_group": "",
-        "detector_exposure_id": 0,
         "boresight_rotation_angle": None,
         "boresight_rotation_coord": "unknown",
         "tracking_radec": None,
-        "altaz_begin": None,
-        "altaz_end": None,
-        "relative_humidity": None,
-        "pressure": None,
-        "science_program": "",
     }
     _trivial_map: dict[str, Any] = {  # noqa: RUF012
         "exposure_time": ("EXPTIME", {"unit": u.s}),
@@ -81,11 +72,6 @@ class St10Translator(StubTranslator):
     def can_translate(cls, header: Header, filename: str | None = None) -> bool:
         """Tell whether a header is this camera's."""
         return str(header.get("INSTRUME", "")).startswith("SBIG ST-10")
-
-    @cache_translation
-    def to_object(self) -> str:
-        """Name of the target; empty where the observer left it so."""
-        return str(self._header.get("OBJECT", "")).strip()
 
     @cache_translation
     def to_physical_filter(self) -> str:
@@ -103,22 +89,10 @@ class St10Translator(StubTranslator):
         return Time(self._header["DATE-OBS"], scale="utc", format="isot").tai
 
     @cache_translation
-    def to_datetime_end(self) -> Time:
-        """End of the exposure, TAI."""
-        return self.to_datetime_begin() + self.to_exposure_time()
-
-    @cache_translation
     def to_exposure_id(self) -> int:
         """Start of the exposure in UTC as the digits YYMMDDhhmmss: the headers number nothing."""
         begin = Time(self._header["DATE-OBS"], scale="utc", format="isot").to_datetime()
         return int(begin.strftime("%y%m%d%H%M%S"))
-
-    to_visit_id = to_exposure_id
-
-    @cache_translation
-    def to_observation_id(self) -> str:
-        """Name of the observation."""
-        return f"st10-{self.to_exposure_id()}"
 
     @staticmethod
     def to_location() -> EarthLocation | None:
