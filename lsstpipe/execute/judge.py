@@ -116,7 +116,8 @@ def judge_truth(repo: Path, records: Records, folder: Path) -> list[Metric]:
         image = products.exposure("visit_image", data_id)
         sources = products.catalog("source", data_id)
         if image is None or sources is None:
-            bands[band].offset_mas.append(np.nan)
+            if not survey.is_misled(visit, detector):
+                bands[band].offset_mas.append(np.nan)
             continue
         truth = survey.of(visit, detector)
         where = f"visit {visit} detector {detector}"

@@ -57,6 +57,16 @@ class Survey:
             for detector in sorted(int(name) for name in visit["wcs"]):
                 yield number, detector, str(visit["band"])
 
+    def is_misled(self, visit: int, detector: int) -> bool:
+        """Tell whether a header points beside the field on purpose, so that no solution is right.
+
+        Parameters
+        ----------
+        visit, detector
+            Their numbers.
+        """
+        return detector in self.visits[visit]["misled"]
+
     def image(self, detector: int, name: str) -> FloatImage:
         """Read an image of a detector: ``BIAS``, ``DARK``, ``DEFECTS``, ``FLAT_r``.
 

@@ -21,8 +21,7 @@ from lsstpipe.stages import STAGES
 
 pytestmark = pytest.mark.xdist_group("e2e")
 
-PRESET = "ci_small"
-_PLACE = ("visit", "detector", "patch")
+PRESET = os.environ.get("LSSTPIPE_SURVEY", "ci_small")
 EXPECTED: Json = yaml.safe_load((Path(__file__).parent / f"survey_{PRESET}.yaml").read_text())
 
 
