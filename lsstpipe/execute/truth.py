@@ -191,6 +191,11 @@ class Products:
         values = [io.read(self.repo / path, "json") for _, path in find_files(self.records, kind)]
         return [value for value in values if isinstance(value, dict)]
 
+    def document(self, kind: str, data_id: DataId) -> Json | None:
+        """Read a JSON product; None where it was not kept."""
+        value = self._read(kind, data_id)
+        return value if isinstance(value, dict) else None
+
     def joint_calibs(self) -> dict[tuple[int, int], Any]:
         """Give the final scale of each visit and detector."""
         return {

@@ -62,10 +62,14 @@ def write_truth(
         })  # fmt: skip
     about = {"instrument": "st10", "psf": {"profile": "moffat", "beta": BETA}, "visits": visits}
     write(folder / "truth/visits.json", io.write(about, "json"))
-    figures = {"full_well_electron": 1e5, "crosstalk": [[0.0]]}
+    figures = {
+        "full_well_electron": 1e5, "crosstalk": [[0.0]],
+        "brighter_fatter_kernel": np.zeros((3, 3)).tolist(),
+    }  # fmt: skip
     write(folder / "truth/detectors/000.json", io.write(figures, "json"))
     planes = {
         "DEFECTS": truths[1].is_defect.astype(np.float32), "BIAS": np.zeros(SHAPE, np.float32),
+        "FLAT_r": np.ones(SHAPE, np.float32),
     }  # fmt: skip
     hdus = [fits.PrimaryHDU(), *(fits.ImageHDU(v, name=k) for k, v in planes.items())]
     fits.HDUList(hdus).writeto(folder / "truth/detectors/000.fits")
