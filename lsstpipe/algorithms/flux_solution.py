@@ -103,7 +103,7 @@ def prepare_pixels(
 def weigh_photons(
     pixels: Pixels,
     variances: tuple[FloatImage, FloatImage],
-    sources: tuple[FloatImage, IntArray, Solution],
+    sources: tuple[FloatImage, IntArray, FloatArray],
 ) -> Pixels:
     """Add the photon noise of the fitted sources to the weights.
 
@@ -117,11 +117,11 @@ def weigh_photons(
     variances
         Variance plane, and variance of the sky alone.
     sources
-        Stamps, their first pixels, and the solution with the weights of the sky.
+        Stamps, their first pixels, and the fluxes with the weights of the sky.
     """
-    stamps, corners, solved = sources
+    stamps, corners, flux = sources
     light = np.zeros(pixels.image.shape, dtype=np.float32)
-    subtract(light, stamps, corners, -np.clip(np.nan_to_num(solved.flux), 0.0, None))
+    subtract(light, stamps, corners, -np.clip(np.nan_to_num(flux), 0.0, None))
     usable = pixels.weight > 0
     above = np.where(usable, variances[0] - variances[1], np.float32(0.0))
     power = float(np.vdot(light[usable].astype(np.float64), light[usable]))
