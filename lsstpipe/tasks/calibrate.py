@@ -24,7 +24,6 @@ from lsstpipe.algorithms.forced import ForcedSettings
 from lsstpipe.algorithms.frame_solution import (
     AstrometrySolution,
     DetectedStars,
-    ReferenceStars,
     SolveConfig,
     solve_frame,
 )
@@ -64,8 +63,8 @@ from lsstpipe.tasks.visit_stars import (
     compare_cells,
     look_up,
     place_stars,
-    rank,
     reference_magnitudes,
+    reference_stars,
 )
 
 FloatArray = npt.NDArray[np.float64]
@@ -334,7 +333,7 @@ def _solve(
             flux=stars.flux[placed],
             err_pix=stars.err_pix[placed],
         ),
-        ReferenceStars(reference["ra"], reference["dec"], rank(reference)),
+        reference_stars(reference),
         PointingGuess(
             ra_deg=info.ra_deg,
             dec_deg=info.dec_deg,
