@@ -126,7 +126,7 @@ class Config(TaskConfig):
     astrometry_max_rms_pix: PositiveFloat = 1.0
     """Residuals from which a solution is not believed."""
 
-    calibration_aperture: Literal["ap06", "ap09", "ap12"] = "ap06"
+    calibration_aperture: Literal["ap06", "ap09", "ap12"] = "ap12"
     """Aperture that PSF fluxes are put on the scale of."""
 
     calibration_radius_pix: PositiveFloat | None = None
@@ -184,7 +184,9 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
         fit.psf,
         detection=detection,
         sky_variance=estimate_sky_variance(planes),
-        settings=MeasureSettings(forced=ForcedSettings(n_iterations=_POSITION_STEPS)),
+        settings=MeasureSettings(
+            forced=ForcedSettings(n_iterations=_POSITION_STEPS, photon_weights=True)
+        ),
     )
     stars = match_plane(_positions(columns), np.stack([fit.y, fit.x], axis=1), 1.0)
     correction = correct_apertures(
