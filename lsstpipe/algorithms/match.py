@@ -75,9 +75,12 @@ def match_plane(first: FloatArray, second: FloatArray, radius: float) -> PairMat
         empty = np.empty(0, dtype=np.int64)
         return PairMatch(empty, empty, np.empty(0))
     tree_first, tree_second = cKDTree(first[index_first]), cKDTree(second[index_second])
-    distance, forward = tree_second.query(first[index_first])
-    _, backward = tree_first.query(second[index_second])
-    mutual = (backward[forward] == np.arange(len(index_first))) & (distance <= radius)
+    # Points without a neighbour in the radius are quickly done with; the bound itself is not in.
+    bound = np.nextafter(radius, np.inf)
+    distance, forward = tree_second.query(first[index_first], distance_upper_bound=bound)
+    _, backward = tree_first.query(second[index_second], distance_upper_bound=bound)
+    near = np.isfinite(distance)
+    mutual = near & (backward[np.where(near, forward, 0)] == np.arange(len(index_first)))
     return PairMatch(
         index_first[mutual].astype(np.int64),
         index_second[forward[mutual]].astype(np.int64),
