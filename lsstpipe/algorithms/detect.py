@@ -8,9 +8,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy.fft import irfft2, next_fast_len, rfft2
 from scipy.ndimage import label
-from scipy.signal import fftconvolve
 
-from lsstpipe.algorithms._detect_kernel import keep_peaks, local_maxima, usable_share
+from lsstpipe.algorithms._detect_kernel import (
+    divide_by_root,
+    finish_variance,
+    keep_peaks,
+    local_maxima,
+    usable_share,
+)
 from lsstpipe.algorithms.grow import grow
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.image.mask import MaskPlane
@@ -20,6 +25,9 @@ FloatImage = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 LabelImage = npt.NDArray[np.int32]
 BoolArray = npt.NDArray[np.bool_]
+
+_STRIP_ROWS = 256
+"""Rows that are transformed at a time: they and their transform stay in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +68,8 @@ class Detection:
         order of falling significance.
     significance
         Matched-filter signal over noise at the peak, negative for negative sources, shape ``(n,)``.
-    footprint
-        Label of the footprint that holds it, shape ``(n,)``.
-    labels
-        Footprint of each pixel, 0 for none, shape ``(ny, nx)``.
+    pixel
+        Row and column of the pixel of each peak, shape ``(n, 2)``.
     detected, detected_negative
         Pixels of positive and of negative footprints, shape ``(ny, nx)``.
     """
@@ -71,10 +77,22 @@ class Detection:
     y: FloatArray
     x: FloatArray
     significance: FloatArray
-    footprint: IntArray
-    labels: LabelImage
+    pixel: IntArray
     detected: BoolArray
     detected_negative: BoolArray
+
+    @property
+    def labels(self) -> LabelImage:
+        """Footprint of each pixel, 0 for none, shape ``(ny, nx)``; worked out at each call."""
+        labels: LabelImage
+        footprints = self.detected | self.detected_negative
+        labels, _ = label(footprints, structure=np.ones((3, 3)), output=np.int32)
+        return labels
+
+    @property
+    def footprint(self) -> IntArray:
+        """Label of the footprint that holds each peak, shape ``(n,)``."""
+        return self.labels[self.pixel[:, 0], self.pixel[:, 1]].astype(np.int64)
 
 
 def detect_sources(
@@ -103,7 +121,7 @@ def detect_sources(
     """
     chosen = settings or DetectionSettings()
     filtered, variance = matched_filter(planes, psf_stamp, chosen.exclude)
-    significance = (filtered / np.sqrt(variance)).astype(np.float32)
+    significance = divide_by_root(filtered, variance)
     profile = _filtered_profile(psf_stamp)
     limits = (chosen.n_sigma, chosen.wing_tolerance)
     positive = _find_peaks(significance, filtered, variance, (profile, limits))
@@ -113,7 +131,6 @@ def detect_sources(
         negative = _find_peaks(-significance, -filtered, variance, (profile, limits))
         low = grow(significance < -chosen.n_sigma, chosen.growth)
     high = grow(significance > chosen.n_sigma, chosen.growth)
-    labels, _ = label(high | low, structure=np.ones((3, 3)), output=np.int32)
     peaks = np.concatenate([positive, negative])
     values = significance[peaks[:, 0], peaks[:, 1]].astype(np.float64)
     order = np.argsort(-np.abs(values), kind="stable")
@@ -123,8 +140,7 @@ def detect_sources(
         y=position[0] + planes.y0,
         x=position[1] + planes.x0,
         significance=values,
-        footprint=labels[peaks[:, 0], peaks[:, 1]].astype(np.int64),
-        labels=labels,
+        pixel=peaks,
         detected=high,
         detected_negative=low,
     )
@@ -154,35 +170,46 @@ def matched_filter(
     typical = float(np.median(planes.variance[::8, ::8][usable[::8, ::8]])) if usable.any() else 1.0
     typical = typical if np.isfinite(typical) else 1.0
     kernel = np.ascontiguousarray(psf_stamp[::-1, ::-1], dtype=np.float32)
-    filtered = _convolve(np.where(usable, planes.image, np.float32(0)), kernel)
+    filtered = _convolve(planes.image, usable, kernel)
     # The Fourier transform leaves noise of its own; around the typical variance it stays small.
-    scaled = np.where(usable, planes.variance / np.float32(typical) - 1, np.float32(0))
-    variance = _convolve(scaled, kernel**2)
+    variance = _convolve(planes.variance, usable, kernel**2, np.float32(typical))
     share = usable_share(usable, kernel**2)
-    variance += share
-    variance *= np.float32(typical)
-    enough = share > np.float32(0.1) * (kernel**2).sum()
-    return filtered, np.where(enough & (variance > 0), variance, np.float32(np.inf))
+    finish_variance(variance, share, np.float32(typical), np.float32(0.1) * (kernel**2).sum())
+    return filtered, variance
 
 
-def _convolve(image: FloatImage, kernel: FloatImage) -> FloatImage:
-    """Convolve with zeros beyond the edge; the result has the shape of the image."""
-    shape = [
-        next_fast_len(n + k - 1, real=True) for n, k in zip(image.shape, kernel.shape, strict=True)
-    ]
-    product = rfft2(image, shape)
-    product *= rfft2(kernel, shape)
-    full = irfft2(product, shape, overwrite_x=True)
-    top, left = (k // 2 for k in kernel.shape)
-    cut: FloatImage = full[top : top + image.shape[0], left : left + image.shape[1]]
-    return cut
+def _convolve(
+    image: FloatImage, usable: BoolArray, kernel: FloatImage, unit: np.float32 | None = None
+) -> FloatImage:
+    """Convolve the usable pixels, or how far they are from a unit in such units.
+
+    All else is zero, also beyond the edge. It is done in strips that a processor's cache can hold.
+    """
+    (ny, nx), half = image.shape, kernel.shape[0] // 2
+    rows = next_fast_len(min(ny, max(_STRIP_ROWS - 2 * half, half)) + 2 * half, real=False)
+    shape = (rows, next_fast_len(nx + 2 * half, real=True))
+    transform = rfft2(kernel, shape)
+    strip = np.empty(shape, dtype=np.float32)
+    result = np.empty(image.shape, dtype=np.float32)
+    for top in range(0, ny, rows - 2 * half):
+        begin, end = max(0, top - half), min(ny, top + rows - half)
+        part = image[begin:end]
+        strip[:] = 0
+        inner = strip[begin - top + half : end - top + half, :nx]
+        np.copyto(inner, part if unit is None else part / unit - 1, where=usable[begin:end])
+        product = rfft2(strip)
+        product *= transform
+        full = irfft2(product, shape, overwrite_x=True)
+        n = min(rows - 2 * half, ny - top)
+        result[top : top + n] = full[2 * half : 2 * half + n, half : half + nx]
+    return result
 
 
 def _filtered_profile(psf_stamp: FloatArray) -> FloatArray:
     """Give what the matched filter makes of a point source, 1 at the centre."""
     size = psf_stamp.shape[0]
-    padded = np.pad(psf_stamp, size // 2)
-    profile = fftconvolve(padded, psf_stamp[::-1, ::-1], mode="same")
+    shape = (2 * size - 1, 2 * size - 1)
+    profile = irfft2(rfft2(psf_stamp, shape) * rfft2(psf_stamp[::-1, ::-1], shape), shape)
     scaled: FloatArray = profile / profile[size - 1, size - 1]
     return scaled
 

@@ -119,8 +119,8 @@ def find_bright_sources(planes: Planes, settings: PsfSearchSettings) -> BrightSo
         flux_error=aperture.error[:, 0],
         sigma=np.sqrt((moments.iyy + moments.ixx) / 2),
     )
-    detected = planes.mask | np.where(detection.detected, np.int32(MaskPlane.DETECTED), np.int32(0))
-    return BrightSources(candidates, estimate_sky_variance(replace(planes, mask=detected)))
+    marked = planes.with_plane(MaskPlane.DETECTED, detection.detected)
+    return BrightSources(candidates, estimate_sky_variance(marked))
 
 
 def fit_psf_among(planes: Planes, bright: BrightSources, settings: PsfSearchSettings) -> PsfFit:

@@ -283,7 +283,7 @@ def _central_stamp(fit: PsfFit, planes: Planes) -> FloatArray:
 
 def _with_plane(planes: Planes, plane: MaskPlane, where: npt.NDArray[np.bool_]) -> Planes:
     """Set a mask plane on some pixels."""
-    return replace(planes, mask=planes.mask | np.where(where, np.int32(plane), np.int32(0)))
+    return planes.with_plane(plane, where)
 
 
 def _repair(planes: Planes, fit: PsfFit) -> Planes:
