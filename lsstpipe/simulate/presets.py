@@ -147,9 +147,8 @@ PRESETS = {
             n_patches=1,
             calibrations=Calibrations(
                 n_biases=3,
-                n_darks=3,
                 n_flats=3,
-                n_spots=0,
+                n_spots=1,
                 flat_electron=60000.0,
                 ramp_electron=(2000.0, 20000.0, 60000.0, 100000.0, 150000.0, 220000.0),
             ),
