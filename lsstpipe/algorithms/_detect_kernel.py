@@ -150,24 +150,24 @@ def usable_share(usable: BoolArray, kernel: FloatImage) -> FloatImage:
 
 @njit(cache=True)
 def finish_variance(
-    variance: FloatImage, share: FloatImage, unit: np.float32, least: np.float32
+    variance: FloatImage, share: FloatImage, level: np.float32, least: np.float32
 ) -> None:
-    """Turn the filtered deviations of the variance from a unit into a variance, in place.
+    """Add to the filtered deviations of the variance from its level what the level gives, in place.
 
     Parameters
     ----------
     variance
-        What the filter makes of the deviations, in units, shape ``(ny, nx)``; changed.
+        What the filter makes of the deviations, shape ``(ny, nx)``; changed.
     share
-        What it makes of one unit in each usable pixel.
-    unit
-        The unit.
+        What it makes of 1 in each usable pixel.
+    level
+        The level.
     least
         Share up to which the variance is infinite.
     """
     for y in range(variance.shape[0]):
         for x in range(variance.shape[1]):
-            value = (variance[y, x] + share[y, x]) * unit
+            value = variance[y, x] + share[y, x] * level
             known = (share[y, x] > least) & (value > 0)
             variance[y, x] = value if known else np.float32(np.inf)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.fft import irfft2, next_fast_len, rfft2
+from scipy.fft import irfft2, rfft2
 from scipy.ndimage import label
 
 from lsstpipe.algorithms._detect_kernel import (
@@ -16,6 +16,7 @@ from lsstpipe.algorithms._detect_kernel import (
     local_maxima,
     usable_share,
 )
+from lsstpipe.algorithms.convolve import Convolution
 from lsstpipe.algorithms.grow import grow
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.image.mask import MaskPlane
@@ -25,9 +26,6 @@ FloatImage = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 LabelImage = npt.NDArray[np.int32]
 BoolArray = npt.NDArray[np.bool_]
-
-_STRIP_ROWS = 256
-"""Rows that are transformed at a time: they and their transform stay in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,39 +168,12 @@ def matched_filter(
     typical = float(np.median(planes.variance[::8, ::8][usable[::8, ::8]])) if usable.any() else 1.0
     typical = typical if np.isfinite(typical) else 1.0
     kernel = np.ascontiguousarray(psf_stamp[::-1, ::-1], dtype=np.float32)
-    filtered = _convolve(planes.image, usable, kernel)
+    filtered = Convolution(kernel, usable.shape)(planes.image, usable=usable)
     # The Fourier transform leaves noise of its own; around the typical variance it stays small.
-    variance = _convolve(planes.variance, usable, kernel**2, np.float32(typical))
+    variance = Convolution(kernel**2, usable.shape)(planes.variance, level=typical, usable=usable)
     share = usable_share(usable, kernel**2)
     finish_variance(variance, share, np.float32(typical), np.float32(0.1) * (kernel**2).sum())
     return filtered, variance
-
-
-def _convolve(
-    image: FloatImage, usable: BoolArray, kernel: FloatImage, unit: np.float32 | None = None
-) -> FloatImage:
-    """Convolve the usable pixels, or how far they are from a unit in such units.
-
-    All else is zero, also beyond the edge. It is done in strips that a processor's cache can hold.
-    """
-    (ny, nx), half = image.shape, kernel.shape[0] // 2
-    rows = next_fast_len(min(ny, max(_STRIP_ROWS - 2 * half, half)) + 2 * half, real=False)
-    shape = (rows, next_fast_len(nx + 2 * half, real=True))
-    transform = rfft2(kernel, shape)
-    strip = np.empty(shape, dtype=np.float32)
-    result = np.empty(image.shape, dtype=np.float32)
-    for top in range(0, ny, rows - 2 * half):
-        begin, end = max(0, top - half), min(ny, top + rows - half)
-        part = image[begin:end]
-        strip[:] = 0
-        inner = strip[begin - top + half : end - top + half, :nx]
-        np.copyto(inner, part if unit is None else part / unit - 1, where=usable[begin:end])
-        product = rfft2(strip)
-        product *= transform
-        full = irfft2(product, shape, overwrite_x=True)
-        n = min(rows - 2 * half, ny - top)
-        result[top : top + n] = full[2 * half : 2 * half + n, half : half + nx]
-    return result
 
 
 def _filtered_profile(psf_stamp: FloatArray) -> FloatArray:
