@@ -41,9 +41,9 @@ def photon_slope(
 
 @njit(cache=True)
 def add_photons(
-    weight: FloatImage, light: FloatImage, sky_variance: FloatImage, slope: float
+    weight: FloatImage, light: FloatImage, sky_variance: FloatImage, slope: float, power: float
 ) -> None:
-    """Put the photon noise of sources into weights, in place.
+    """Put the photon noise of sources into weights of the sky, in place.
 
     Parameters
     ----------
@@ -55,9 +55,12 @@ def add_photons(
         Variance of the sky alone.
     slope
         Variance that each unit of light adds.
+    power
+        Power to which the noise counts; 1 makes weights of inverse variances.
     """
-    each = np.float32(slope)
+    each, exponent = np.float32(slope), np.float32(-power)
     for j in range(light.shape[0]):
         for i in range(light.shape[1]):
             if light[j, i] > 0.0 and weight[j, i] > 0.0:
-                weight[j, i] = np.float32(1.0) / (sky_variance[j, i] + each * light[j, i])
+                raised = np.float32(1.0) + each * light[j, i] / sky_variance[j, i]
+                weight[j, i] *= raised**exponent

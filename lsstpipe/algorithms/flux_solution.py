@@ -105,6 +105,7 @@ def weigh_photons(
     pixels: Pixels,
     variances: tuple[FloatImage, FloatImage],
     sources: tuple[FloatImage, IntArray, FloatArray],
+    power: float,
 ) -> Pixels:
     """Add the photon noise of the fitted sources to the weights.
 
@@ -119,13 +120,15 @@ def weigh_photons(
         Variance plane, and variance of the sky alone.
     sources
         Stamps, their first pixels, and the fluxes with the weights of the sky.
+    power
+        Power to which the variance of the photons, relative to that of the sky, counts.
     """
     stamps, corners, flux = sources
     light = np.zeros(pixels.image.shape, dtype=np.float32)
     subtract(light, stamps, corners, -np.clip(np.nan_to_num(flux), 0.0, None))
     slope = photon_slope(light, pixels.weight, *variances)
     weight = pixels.weight.copy()
-    add_photons(weight, light, variances[1], slope)
+    add_photons(weight, light, variances[1], slope, power)
     return replace(pixels, weight=weight)
 
 

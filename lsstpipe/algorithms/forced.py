@@ -42,9 +42,12 @@ class ForcedSettings:
         Whether the errors hold the photon noise of the sources; without it they are those of a
         source of no flux, which keeps light curves free of a bias towards faint epochs.
     photon_weights
-        Whether the weights hold the photon noise of the fitted sources. Positions and fluxes of
-        bright stars then scatter less, but an error of the PSF makes a bias that depends on the
-        flux.
+        Power to which the photon noise of the fitted sources counts in the weights: 0 for those of
+        the sky, 1 for inverse variances. Positions and fluxes of bright stars then scatter less,
+        but their wings count as much as their core, so that light beside them does more harm, and
+        an error of the PSF makes a bias that depends on the flux. At the photon limit of a Gaussian
+        PSF fluxes scatter by 15, 6 and 0 % more than they must for 0, 0.5 and 1, and a constant
+        background does the harm of 4, 6 and more pi sigma^2 pixels.
     annulus
         Inner and outer radius in pixels of the ring whose median is taken off, or None.
     max_masked
@@ -58,7 +61,7 @@ class ForcedSettings:
     """
 
     source_noise: bool = True
-    photon_weights: bool = False
+    photon_weights: float = 0.0
     annulus: tuple[float, float] | None = None
     max_masked: float = 0.3
     max_shift: float = 1.5
@@ -164,7 +167,7 @@ def measure_psf_flux(
         planes, sky_variance, exclude=chosen.exclude, source_noise=chosen.source_noise
     )
     position = np.stack([np.asarray(y, np.float64), np.asarray(x, np.float64)], axis=1)
-    variances = (planes.variance, sky_variance) if chosen.photon_weights else None
+    variances = (planes.variance, sky_variance) if chosen.photon_weights > 0 else None
     return _fluxes_at(position, psf, planes, pixels, chosen, variances)
 
 
@@ -192,7 +195,8 @@ def _fluxes_at(
         )  # fmt: skip
     solved = solve_stamps(pixels, stamps, corners, background)
     if variances is not None:
-        pixels = weigh_photons(pixels, variances, (stamps, corners, solved.flux))
+        sources = (stamps, corners, solved.flux)
+        pixels = weigh_photons(pixels, variances, sources, chosen.photon_weights)
         solved = solve_stamps(pixels, stamps, corners, background)
     return _collect(solved, inside, (planes, chosen), (corners + psf.size // 2, psf.size))
 
@@ -210,7 +214,7 @@ def fit_psf(
 
     Each step solves all fluxes together, takes the sources off, and shifts each by the linear fit
     of the PSF and its derivatives to what is left at its place. The errors reach the Cramer-Rao
-    bound of the sky-limited case, and with photon weights that of bright sources as well.
+    bound of the sky-limited case, and with full photon weights that of bright sources as well.
 
     Parameters
     ----------
@@ -240,8 +244,9 @@ def fit_psf(
     error, variances = np.full(position.shape, np.nan), (planes.variance, sky_variance)
     for step in range(chosen.n_iterations):
         fitted = _solve_at(position, psf, planes, pixels)
-        if chosen.photon_weights and step == min(_WEIGHED_AT, chosen.n_iterations - 1):
-            pixels = weigh_photons(pixels, variances, (fitted.stamps, fitted.corners, fitted.flux))
+        if chosen.photon_weights > 0 and step == min(_WEIGHED_AT, chosen.n_iterations - 1):
+            sources = (fitted.stamps, fitted.corners, fitted.flux)
+            pixels = weigh_photons(pixels, variances, sources, chosen.photon_weights)
         found = _shifts(fitted, pixels)
         shift = np.clip(np.where(np.isfinite(found[:, :2]), found[:, :2], 0.0), -0.4, 0.4)
         position = origin + np.clip(

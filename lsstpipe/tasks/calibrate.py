@@ -73,6 +73,8 @@ _FIRST_STARS = 40
 _FIRST_ITERATIONS = 2
 _POSITION_STEPS = 3
 """After three steps 90 % of the positions are within 0.06 of their errors of where they end."""
+_PHOTON_WEIGHTS = 0.5
+"""Bright stars scatter nearly as little as with 1; stars on galaxies are hardly brighter for it."""
 _LARGEST_EXTENDEDNESS = 0.5
 
 
@@ -185,7 +187,7 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
         detection=detection,
         sky_variance=estimate_sky_variance(planes),
         settings=MeasureSettings(
-            forced=ForcedSettings(n_iterations=_POSITION_STEPS, photon_weights=True)
+            forced=ForcedSettings(n_iterations=_POSITION_STEPS, photon_weights=_PHOTON_WEIGHTS)
         ),
     )
     stars = match_plane(_positions(columns), np.stack([fit.y, fit.x], axis=1), 1.0)

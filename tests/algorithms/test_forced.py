@@ -90,7 +90,7 @@ def test_photon_weights_reach_the_photon_limit_without_bias():
     for seed in range(60):
         planes, sky = scene(psf, y, x, np.full(9, flux), sky=20.0, seed=seed)
         for photon in found:
-            settings = ForcedSettings(photon_weights=photon)
+            settings = ForcedSettings(photon_weights=float(photon))
             fit = measure_psf_flux(planes, psf, y=y, x=x, sky_variance=sky, settings=settings)
             found[photon].append(fit.flux)
             pull = (fit.flux - flux) / fit.error
@@ -103,6 +103,23 @@ def test_photon_weights_reach_the_photon_limit_without_bias():
     assert abs(ratio - 1) < 3.5 / np.sqrt(2 * weighted.size)
     assert plain.std() > 1.1 * weighted.std()
     assert abs(weighted.mean() / flux - 1) < 3.5 * ratio * np.mean(limit) / flux / np.sqrt(540)
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5])
+def test_the_power_of_the_photons_sets_what_a_background_adds_and_how_fluxes_scatter(power):
+    # Weights P**-s on P = A exp(-r^2 / 2 sigma^2); the integral of P**k is A**(k - 1) / k.
+    flux, offset = 1e6, 1.0
+    psf = gaussian_psf(size=29)
+    y, x = np.array([50.0]), np.array([50.0])
+    planes, sky = scene(psf, y, x, [flux], sky=1e-4)
+    planes.image[:] += offset
+    settings = ForcedSettings(photon_weights=power)
+    found = measure_psf_flux(planes, psf, y=y, x=x, sky_variance=sky, settings=settings)
+    noise_area = 1 / np.sum(psf.stamp(y=50.0, x=50.0) ** 2)
+    added = offset * noise_area / 2 * (2 - power) / (1 - power)
+    assert found.flux[0] - flux == pytest.approx(added, rel=0.02)
+    variance = flux * (2 - power) ** 2 / (3 - 2 * power)
+    assert found.error[0] == pytest.approx(np.sqrt(variance), rel=0.02)
 
 
 def test_empty_sky_has_unit_pulls():
@@ -199,7 +216,7 @@ def test_photon_weights_bring_bright_sources_to_their_bound_without_bias():
         pulls = []
         for seed in range(3):
             planes, sky = scene(psf, y, x, flux, sky=level, shape=(400, 400), seed=seed)
-            settings = ForcedSettings(photon_weights=photon, n_iterations=3)
+            settings = ForcedSettings(photon_weights=float(photon), n_iterations=3)
             found = fit_psf(planes, psf, y=y + 0.2, x=x - 0.3, sky_variance=sky, settings=settings)
             pulls.append(np.stack([found.fluxes.flux - flux, found.y - y, found.x - x]) / bound)
             if photon:

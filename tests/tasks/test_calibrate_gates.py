@@ -227,7 +227,7 @@ def test_the_aperture_correction_follows_the_psf_over_the_detector(
             for x in np.linspace(60, 963, 5).round():
                 truth = draw_psf(result.setup, y=y, x=x, half=psf.size // 2)
                 model = psf.stamp(y=y, x=x)
-                weighted = model / (sky + electrons * model)
+                weighted = model / np.sqrt(1 + electrons * model / sky)
                 measured = (truth * weighted).sum() / (model * weighted).sum()
                 factor = float(correction.factor(y=y, x=x))
                 share = share_in_aperture(result.setup, y=y, x=x)
