@@ -7,7 +7,6 @@ import numpy.typing as npt
 from numba import njit
 
 from lsstpipe.image._psf_kernel import (
-    combine,
     first_knot,
     sample_columns,
     sample_rows,
@@ -63,55 +62,91 @@ def spread(
 
 
 @njit(cache=True)
-def gradient(
-    coefficients: FloatArray,
-    basis: FloatArray,
-    shifts: FloatArray,
-    oversampling: int,
-    stars: tuple[FloatArray, FloatArray],
+def sample_planes(
+    planes: FloatArray, shifts: FloatArray, oversampling: int, size: int
 ) -> FloatArray:
-    """Compute ``A^T W (d - A c)``, the downhill direction of chi squared.
+    """Evaluate several spline surfaces on the pixels of each star.
 
     Parameters
     ----------
-    coefficients
-        Spline coefficients c, shape ``(n_terms, m, m)``.
-    basis
-        Value of each polynomial term at each star, shape ``(n, n_terms)``.
+    planes
+        Spline coefficients, shape ``(k, m, m)``.
+    shifts
+        Offset (y, x) of each star from its central pixel, shape ``(n, 2)``.
+    oversampling
+        Knots a pixel.
+    size
+        Side of a stamp in pixels.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape ``(n, k, size, size)``.
+    """
+    n, (k, m, _) = len(shifts), planes.shape
+    rows = np.empty((size, m))
+    result = np.empty((n, k, size, size))
+    for p in range(n):
+        ky, fy = first_knot(shifts[p, 0], size // 2, oversampling, m)
+        kx, fx = first_knot(shifts[p, 1], size // 2, oversampling, m)
+        wy, wx = spline_weights(fy)[0], spline_weights(fx)[0]
+        for t in range(k):
+            sample_rows(planes[t], wy, ky, oversampling, rows)
+            sample_columns(rows, wx, kx, oversampling, result[p, t])
+    return result
+
+
+@njit(cache=True)
+def mean_gradient(
+    mean: FloatArray,
+    shifts: FloatArray,
+    oversampling: int,
+    stars: tuple[FloatArray, FloatArray, FloatArray],
+) -> FloatArray:
+    """Compute ``A^T W (d - A c)`` of a PSF that all stars share, their fluxes and places left free.
+
+    Parameters
+    ----------
+    mean
+        Spline coefficients c, shape ``(m, m)``.
     shifts
         Offset (y, x) of each star from its central pixel, shape ``(n, 2)``.
     oversampling
         Knots a pixel.
     stars
-        Pixel values d over the flux, and weights W times the flux squared, ``(n, s, s)`` each.
+        Pixel values d over the flux and weights W times the flux squared, ``(n, s, s)`` each; what
+        flux and place of each star may take, orthonormal under its weights, ``(n, 3, s, s)``.
 
     Returns
     -------
     numpy.ndarray
-        Shape ``(n_terms, m, m)``.
+        Shape ``(m, m)``.
     """
-    data, weight = stars
+    data, weight, free = stars
     n, size, _ = data.shape
-    n_terms, m, _ = coefficients.shape
-    model = np.empty((m, m))
-    rows = np.empty((size, m))
-    stamp = np.empty((size, size))
-    result = np.zeros(coefficients.shape)
+    m = len(mean)
+    rows, stamp, part = np.empty((size, m)), np.empty((size, size)), np.empty((m, m))
+    result = np.zeros((m, m))
     for p in range(n):
-        combine(coefficients, basis[p], model)
         ky, fy = first_knot(shifts[p, 0], size // 2, oversampling, m)
         kx, fx = first_knot(shifts[p, 1], size // 2, oversampling, m)
-        sample_rows(model, spline_weights(fy)[0], ky, oversampling, rows)
+        sample_rows(mean, spline_weights(fy)[0], ky, oversampling, rows)
         sample_columns(rows, spline_weights(fx)[0], kx, oversampling, stamp)
+        a, b, c = 0.0, 0.0, 0.0
         for i in range(size):
-            for c in range(size):
-                stamp[i, c] = weight[p, i, c] * (data[p, i, c] - stamp[i, c])
-        spread(stamp, shifts[p], oversampling, rows, model)
-        for t in range(n_terms):
-            b = basis[p, t]
-            for i in range(m):
-                for c in range(m):
-                    result[t, i, c] += b * model[i, c]
+            for j in range(size):
+                value = data[p, i, j] - stamp[i, j]
+                stamp[i, j] = value
+                value *= weight[p, i, j]
+                a += value * free[p, 0, i, j]
+                b += value * free[p, 1, i, j]
+                c += value * free[p, 2, i, j]
+        for i in range(size):
+            for j in range(size):
+                taken = a * free[p, 0, i, j] + b * free[p, 1, i, j] + c * free[p, 2, i, j]
+                stamp[i, j] = weight[p, i, j] * (stamp[i, j] - taken)
+        spread(stamp, shifts[p], oversampling, rows, part)
+        result += part
     return result
 
 

@@ -89,7 +89,7 @@ def correct_brighter_fatter(
         Electrons without bias and dark current, before the flat, shape ``(ny, nx)``.
     hole
         Pixels whose value is not their charge, shape ``(ny, nx)``; they count as their rows go on
-        over them and keep their values. Saturated pixels are no holes: their charge is there.
+        over them and keep their values. Saturated pixels are holes where charge has run over.
     kernel
         Potential of an electron.
     tolerance

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import gaussian_filter, maximum_filter
 from scipy.optimize import minimize
 
-from lsstpipe.algorithms._psf_model_kernel import gradient, solve_stars
+from lsstpipe.algorithms._psf_model_kernel import solve_stars
 from lsstpipe.algorithms._window_kernel import cut_mask, cut_windows
 from lsstpipe.algorithms.planes import Planes
+from lsstpipe.algorithms.psf_variation import MeanProfile, StarPixels, refine_psf
 from lsstpipe.errors import AlgorithmError
 from lsstpipe.image._psf_kernel import adaptive_moments
 from lsstpipe.image.mask import INVALID, MaskPlane, has
@@ -23,12 +26,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 _OVERSAMPLED_FWHM = 3.6
 _N_GUESS = 30
-_FLOOR = 3e-4
-_VARIATION = 0.5
-_FREEDOM = (0.3, 0.1)
-_MAX_STEPS = 30
-"""After 25 steps of the conjugate gradients size and shape differ from those after 60 by a tenth of
-their errors."""
+_FIRST_CLEAN = 2
+_NEIGHBOUR_SIGMA, _NEIGHBOUR_REACH, _CORE = 4.0, 1.5, 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +52,11 @@ class PsfModelSettings:
     """
 
     max_order: int = 2
-    stars_per_term: int = 6
+    stars_per_term: int = 2
     min_stars: int = 5
     size: int = 0
     n_iterations: int = 4
-    model_error: float = 0.01
+    model_error: float = 0.002
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,13 +118,14 @@ def fit_psf_model(
 ) -> PsfFit:
     """Fit the PSF of an image to its stars.
 
-    The unknowns are the coefficients of `PolynomialPsf`. The model is drawn at the sub-pixel
-    position of each star and compared with its pixels as they are, so that no star is resampled and
-    masked pixels merely have no weight; the least-squares problem, with a weak Gaussian prior
-    around the mean PSF for what the stars do not tell, is linear and solved by conjugate gradients.
-    Fluxes, positions and rejected stars and pixels are renewed between solutions. Two knots a pixel
-    are used where the pixels undersample the PSF. The idea is that of PSFEx (Bertin 2011, ASPC 442,
-    435) and Piff (Jarvis et al. 2021, MNRAS 501, 1282).
+    The mean PSF is a Moffat profile, deformed, plus a smooth random field on the grid of knots; it
+    varies by a few deformations whose amplitudes are polynomials of the position, shrunk by what
+    the stars tell of them (`psf_variation`). The model is drawn at the sub-pixel position of each
+    star and compared with its pixels as they are, so that no star is resampled and masked pixels
+    merely have no weight. Fluxes, positions and rejected stars and pixels, those of faint
+    neighbours among them, are renewed between solutions. Two knots a pixel are used where the
+    pixels undersample the PSF. The idea is that of PSFEx (Bertin 2011, ASPC 442, 435) and Piff
+    (Jarvis et al. 2021, MNRAS 501, 1282).
 
     Parameters
     ----------
@@ -161,6 +161,7 @@ def fit_psf_model(
     stars = _cut_out(planes, position, sky_variance, half)
     psf = _first_guess(stars, fwhm, (planes.y0, planes.x0, *planes.image.shape))
     order = _affordable_order(int((~is_reserved).sum()), chosen)
+    profile = MeanProfile(psf.coefficients[0], np.zeros_like(psf.coefficients[0]))
     for iteration in range(chosen.n_iterations):
         if iteration == 1:
             psf = _raise_order(psf, order)
@@ -171,8 +172,11 @@ def fit_psf_model(
                 f"A PSF needs at least {chosen.min_stars} stars, {fitted.sum()} of "
                 f"{(~is_reserved).sum()} agree with each other."
             )
-        psf = _solve(psf, stars, fitted, _FREEDOM[min(iteration, 1)])
-    return _judge(psf, _renew(psf, stars, chosen, chosen.n_iterations), is_reserved)
+        psf, profile, share = _solve(psf, profile, stars, fitted)
+        used = fitted.copy()
+        used[fitted] = share > 0
+    stars = _renew(psf, stars, chosen, chosen.n_iterations)
+    return _judge(psf, replace(stars, is_good=stars.is_good & (used | is_reserved)), is_reserved)
 
 
 def _typical_sigma(planes: Planes, position: FloatArray) -> float:
@@ -300,7 +304,12 @@ def _renew(psf: PolynomialPsf, stars: _Stars, settings: PsfModelSettings, iterat
     rough = (0.1, 0.03, 0.01, 0.0)[min(iteration, 3)]
     deviation = (stars.data - expected) / np.sqrt(variance + (rough * peak) ** 2)
     usable = np.isfinite(stars.noise)
-    weight = np.where(usable & (np.abs(deviation) < 5.0), 1.0 / variance, 0.0)
+    kept = usable & (np.abs(deviation) < 5.0)
+    if iteration >= _FIRST_CLEAN:
+        y0, x0, ny, nx = psf.box
+        sigma = psf.sigma(y=float(y0 + ny // 2), x=float(x0 + nx // 2))
+        kept &= ~_neighbours(stars.data - expected, np.where(kept, 1.0 / variance, 0.0), sigma)
+    weight = np.where(kept, 1.0 / variance, 0.0)
     chi2 = (np.where(usable, deviation, 0.0) ** 2).sum(axis=(1, 2)) / usable.sum(axis=(1, 2))
     center = float(np.median(chi2))
     spread = max(1.4826 * float(np.median(np.abs(chi2 - center))), 0.05)
@@ -310,46 +319,38 @@ def _renew(psf: PolynomialPsf, stars: _Stars, settings: PsfModelSettings, iterat
     return replace(stars, position=position, flux=flux, weight=weight, is_good=is_good)
 
 
-def _solve(psf: PolynomialPsf, stars: _Stars, fitted: BoolArray, freedom: float) -> PolynomialPsf:
-    """Solve for the coefficients by conjugate gradients on the deviation from the current ones.
+def _neighbours(residual: FloatArray, weight: FloatArray, sigma: float) -> BoolArray:
+    """Find the pixels of faint sources near the stars, with a matched filter; ``(n, s, s)``."""
+    signal = gaussian_filter(residual * weight, (0.0, sigma, sigma), mode="constant")
+    power = gaussian_filter(weight, (0.0, sigma / math.sqrt(2.0), sigma / math.sqrt(2.0)),
+                            mode="constant")  # fmt: skip
+    significance = 2.0 * sigma * math.sqrt(math.pi) * signal / np.sqrt(np.maximum(power, 1e-300))
+    reach = 2 * round(_NEIGHBOUR_REACH * sigma) + 1
+    found: BoolArray = maximum_filter(
+        np.abs(significance) > _NEIGHBOUR_SIGMA, size=(1, reach, reach)
+    )
+    offset = np.arange(residual.shape[1]) - residual.shape[1] // 2
+    # What is wrong in the core of a star is no neighbour.
+    found &= offset[:, None] ** 2 + offset**2 > (_CORE * sigma) ** 2
+    return found
 
-    The prior lets the mean PSF deviate by ``freedom`` of its value, and its change over the image
-    by half of that, plus a small share of the peak.
-    """
+
+def _solve(
+    psf: PolynomialPsf, profile: MeanProfile, stars: _Stars, fitted: BoolArray
+) -> tuple[PolynomialPsf, MeanProfile, FloatArray]:
+    """Improve the model with the current fluxes, positions and weights."""
+    drawn = _draw_at(psf, stars)[fitted]
     flux = stars.flux[fitted][:, None, None]
-    data, weight = stars.data[fitted] / flux, stars.weight[fitted] * flux**2
-    inside = np.clip(stars.position - stars.pixel, -0.5, 0.499999)[fitted]
-    basis = psf.basis(y=stars.position[fitted, 0], x=stars.position[fitted, 1])
-    mean = np.abs(psf.coefficients[0])
-    width = freedom * mean + _FLOOR * mean.max()
-    prior = np.repeat(width[None], len(psf.coefficients), axis=0)
-    prior[1:] *= _VARIATION
-    blank = np.zeros_like(data)
-
-    def curvature(step: FloatArray) -> FloatArray:
-        product: FloatArray = -gradient(
-            prior * step, basis, inside, psf.oversampling, (blank, weight)
-        )
-        return prior * product + step
-
-    solution = np.zeros_like(psf.coefficients)
-    stars_now = (data, weight)
-    residual = prior * gradient(psf.coefficients, basis, inside, psf.oversampling, stars_now)
-    direction = residual.copy()
-    norm = first = float(np.vdot(residual, residual))
-    for _ in range(_MAX_STEPS):
-        if norm <= 1e-10 * first:
-            break
-        image = curvature(direction)
-        length = norm / float(np.vdot(direction, image))
-        solution += length * direction
-        residual -= length * image
-        new = float(np.vdot(residual, residual))
-        direction = residual + (new / norm) * direction
-        norm = new
-    coefficients = psf.coefficients + prior * solution
-    total = coefficients[0].sum() / psf.oversampling**2
-    return replace(psf, coefficients=coefficients / total)
+    pixels = StarPixels(
+        data=stars.data[fitted] / flux,
+        weight=stars.weight[fitted] * flux**2,
+        nuisance=drawn,
+        basis=psf.basis(y=stars.position[fitted, 0], x=stars.position[fitted, 1]),
+        shift=np.clip(stars.position - stars.pixel, -0.5, 0.499999)[fitted],
+    )
+    y0, x0, ny, nx = psf.box
+    sigma = psf.sigma(y=float(y0 + ny // 2), x=float(x0 + nx // 2))
+    return refine_psf(psf, profile, pixels, sigma * psf.oversampling)
 
 
 def _judge(psf: PolynomialPsf, stars: _Stars, is_reserved: BoolArray) -> PsfFit:

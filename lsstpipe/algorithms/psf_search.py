@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
@@ -15,13 +16,19 @@ from lsstpipe.algorithms.detect import DetectionSettings, detect_sources
 from lsstpipe.algorithms.moments import measure_moments
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.algorithms.psf_model import PsfFit, PsfModelSettings, fit_psf_model
-from lsstpipe.algorithms.psf_stars import StarCandidates, StarSettings, select_psf_stars
+from lsstpipe.algorithms.psf_stars import (
+    StarCandidates,
+    StarSettings,
+    select_psf_stars,
+    typical_size,
+)
 from lsstpipe.errors import AlgorithmError
 from lsstpipe.image.mask import INVALID, MaskPlane, has
 from lsstpipe.image.psf import FWHM_PER_SIGMA, nearest_pixel
 
-_STAMP_SIZE = 17
+_REACH_PER_SIGMA = 6.0
 _APERTURE_PER_SIGMA = 3.0
+_MUCH_WIDER = 1.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +61,13 @@ class BrightSources:
         What is known of them.
     sky_variance
         Variance of sky and read noise between them, shape ``(ny, nx)``.
+    sigma
+        Width of the Gaussian that they were found with, in pixels.
     """
 
     candidates: StarCandidates
     sky_variance: npt.NDArray[np.float32]
+    sigma: float
 
 
 def find_psf(planes: Planes, settings: PsfSearchSettings) -> PsfFit:
@@ -99,6 +109,20 @@ def find_bright_sources(planes: Planes, settings: PsfSearchSettings) -> BrightSo
         If there are fewer than a PSF needs.
     """
     sigma = settings.first_fwhm / FWHM_PER_SIGMA
+    found, detected = _measure_sources(planes, sigma, settings)
+    typical = typical_size(found)
+    if typical > _MUCH_WIDER * sigma:
+        # A filter much sharper than the stars breaks them up: what is found are not sources.
+        sigma = typical
+        found, detected = _measure_sources(planes, sigma, settings)
+    marked = planes.with_plane(MaskPlane.DETECTED, detected)
+    return BrightSources(found, estimate_sky_variance(marked), sigma)
+
+
+def _measure_sources(
+    planes: Planes, sigma: float, settings: PsfSearchSettings
+) -> tuple[StarCandidates, npt.NDArray[np.bool_]]:
+    """Find sources with a Gaussian filter and measure them; tell which pixels they cover."""
     detection = detect_sources(
         planes, _gaussian(sigma), DetectionSettings(n_sigma=settings.n_sigma)
     )
@@ -112,15 +136,14 @@ def find_bright_sources(planes: Planes, settings: PsfSearchSettings) -> BrightSo
     aperture = measure_apertures(
         planes, y=centroid.y, x=centroid.x, radii=(_APERTURE_PER_SIGMA * sigma,)
     )
-    candidates = StarCandidates(
+    found = StarCandidates(
         y=centroid.y,
         x=centroid.x,
         flux=aperture.flux[:, 0],
         flux_error=aperture.error[:, 0],
         sigma=np.sqrt((moments.iyy + moments.ixx) / 2),
     )
-    marked = planes.with_plane(MaskPlane.DETECTED, detection.detected)
-    return BrightSources(candidates, estimate_sky_variance(marked))
+    return found, detection.detected
 
 
 def fit_psf_among(planes: Planes, bright: BrightSources, settings: PsfSearchSettings) -> PsfFit:
@@ -147,8 +170,7 @@ def fit_psf_among(planes: Planes, bright: BrightSources, settings: PsfSearchSett
         If there are too few stars.
     """
     candidates = _sound(planes, bright.candidates)
-    sigma = settings.first_fwhm / FWHM_PER_SIGMA
-    chosen = select_psf_stars(planes, candidates, replace(settings.stars, first_sigma=sigma))
+    chosen = select_psf_stars(planes, candidates, replace(settings.stars, first_sigma=bright.sigma))
     return fit_psf_model(
         planes,
         y=candidates.y[chosen.index],
@@ -182,7 +204,8 @@ def _sound(planes: Planes, candidates: StarCandidates) -> StarCandidates:
 
 def _gaussian(sigma: float) -> npt.NDArray[np.float64]:
     """Draw a round Gaussian of sum 1."""
-    offset = np.arange(_STAMP_SIZE) - _STAMP_SIZE // 2
+    half = math.ceil(_REACH_PER_SIGMA * sigma)
+    offset = np.arange(-half, half + 1)
     line = np.exp(-(offset**2) / (2 * sigma**2))
     stamp: npt.NDArray[np.float64] = np.outer(line, line) / line.sum() ** 2
     return stamp

@@ -147,6 +147,18 @@ def _stars(
     return index[_on_locus(candidates, index, settings.size_tolerance)], sigma
 
 
+def typical_size(candidates: StarCandidates) -> float:
+    """Find the size that most sources have, in pixels; 0 if too few sizes are known.
+
+    Parameters
+    ----------
+    candidates
+        The sources.
+    """
+    known = candidates.sigma[np.isfinite(candidates.sigma)]
+    return _densest(known) if len(known) >= 3 else 0.0
+
+
 def _densest(sizes: FloatArray) -> float:
     """Find the mode of a sample by halving it until three values are left (half-sample mode)."""
     values = np.sort(sizes)
