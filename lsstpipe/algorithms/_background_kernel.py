@@ -122,10 +122,14 @@ def mesh_statistics(
     for j in range(shape[0]):
         for i in range(shape[1]):
             n = 0
+            left, right = edges_x[i], edges_x[i + 1]
             for y in range(edges_y[j], edges_y[j + 1]):
-                for x in range(edges_x[i], edges_x[i + 1]):
-                    if good[y, x]:
-                        values[n] = image[y, x] if surface is None else image[y, x] - surface[y, x]
+                pixels, is_good = image[y, left:right], good[y, left:right]
+                for x in range(right - left):
+                    if is_good[x]:
+                        values[n] = (
+                            pixels[x] if surface is None else pixels[x] - surface[y, left + x]
+                        )
                         n += 1
             n_pixels = (edges_y[j + 1] - edges_y[j]) * (edges_x[i + 1] - edges_x[i])
             if n >= max(16, 0.1 * n_pixels):

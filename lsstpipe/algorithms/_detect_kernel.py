@@ -172,7 +172,7 @@ def finish_variance(
             variance[y, x] = value if known else np.float32(np.inf)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def divide_by_root(image: FloatImage, variance: FloatImage) -> FloatImage:
     """Divide by the square root of a positive variance.
 

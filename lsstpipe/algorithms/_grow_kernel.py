@@ -44,37 +44,38 @@ def paint_discs(pixels: BoolArray, half_widths: IntArray) -> BoolArray:
 
 
 @njit(cache=True)
-def follow(found: BoolArray, seed: BoolArray) -> BoolArray:
+def follow(found: BoolArray, seeds: IntArray) -> BoolArray:
     """Keep the regions of touching pixels, corners too, that hold a seed.
 
     Parameters
     ----------
     found
         Pixels of all regions, shape ``(ny, nx)``.
-    seed
-        Pixels to start from; those that are not in a region do nothing.
+    seeds
+        Pixels to start from, counted row by row, shape ``(n,)``; those that are not in a region do
+        nothing.
     """
     ny, nx = found.shape
     kept = np.zeros(found.shape, np.bool_)
     stack = np.empty((1024, 2), np.int64)
-    for row in range(ny):
-        for column in range(nx):
-            if not seed[row, column] or kept[row, column] or not found[row, column]:
-                continue
-            kept[row, column] = True
-            stack[0, 0], stack[0, 1] = row, column
-            n = 1
-            while n:
-                n -= 1
-                y, x = stack[n]
-                for j in range(max(0, y - 1), min(ny, y + 2)):
-                    for i in range(max(0, x - 1), min(nx, x + 2)):
-                        if found[j, i] and not kept[j, i]:
-                            kept[j, i] = True
-                            if n == len(stack):
-                                longer = np.empty((2 * n, 2), np.int64)
-                                longer[:n] = stack
-                                stack = longer
-                            stack[n, 0], stack[n, 1] = j, i
-                            n += 1
+    for start in seeds:
+        row, column = start // nx, start % nx
+        if kept[row, column] or not found[row, column]:
+            continue
+        kept[row, column] = True
+        stack[0, 0], stack[0, 1] = row, column
+        n = 1
+        while n:
+            n -= 1
+            y, x = stack[n]
+            for j in range(max(0, y - 1), min(ny, y + 2)):
+                for i in range(max(0, x - 1), min(nx, x + 2)):
+                    if found[j, i] and not kept[j, i]:
+                        kept[j, i] = True
+                        if n == len(stack):
+                            longer = np.empty((2 * n, 2), np.int64)
+                            longer[:n] = stack
+                            stack = longer
+                        stack[n, 0], stack[n, 1] = j, i
+                        n += 1
     return kept

@@ -102,24 +102,28 @@ def correct_brighter_fatter(
     AlgorithmError
         If the iteration does not converge.
     """
-    measured = image.copy()
-    any_hole = bool(hole.any())
-    if any_hole:
-        fill_along_rows(measured, hole, np.float32(np.median(image[::8, ::8])))
-    work = measured.copy()
+    work = image.copy()
+    where = np.nonzero(hole)
+    kept = image[where]
+    if len(kept):
+        fill_along_rows(work, hole, np.float32(np.median(image[::8, ::8])))
     convolve = Convolution(kernel.kernel, image.shape)
     # Beyond its edges the image goes on at its median.
     level = float(np.median(work[::8, ::8]))
     n_iterations = 0
     change = np.inf
-    while change >= tolerance and n_iterations < max_iterations:
-        change = add_displaced(measured, work, convolve(work, level=level))
-        n_iterations += 1
+    # Memory is scarce here: the image holds the filled pixels while it is worked with.
+    image[where] = work[where]
+    try:
+        while change >= tolerance and n_iterations < max_iterations:
+            change = add_displaced(image, work, convolve(work, level=level))
+            n_iterations += 1
+    finally:
+        image[where] = kept
     if change >= tolerance:
         raise AlgorithmError(
             f"The brighter-fatter correction still changes by {change:.3g} electrons after "
             f"{max_iterations} iterations; {tolerance:g} are allowed."
         )
-    if any_hole:
-        work[hole] = image[hole]
+    work[where] = kept
     return Sharpened(work, n_iterations)

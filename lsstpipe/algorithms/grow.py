@@ -48,5 +48,5 @@ def connected_to(found: BoolArray, seed: BoolArray) -> BoolArray:
     numpy.ndarray
         Pixels of the regions that are kept.
     """
-    kept: BoolArray = follow(np.ascontiguousarray(found), np.ascontiguousarray(seed))
+    kept: BoolArray = follow(np.ascontiguousarray(found), np.flatnonzero(seed))
     return kept

@@ -151,9 +151,7 @@ def remove_signature(
         ratio = [
             k.gain / d.gain for k, d in zip(known.amplifiers, detector.amplifiers, strict=True)
         ]
-        gain = detector.paint(ratio)
-        planes = (image, gain * gain * signature.bias.variance)
-        image -= gain * signature.bias.image
+        planes = (image, _subtract_bias(image, signature.bias, detector.paint(ratio)))
         mask |= signature.bias.mask & _BAD
     if signature.dark is not None:
         scale, pedestal = _scale_dark(raw, signature.dark, has_bias=has_bias)
@@ -280,6 +278,13 @@ def _find_faults(
         told = ", ".join(f"{name} is {fault}" for name, fault in faults.items())
         raise AlgorithmError(f"No amplifier of detector {detector.name} works: {told}.")
     return faults
+
+
+def _subtract_bias(image: FloatImage, bias: Exposure, gain: FloatImage) -> FloatImage:
+    """Subtract the bias in the unit of an image, in place; give its variance in that unit."""
+    image -= gain * bias.image
+    variance: FloatImage = gain * gain * bias.variance
+    return variance
 
 
 def _flag_turnoff(
