@@ -15,10 +15,10 @@ export OPENBLAS_NUM_THREADS := 1
 export NUMBA_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench format lock venv clean
+.PHONY: help demo test ci-hsc lint bench format lock venv clean
 
 help: ## list these commands
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
 demo: venv ## process a night of real frames (data/tres1) into runs/demo, with its report
 	@snakemake --cores 2 --configfile config/campaigns/demo.yaml $(ARGS)
@@ -27,6 +27,11 @@ demo: venv ## process a night of real frames (data/tres1) into runs/demo, with i
 test: venv ## run all tests and measure their coverage; with ARGS, run those and measure none
 	@envs/install-debian test
 	@pytest -n 2 --dist loadgroup $(if $(ARGS),$(ARGS),--cov --cov-report=term)
+
+ci-hsc: venv ## simulate 33 raws of HSC, process them and hold the products to what was expected (20 min)
+	@LSSTPIPE_SURVEY=ci_hsc pytest tests/e2e/test_survey.py --basetemp runs/ci-hsc $(ARGS)
+	@lsstpipe status --repo runs/ci-hsc/survey/repo --resources
+	@cat runs/ci-hsc/survey/took.txt
 
 lint: venv ## check style, types, layers, workflow and scripts
 	@envs/install-debian lint

@@ -26,7 +26,7 @@ STEPS = {
     "cosmic rays": ("find_cosmic_rays", "_repair"),
     "PSF": ("_learn_psf",),
     "detection": ("detect_sources",),
-    "measurement": ("measure_sources", "_correct_apertures", "_positions_of_stars"),
+    "measurement": ("measure_sources", "correct_apertures", "place_stars"),
     "astrometry": ("_solve",),
     "photometry": ("_fit_zero_point",),
 }

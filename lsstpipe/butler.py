@@ -13,8 +13,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-
-import sqlalchemy as sa
+from typing import TYPE_CHECKING
 
 from lsstpipe import io
 from lsstpipe.data_model import DataId, DataIdValue, DatasetRef, DatasetType, make_ref
@@ -22,7 +21,9 @@ from lsstpipe.datasets import find_dataset_type
 from lsstpipe.datastore import Datastore, Stored
 from lsstpipe.errors import RepositoryError
 from lsstpipe.registry.records import DatasetRecord
-from lsstpipe.registry.registry import Registry
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 REGISTRY_FILE = "registry.sqlite3"
 
@@ -35,6 +36,9 @@ def registry_url(root: str | Path) -> sa.URL:
     root
         Folder of the repository.
     """
+    # A job, which has no registry, need not wait for the package of the databases.
+    import sqlalchemy as sa
+
     return sa.URL.create("sqlite", database=str(Path(root).absolute() / REGISTRY_FILE))
 
 
@@ -160,6 +164,8 @@ class Butler:
         self.root = Path(root)
         self.run = run
         self.collections = tuple(collections) or ((run,) if run else ())
+        from lsstpipe.registry.registry import Registry
+
         self.registry = Registry.open(registry_url(root))
         self.store = ProductStore(root)
 
@@ -179,6 +185,8 @@ class Butler:
         RepositoryError
             If there is one, or the folder cannot be written.
         """
+        from lsstpipe.registry.registry import Registry
+
         Registry.create(registry_url(root), exist_ok=exist_ok).close()
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from lsstpipe.tasks.base import Port, read_ports
 
-ObservationType = Literal["bias", "dark", "flat", "science", ""]
+ObservationType = Literal["bias", "dark", "flat", "spot", "science", ""]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ STAGES: dict[str, Stage] = {
                 Task("bias", _SENSOR, "bias"),
                 Task("ptc", _SENSOR, "flat"),
                 Task("linearizer", _SENSOR, "flat"),
-                Task("crosstalk", _SENSOR, "science", needs="several amplifiers"),
+                Task("crosstalk", _SENSOR, "spot", "science", needs="several amplifiers"),
                 Task("bfk", _SENSOR, "flat"),
                 Task("dark", _SENSOR, "dark"),
                 Task("defects", _SENSOR),

@@ -34,21 +34,23 @@ def add_displaced(
     """
     ny, nx = image.shape
     half = np.float32(0.25)
-    above = np.zeros(nx, np.float32)
-    change = np.float32(0)
+    # Charge that comes over the border to the right of each pixel, below it, and above it. Loops
+    # over whole rows let the compiler use vector instructions.
+    right, below, above = np.zeros((3, nx), np.float32)
+    change = np.zeros(nx, np.float32)
     for y in range(ny):
-        left = np.float32(0)
+        row, field = image[y], potential[y]
+        for x in range(nx - 1):
+            right[x] = half * (row[x] + row[x + 1]) * (field[x + 1] - field[x])
+        if y + 1 < ny:
+            for x in range(nx):
+                below[x] = half * (row[x] + image[y + 1, x]) * (potential[y + 1, x] - field[x])
+        else:
+            below[:] = np.float32(0)
         for x in range(nx):
-            here = image[y, x]
-            right = np.float32(0)
-            if x + 1 < nx:
-                right = half * (here + image[y, x + 1]) * (potential[y, x + 1] - potential[y, x])
-            below = np.float32(0)
-            if y + 1 < ny:
-                below = half * (here + image[y + 1, x]) * (potential[y + 1, x] - potential[y, x])
-            value = measured[y, x] + (right - left) + (below - above[x])
-            change = max(change, abs(value - here))
-            image[y, x] = value
-            left = right
-            above[x] = below
-    return float(change)
+            left = right[x - 1] if x > 0 else np.float32(0)
+            value = measured[y, x] + (right[x] - left) + (below[x] - above[x])
+            change[x] = max(change[x], abs(value - row[x]))
+            row[x] = value
+        above[:] = below
+    return float(change.max())

@@ -92,6 +92,39 @@ def local_maxima(significance: FloatImage, limit: float) -> IntArray:
 
 
 @njit(cache=True)
+def whole_share(shape: tuple[int, int], kernel: FloatImage) -> FloatImage:
+    """Sum the kernel over the pixels of an image around each pixel; there are none beyond the edge.
+
+    Parameters
+    ----------
+    shape
+        Of the image.
+    kernel
+        Convolution kernel, shape ``(s, s)`` with s odd.
+    """
+    ny, nx = shape
+    size = kernel.shape[0]
+    half = size // 2
+    table = np.zeros((size + 1, size + 1))
+    for j in range(size):
+        for i in range(size):
+            table[j + 1, i + 1] = kernel[j, i] + table[j, i + 1] + table[j + 1, i] - table[j, i]
+    share = np.full((ny, nx), np.float32(table[size, size]), np.float32)
+    for y in range(ny):
+        # The element [j, i] of the kernel takes the pixel (y + half - j, x + half - i).
+        low, high = max(0, y + half - ny + 1), min(size, y + half + 1)
+        is_whole = low == 0 and high == size
+        for x in range(nx):
+            if is_whole and half <= x < nx - half:
+                continue
+            left, right = max(0, x + half - nx + 1), min(size, x + half + 1)
+            share[y, x] = (
+                table[high, right] - table[low, right] - table[high, left] + table[low, left]
+            )
+    return share
+
+
+@njit(cache=True)
 def usable_share(usable: BoolArray, kernel: FloatImage) -> FloatImage:
     """Sum the kernel over the usable pixels around each pixel.
 
@@ -104,20 +137,7 @@ def usable_share(usable: BoolArray, kernel: FloatImage) -> FloatImage:
     """
     ny, nx = usable.shape
     half = kernel.shape[0] // 2
-    table = np.zeros((kernel.shape[0] + 1, kernel.shape[1] + 1))
-    for j in range(kernel.shape[0]):
-        for i in range(kernel.shape[1]):
-            table[j + 1, i + 1] = kernel[j, i] + table[j, i + 1] + table[j + 1, i] - table[j, i]
-    share = np.empty((ny, nx), np.float32)
-    size = kernel.shape[0]
-    for y in range(ny):
-        # The element [j, i] of the kernel takes the pixel (y + half - j, x + half - i).
-        low, high = max(0, y + half - ny + 1), min(size, y + half + 1)
-        for x in range(nx):
-            left, right = max(0, x + half - nx + 1), min(size, x + half + 1)
-            share[y, x] = (
-                table[high, right] - table[low, right] - table[high, left] + table[low, left]
-            )
+    share = whole_share((ny, nx), kernel)
     for y in range(ny):
         for x in range(nx):
             if usable[y, x]:
@@ -126,3 +146,43 @@ def usable_share(usable: BoolArray, kernel: FloatImage) -> FloatImage:
                 for i in range(max(0, x - half), min(nx, x + half + 1)):
                     share[j, i] -= kernel[j - y + half, i - x + half]
     return share
+
+
+@njit(cache=True)
+def finish_variance(
+    variance: FloatImage, share: FloatImage, level: np.float32, least: np.float32
+) -> None:
+    """Add to the filtered deviations of the variance from its level what the level gives, in place.
+
+    Parameters
+    ----------
+    variance
+        What the filter makes of the deviations, shape ``(ny, nx)``; changed.
+    share
+        What it makes of 1 in each usable pixel.
+    level
+        The level.
+    least
+        Share up to which the variance is infinite.
+    """
+    for y in range(variance.shape[0]):
+        for x in range(variance.shape[1]):
+            value = variance[y, x] + share[y, x] * level
+            known = (share[y, x] > least) & (value > 0)
+            variance[y, x] = value if known else np.float32(np.inf)
+
+
+@njit(cache=True)
+def divide_by_root(image: FloatImage, variance: FloatImage) -> FloatImage:
+    """Divide by the square root of a positive variance.
+
+    Parameters
+    ----------
+    image, variance
+        Shape ``(ny, nx)``.
+    """
+    result = np.empty(image.shape, np.float32)
+    for y in range(image.shape[0]):
+        for x in range(image.shape[1]):
+            result[y, x] = image[y, x] / np.sqrt(variance[y, x])
+    return result

@@ -56,25 +56,25 @@ def follow(found: BoolArray, seed: BoolArray) -> BoolArray:
     """
     ny, nx = found.shape
     kept = np.zeros(found.shape, np.bool_)
-    stack = np.empty(ny * nx // 4 + 16, np.int64)
-    for start in range(ny * nx):
-        y, x = start // nx, start % nx
-        if not (seed[y, x] and found[y, x]) or kept[y, x]:
-            continue
-        kept[y, x] = True
-        stack[0] = start
-        n = 1
-        while n:
-            n -= 1
-            y, x = stack[n] // nx, stack[n] % nx
-            for j in range(max(0, y - 1), min(ny, y + 2)):
-                for i in range(max(0, x - 1), min(nx, x + 2)):
-                    if found[j, i] and not kept[j, i]:
-                        kept[j, i] = True
-                        if n == len(stack):
-                            longer = np.empty(2 * n, np.int64)
-                            longer[:n] = stack
-                            stack = longer
-                        stack[n] = j * nx + i
-                        n += 1
+    stack = np.empty((1024, 2), np.int64)
+    for row in range(ny):
+        for column in range(nx):
+            if not seed[row, column] or kept[row, column] or not found[row, column]:
+                continue
+            kept[row, column] = True
+            stack[0, 0], stack[0, 1] = row, column
+            n = 1
+            while n:
+                n -= 1
+                y, x = stack[n]
+                for j in range(max(0, y - 1), min(ny, y + 2)):
+                    for i in range(max(0, x - 1), min(nx, x + 2)):
+                        if found[j, i] and not kept[j, i]:
+                            kept[j, i] = True
+                            if n == len(stack):
+                                longer = np.empty((2 * n, 2), np.int64)
+                                longer[:n] = stack
+                                stack = longer
+                            stack[n, 0], stack[n, 1] = j, i
+                            n += 1
     return kept

@@ -9,20 +9,17 @@ from numba import njit
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+FloatImage = npt.NDArray[np.float32]
 
 
 @njit(cache=True)
-def predict(
-    values: FloatArray, where: IntArray, pixel: IntArray, covariance: FloatArray, nugget: float
-) -> float:
-    """Predict a pixel from known ones by ordinary kriging.
+def kriging_weights(where: IntArray, covariance: FloatArray, nugget: float) -> FloatArray:
+    """Find the weights with which known pixels predict one among them, by ordinary kriging.
 
     Parameters
     ----------
-    values, where
-        Known pixels: values, shape ``(n,)``, and rows and columns, shape ``(n, 2)``.
-    pixel
-        Row and column of the pixel to predict.
+    where
+        Rows and columns of the known pixels from the one to predict, shape ``(n, 2)``.
     covariance
         Covariance of two pixels at a distance, shape ``(k, k)`` in rows and columns between them.
     nugget
@@ -30,30 +27,76 @@ def predict(
 
     Returns
     -------
-    float
-        The best linear unbiased guess.
+    numpy.ndarray
+        Weights of the best linear unbiased guess, shape ``(n,)``.
     """
-    n = len(values)
+    n = len(where)
     # The last row and column make the weights add up to 1: the level of the sky is kept.
     matrix = np.ones((n + 1, n + 1))
     target = np.ones(n + 1)
     for a in range(n):
-        target[a] = covariance[abs(where[a, 0] - pixel[0]), abs(where[a, 1] - pixel[1])]
+        target[a] = covariance[abs(where[a, 0]), abs(where[a, 1])]
         for b in range(n):
             dy, dx = abs(where[a, 0] - where[b, 0]), abs(where[a, 1] - where[b, 1])
             matrix[a, b] = covariance[dy, dx]
         matrix[a, a] += nugget
     matrix[n, n] = 0.0
-    weights = np.linalg.solve(matrix, target)
-    total = 0.0
-    for a in range(n):
-        total += weights[a] * values[a]
-    return total
+    weights = np.empty(n)
+    weights[:] = np.linalg.solve(matrix, target)[:n]
+    return weights
+
+
+@njit(cache=True)
+def known_pattern(known: BoolArray, pixel: IntArray, radius: int) -> np.int64:
+    """Write which pixels of a square window are known as the bits of a number, row by row.
+
+    Parameters
+    ----------
+    known
+        Pixels with a value, shape ``(ny, nx)``; beyond the edge there are none.
+    pixel
+        Row and column of the middle.
+    radius
+        Pixels on either side of it, at most 3.
+    """
+    pattern, bit = np.int64(0), np.int64(1)
+    for j in range(pixel[0] - radius, pixel[0] + radius + 1):
+        for i in range(pixel[1] - radius, pixel[1] + radius + 1):
+            if 0 <= j < known.shape[0] and 0 <= i < known.shape[1] and known[j, i]:
+                pattern |= bit
+            bit <<= 1
+    return pattern
+
+
+@njit(cache=True)
+def read_pattern(pattern: np.int64, radius: int, where: IntArray) -> int:
+    """Turn the number of `known_pattern` back into pixels.
+
+    Parameters
+    ----------
+    pattern
+        The number.
+    radius
+        Pixels on either side of the middle.
+    where
+        Receives rows and columns from the middle, shape ``((2 * radius + 1)**2, 2)``.
+
+    Returns
+    -------
+    int
+        How many there are.
+    """
+    n = 0
+    for k in range(len(where)):
+        if (pattern >> k) & 1:
+            where[n, 0], where[n, 1] = k // (2 * radius + 1) - radius, k % (2 * radius + 1) - radius
+            n += 1
+    return n
 
 
 @njit(cache=True)
 def fill_pass(
-    image: FloatArray,
+    image: FloatImage,
     known: BoolArray,
     pixels: IntArray,
     covariance: FloatArray,
@@ -70,10 +113,10 @@ def fill_pass(
     pixels
         Pixels to predict, shape ``(n, 2)``.
     covariance
-        As for `predict`.
+        As for `kriging_weights`.
     limits
-        ``(radius, n_least, nugget)``: reach in pixels, least number of known pixels, and the noise
-        as for `predict`.
+        ``(radius, n_least, nugget)``: reach in pixels, at most 3, least number of known pixels, and
+        the noise as for `kriging_weights`.
 
     Returns
     -------
@@ -81,21 +124,26 @@ def fill_pass(
         Which of the pixels were predicted, shape ``(n,)``.
     """
     radius, n_least, nugget = limits
-    ny, nx = image.shape
-    where = np.empty(((2 * radius + 1) ** 2, 2), np.int64)
-    values = np.empty(len(where))
     done = np.zeros(len(pixels), np.bool_)
     guesses = np.empty(len(pixels))
+    patterns = np.empty(len(pixels), np.int64)
     for p in range(len(pixels)):
-        y, x = pixels[p]
-        n = 0
-        for j in range(max(0, y - radius), min(ny, y + radius + 1)):
-            for i in range(max(0, x - radius), min(nx, x + radius + 1)):
-                if known[j, i]:
-                    where[n, 0], where[n, 1], values[n] = j, i, image[j, i]
-                    n += 1
+        patterns[p] = known_pattern(known, pixels[p], radius)
+    # Along columns and in small holes the same pattern comes again and again, with its weights.
+    where = np.empty(((2 * radius + 1) ** 2, 2), np.int64)
+    weights = np.empty(0)
+    n, last = 0, np.int64(-1)
+    for p in np.argsort(patterns, kind="mergesort"):
+        if patterns[p] != last:
+            last = patterns[p]
+            n = read_pattern(last, radius, where)
+            if n >= n_least:
+                weights = kriging_weights(where[:n], covariance, nugget)
         if n >= n_least:
-            guesses[p] = predict(values[:n], where[:n], pixels[p], covariance, nugget)
+            total = 0.0
+            for a in range(n):
+                total += weights[a] * image[pixels[p, 0] + where[a, 0], pixels[p, 1] + where[a, 1]]
+            guesses[p] = total
             done[p] = True
     for p in range(len(pixels)):
         if done[p]:
@@ -104,7 +152,7 @@ def fill_pass(
 
 
 @njit(cache=True)
-def fill_along_rows(image: npt.NDArray[np.float32], hole: BoolArray, level: np.float32) -> None:
+def fill_along_rows(image: FloatImage, hole: BoolArray, level: np.float32) -> None:
     """Draw a line across each hole of a row, from the good pixel before it to that behind it.
 
     Parameters

@@ -60,9 +60,11 @@ def measure_apertures(
     ApertureFluxes
         Fluxes by source and radius.
     """
-    usable = planes.usable(_UNUSABLE)
-    image = np.where(usable, planes.image, 0.0).astype(np.float32)
-    variance = np.where(usable, planes.variance, 0.0).astype(np.float32)
+    # What a masked pixel holds is never looked at.
+    masked = ~planes.usable(_UNUSABLE)
+    image, variance = (
+        np.ascontiguousarray(plane, dtype=np.float32) for plane in (planes.image, planes.variance)
+    )
     row, column = np.asarray(y, np.float64) - planes.y0, np.asarray(x, np.float64) - planes.x0
     ny, nx = image.shape
     inside = (row > -0.5) & (column > -0.5) & (row < ny - 0.5) & (column < nx - 0.5)
@@ -71,7 +73,7 @@ def measure_apertures(
     flag, has_masked = np.ones(shape, dtype=np.bool_), np.zeros(shape, dtype=np.bool_)
     for k, radius in enumerate(radii):
         flux[inside, k], error[inside, k], bits = sep.sum_circle(
-            image, column[inside], row[inside], radius, var=variance, mask=~usable, subpix=0
+            image, column[inside], row[inside], radius, var=variance, mask=masked, subpix=0
         )
         flag[inside, k] = (bits & (sep.APER_TRUNC | sep.APER_ALLMASKED)) != 0
         has_masked[inside, k] = (bits & sep.APER_HASMASKED) != 0

@@ -17,6 +17,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 _MAX_CLIPS = 20
 _MAX_CENTRINGS = 5
+_FLOOR_TOLERANCE = 0.02
+_N_FLOORS = 120
 _MIN_SCALE = 0.1
 """Stars that agree better than a tenth of their errors are all kept."""
 
@@ -30,7 +32,7 @@ class MatchedStars:
     x: FloatArray
     """Absolute pixel position."""
     err_pix: FloatArray
-    """Error of the centroid on each axis, pixels."""
+    """Error of the pair, centroid and catalogue, on each axis, pixels."""
     ra_deg: FloatArray
     """Right ascension of the catalogue star, degrees."""
     dec_deg: FloatArray
@@ -48,7 +50,9 @@ class TanSipConfig:
     min_gain: float = 0.05
     """Relative fall of the cross-validated rms that a higher order must bring."""
     err_floor_pix: float = 0.05
-    """Error of the catalogue and of unmodelled optics, added in quadrature, pixels."""
+    """What is added to the errors of fewer stars than can tell it themselves, pixels."""
+    min_floor_stars: int = 20
+    """Stars, beyond the coefficients of one axis, that can tell it by how they miss the map."""
     clip_sigma: float = 4.0
     """Stars that miss by more robust standard deviations are left out."""
 
@@ -116,9 +120,9 @@ def fit_tan_sip(
     crval = _mean_position(stars, used)
     unit = max(shape) / 2.0
     u, v = (stars.x - crpix[1]) / unit, (stars.y - crpix[0]) / unit
-    weight = 1.0 / np.hypot(stars.err_pix, config.err_floor_pix)
-    order = 1
+    floor, order = config.err_floor_pix, 1
     for _ in range(_MAX_CLIPS):
+        weight = 1.0 / np.hypot(stars.err_pix, floor)
         # The tangent point moves to the reference pixel, where SIP wants it.
         for _ in range(_MAX_CENTRINGS):
             plane = np.stack(
@@ -133,7 +137,14 @@ def fit_tan_sip(
         predicted_y, predicted_x = wcs.sky_to_pixel(stars.ra_deg, stars.dec_deg)
         residual = np.stack([stars.y - predicted_y, stars.x - predicted_x], axis=1)
         kept = _clip(residual, weight, used, config.clip_sigma)
-        if np.array_equal(kept, used):
+        if used.sum() >= _n_terms(order) + config.min_floor_stars:
+            free = 1.0 - _leverage(_design(u, v, order)[used] * weight[used, None])
+            miss = np.hypot(*residual[used].T) / np.sqrt(np.maximum(free, 1e-9))
+            floor = estimate_error_floor(miss, stars.err_pix[used])
+        known = np.allclose(
+            np.hypot(stars.err_pix[used], floor) * weight[used], 1.0, atol=_FLOOR_TOLERANCE
+        )
+        if known and np.array_equal(kept, used):
             break
         used = kept
     freedom = max(int(used.sum()) - _n_terms(order), 1)
@@ -141,6 +152,35 @@ def fit_tan_sip(
     return AstrometryFit(
         wcs, order, residual[:, 0], residual[:, 1], used, float(rms[0]), float(rms[1])
     )
+
+
+def estimate_error_floor(miss: FloatArray, err: FloatArray) -> float:
+    """Find what has to be added to errors in quadrature to explain by how much points miss.
+
+    With the right floor half of the points miss by less than the median of their distribution.
+    They count by the inverse square of their variances, as for the floor of greatest likelihood:
+    points of small errors tell most of it. Less than half of wrong points do not move it far.
+
+    Parameters
+    ----------
+    miss
+        Length of the miss of each point on the plane, any unit, shape ``(n,)``.
+    err
+        Its error on each axis, same unit, above 0.
+
+    Returns
+    -------
+    float
+        The floor, to some per cent; 0 where the errors explain everything.
+    """
+    # The square of the length of a vector of two unit Gaussians has the median 2 ln 2.
+    square = miss**2 / (2.0 * np.log(2.0))
+    floors = float(np.sqrt(square.max())) * np.append(np.geomspace(1.0, 1e-4, _N_FLOORS), 0.0)
+    variance = err**2 + floors[:, None] ** 2
+    weight = (variance.min(axis=1, keepdims=True) / variance) ** 2
+    lacking = np.sum(weight * (square > variance), axis=1) > 0.5 * np.sum(weight, axis=1)
+    # Without a floor a few points may count for all, so the largest that the misses ask for holds.
+    return float(floors[np.argmax(lacking)]) if lacking.any() else 0.0
 
 
 def fit_to_map(
@@ -236,6 +276,12 @@ def _cross_validated_rms(design: FloatArray, values: FloatArray, weight: FloatAr
     residual = scaled - basis @ (basis.T @ scaled)
     left_out = residual / np.maximum(1.0 - leverage, 1e-9)[:, None]
     return float(np.sqrt(np.mean(left_out**2)))
+
+
+def _leverage(weighted: FloatArray) -> FloatArray:
+    """Return by how much each point determines its own prediction, 0 to 1."""
+    leverage: FloatArray = np.sum(np.linalg.qr(weighted)[0] ** 2, axis=1)
+    return leverage
 
 
 def _clip(

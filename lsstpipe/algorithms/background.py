@@ -6,18 +6,25 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.interpolate import make_interp_spline
-from scipy.ndimage import distance_transform_edt, gaussian_filter, median_filter
+from scipy.interpolate import BSpline, make_interp_spline
+from scipy.ndimage import distance_transform_edt, median_filter
 
-from lsstpipe.algorithms._background_kernel import mesh_statistics
+from lsstpipe.algorithms._background_kernel import add_surface, find_bright, mesh_statistics
+from lsstpipe.algorithms._planes_kernel import finite_pixels
 from lsstpipe.algorithms.grow import connected_to, grow
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.errors import AlgorithmError
-from lsstpipe.image.mask import INVALID, MaskArray, MaskPlane, has
+from lsstpipe.image.mask import INVALID, MaskArray, MaskPlane
 
 FloatArray = npt.NDArray[np.float64]
 FloatImage = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+
+_REACH = 3.0
+"""Standard deviations at which the smoothing of the search for sources ends."""
+_SEED_EXCESS = 1.5
+"""What a source must have more than the threshold somewhere, in standard deviations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,20 +108,19 @@ def fit_background(
         If no mesh has enough usable pixels.
     """
     chosen = settings or BackgroundSettings()
-    usable = np.isfinite(image) & ~has(mask, chosen.exclude)
+    usable = finite_pixels(image, mask, int(chosen.exclude))
     edges = tuple(_mesh_edges(n, chosen.mesh_size) for n in image.shape)
-    filled = np.where(usable, image, 0.0).astype(np.float32)
     surface = np.zeros(image.shape, dtype=np.float32)
     level = np.zeros((len(edges[0]) - 1, len(edges[1]) - 1))
     good = usable
     for iteration in range(chosen.n_iterations + 1):
         # Fitting what is left takes the slope of the sky within a mesh out of its statistics.
-        correction, rms = _mesh_statistics(filled - surface, good, edges)
-        surface += _surface(correction, edges)
+        correction, rms = _mesh_statistics((image, surface), good, edges)
+        _add_surface(surface, correction, edges)
         level += correction
         if iteration == chosen.n_iterations:
             break
-        sources = _find_sources(filled - surface, usable, float(np.nanmedian(rms)), chosen)
+        sources = _find_sources((image, surface), usable, float(np.nanmedian(rms)), chosen)
         good = usable & ~sources
     return Background(surface, level, rms, float(np.nanmedian(level)), float(np.nanmedian(rms)))
 
@@ -136,53 +142,61 @@ def estimate_sky_variance(planes: Planes, mesh_size: int = 64) -> FloatImage:
     """
     sky = planes.usable(INVALID | MaskPlane.DETECTED | MaskPlane.DETECTED_NEGATIVE)
     edges = tuple(_mesh_edges(n, mesh_size) for n in sky.shape)
-    smooth = _surface(_mesh_statistics(planes.variance, sky, edges)[0], edges)
+    smooth = np.zeros(sky.shape, dtype=np.float32)
+    _add_surface(smooth, _mesh_statistics((planes.variance, None), sky, edges)[0], edges)
     some = (slice(None, None, 4), slice(None, None, 4))
     values = planes.variance[some][sky[some]]
     floor = 0.1 * float(np.median(values if len(values) else planes.variance[sky]))
-    return np.maximum(smooth, np.float32(floor))
+    return np.maximum(smooth, np.float32(floor), out=smooth)
 
 
-def _mesh_edges(n_pixels: int, mesh_size: int) -> npt.NDArray[np.int64]:
+def _mesh_edges(n_pixels: int, mesh_size: int) -> IntArray:
     """Divide an axis into meshes of nearly the same size."""
     n_meshes = max(1, round(n_pixels / mesh_size))
     return np.linspace(0, n_pixels, n_meshes + 1).round().astype(np.int64)
 
 
 def _mesh_statistics(
-    image: FloatImage, good: BoolArray, edges: tuple[npt.NDArray[np.int64], ...]
+    image_and_surface: tuple[FloatImage, FloatImage | None],
+    good: BoolArray,
+    edges: tuple[IntArray, ...],
 ) -> tuple[FloatArray, FloatArray]:
-    """Take the clipped mean and standard deviation of every mesh."""
-    level, rms = mesh_statistics(image, good, edges[0], edges[1])
+    """Take the clipped mean and standard deviation of every mesh, less what is taken off."""
+    level, rms = mesh_statistics(*image_and_surface, good, edges[0], edges[1])
     if np.isnan(level).all():
         raise AlgorithmError("No mesh of the background has enough usable pixels.")
     return level, rms
 
 
-def _surface(level: FloatArray, edges: tuple[npt.NDArray[np.int64], ...]) -> FloatImage:
-    """Draw a smooth surface through the meshes."""
+def _add_surface(surface: FloatImage, level: FloatArray, edges: tuple[IntArray, ...]) -> None:
+    """Add a smooth surface through the meshes to an image, in place."""
     empty = np.isnan(level)
     if empty.any():
         nearest = distance_transform_edt(empty, return_distances=False, return_indices=True)
         level = level[tuple(nearest)]
     smooth = _filtered(level)
-    # The spline is linear in the values of the meshes: one small matrix an axis draws it.
-    rows, columns = (_spline_matrix(edge) for edge in edges)
     for axis in (0, 1):
         smooth = _continued(smooth, axis)
-    surface: FloatImage = (rows @ smooth @ columns.T).astype(np.float32)
-    return surface
+    rows, columns = (_spline_through(edge) for edge in edges)
+    # The spline is linear in the values of the meshes, and each row depends on four coefficients.
+    across = rows.c @ smooth @ columns(np.arange(int(edges[1][-1]))).T
+    weights = BSpline.design_matrix(np.arange(float(edges[0][-1])), rows.t, rows.k)
+    n_weights = rows.k + 1
+    add_surface(
+        surface,
+        weights.indices[::n_weights].astype(np.int64),
+        weights.data.reshape(-1, n_weights),
+        np.ascontiguousarray(across),
+    )
 
 
-def _spline_matrix(edge: npt.NDArray[np.int64]) -> FloatArray:
-    """Give what each mesh, and one beyond either end, adds to each pixel of an axis."""
+def _spline_through(edge: IntArray) -> BSpline:
+    """Make the spline that each mesh of an axis, and one beyond either end, adds."""
     center = 0.5 * (edge[1:] + edge[:-1] - 1)
     step = np.diff(center)
     first, last = (step[0], step[-1]) if len(step) else (edge[-1], edge[-1])
     knots = np.concatenate([[center[0] - first], center, [center[-1] + last]])
-    spline = make_interp_spline(knots, np.eye(len(knots)), k=min(3, len(knots) - 1))
-    matrix: FloatArray = spline(np.arange(int(edge[-1])))
-    return matrix
+    return make_interp_spline(knots, np.eye(len(knots)), k=min(3, len(knots) - 1))
 
 
 def _filtered(level: FloatArray) -> FloatArray:
@@ -210,15 +224,20 @@ def _continued(level: FloatArray, axis: int) -> FloatArray:
 
 
 def _find_sources(
-    residual: FloatImage, usable: BoolArray, rms: float, settings: BackgroundSettings
+    image_and_surface: tuple[FloatImage, FloatImage],
+    usable: BoolArray,
+    rms: float,
+    settings: BackgroundSettings,
 ) -> BoolArray:
     """Find what stands out of the background, smoothed, and grow it."""
     sigma = settings.source_sigma
-    filled = np.where(usable, residual, 0.0).astype(np.float32)
-    smooth = gaussian_filter(filled, sigma, mode="nearest", truncate=3.0)
+    offset = np.arange(int(_REACH * sigma + 0.5) + 1)
+    weights = np.exp(-0.5 * offset**2 / sigma**2)
+    weights /= 2.0 * weights.sum() - weights[0]
     # Standard deviation of white noise after the smoothing.
     noise = rms / (2.0 * np.sqrt(np.pi) * sigma)
-    found = np.abs(smooth) > settings.source_threshold * noise
+    limit = settings.source_threshold
     # Single specks of noise above the threshold would bias what is left of the sky.
-    seed = np.abs(smooth) > (settings.source_threshold + 1.5) * noise
+    limits = (float(limit * noise), float((limit + _SEED_EXCESS) * noise))
+    found, seed = find_bright(*image_and_surface, usable, weights, limits)
     return grow(connected_to(found, seed), settings.source_growth)

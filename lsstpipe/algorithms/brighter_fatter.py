@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft
 
 from lsstpipe.algorithms._brighter_fatter_kernel import add_displaced
 from lsstpipe.algorithms._interpolate_kernel import fill_along_rows
+from lsstpipe.algorithms.convolve import Convolution
 from lsstpipe.errors import AlgorithmError
 
 FloatImage = npt.NDArray[np.float32]
@@ -89,7 +89,7 @@ def correct_brighter_fatter(
         Electrons without bias and dark current, before the flat, shape ``(ny, nx)``.
     hole
         Pixels whose value is not their charge, shape ``(ny, nx)``; they count as their rows go on
-        over them and keep their values. Saturated pixels are no holes: their charge is there.
+        over them and keep their values. Saturated pixels are holes where charge has run over.
     kernel
         Potential of an electron.
     tolerance
@@ -107,11 +107,13 @@ def correct_brighter_fatter(
     if any_hole:
         fill_along_rows(measured, hole, np.float32(np.median(image[::8, ::8])))
     work = measured.copy()
-    convolve = _Convolution(kernel.kernel, image.shape)
+    convolve = Convolution(kernel.kernel, image.shape)
+    # Beyond its edges the image goes on at its median.
+    level = float(np.median(work[::8, ::8]))
     n_iterations = 0
     change = np.inf
     while change >= tolerance and n_iterations < max_iterations:
-        change = add_displaced(measured, work, convolve(work))
+        change = add_displaced(measured, work, convolve(work, level=level))
         n_iterations += 1
     if change >= tolerance:
         raise AlgorithmError(
@@ -121,27 +123,3 @@ def correct_brighter_fatter(
     if any_hole:
         work[hole] = image[hole]
     return Sharpened(work, n_iterations)
-
-
-class _Convolution:
-    """Convolves images of one shape with one kernel; beyond its edges an image has its median."""
-
-    def __init__(self, kernel: npt.NDArray[np.float64], shape: tuple[int, ...]) -> None:
-        size = len(kernel)
-        self._shape = tuple(fft.next_fast_len(n + size // 2, real=True) for n in shape)
-        padded = np.zeros(self._shape, np.float32)
-        padded[:size, :size] = kernel
-        self._transform = fft.rfft2(np.roll(padded, (-(size // 2), -(size // 2)), axis=(0, 1)))
-        self._level: np.float32 | None = None
-
-    def __call__(self, image: FloatImage) -> FloatImage:
-        """Convolve an image of its shape."""
-        ny, nx = image.shape
-        if self._level is None:
-            self._level = np.float32(np.median(image[::8, ::8]))
-        padded = np.zeros(self._shape, np.float32)
-        np.subtract(image, self._level, out=padded[:ny, :nx])
-        spectrum = fft.rfft2(padded, overwrite_x=True)
-        spectrum *= self._transform
-        result: FloatImage = fft.irfft2(spectrum, s=self._shape, overwrite_x=True)[:ny, :nx]
-        return result

@@ -13,6 +13,29 @@ FloatArray = npt.NDArray[np.float64]
 _N_ITERATIONS = 10
 
 
+def leave_push(
+    level: float, covariance: FloatArray, error: FloatArray, *, read_noise: float, gain_error: float
+) -> tuple[FloatArray, FloatArray]:
+    """Take off the variance of a flat that of photons and read-out: the rest is what charge pushed.
+
+    Parameters
+    ----------
+    level
+        Electrons.
+    covariance, error
+        Covariances of a flat and their errors, electron**2, the variance in the middle, shape
+        ``(k, k)``.
+    read_noise
+        Electrons.
+    gain_error
+        Relative error of the gain that the electrons come from; the number of photons has it too.
+    """
+    left, uncertain = covariance.copy(), error.copy()
+    left[0, 0] -= level + read_noise**2
+    uncertain[0, 0] = np.hypot(error[0, 0], gain_error * level)
+    return left, uncertain
+
+
 def average_pushes(
     levels: FloatArray, covariances: FloatArray, errors: FloatArray, *, min_significance: float
 ) -> tuple[FloatArray, FloatArray]:
@@ -27,16 +50,17 @@ def average_pushes(
     levels
         Electrons, shape ``(n,)``.
     covariances, errors
-        Covariances of the flats and their errors, electron**2, shape ``(n, k, k)``.
+        Covariances of the flats and their errors, electron**2, from `leave_push`, shape
+        ``(n, k, k)``.
     min_significance
         What the covariance of the nearest neighbours must be over its error.
 
     Returns
     -------
     push, error
-        a, per electron, shape ``(k, k)``; that of the middle is what makes the sum over all
-        distances 0, as charge is neither made nor lost. Faint ones are kept as they are: to leave
-        out what does not stand out of the noise loses a sixth of the effect.
+        a, per electron, shape ``(k, k)``; changed within the errors so that the sum over all
+        distances is 0, as charge is neither made nor lost. Faint ones are kept: to leave out what
+        does not stand out of the noise loses a sixth of the effect.
 
     Raises
     ------
@@ -55,12 +79,12 @@ def average_pushes(
             f"{min_significance:g} are needed to see a brighter-fatter effect."
         )
     mean_level = np.sum(weights * levels[:, None, None], axis=0) / total
-    push = _balance(first)
+    push = _balance(first, error)
     for _ in range(_N_ITERATIONS):
         own = _unfold(push)
         second = signal.fftconvolve(own, own, mode="same")
         half = len(push) - 1
-        push = _balance(first - mean_level / 4 * second[half:, half:])
+        push = _balance(first - mean_level / 4 * second[half:, half:], error)
     return push, error
 
 
@@ -72,11 +96,16 @@ def _unfold(quadrant: FloatArray) -> FloatArray:
     return whole
 
 
-def _balance(push: FloatArray) -> FloatArray:
-    """Set the middle to what makes the sum of the whole map 0."""
-    balanced = push.copy()
-    balanced[0, 0] = 0.0
-    balanced[0, 0] = -float(_unfold(balanced).sum())
+def _balance(push: FloatArray, error: FloatArray) -> FloatArray:
+    """Make the sum of the whole map 0 by the least changes in units of the errors.
+
+    Far pushes are many and uncertain: left as they are, their sum would drown that of the near
+    ones.
+    """
+    times = np.full(push.shape, 4.0)
+    times[0], times[:, 0], times[0, 0] = 2.0, 2.0, 1.0
+    give = times * error**2
+    balanced: FloatArray = push - give * np.sum(times * push) / np.sum(times * give)
     return balanced
 
 

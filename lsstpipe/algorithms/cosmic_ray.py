@@ -6,15 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import label
 
-from lsstpipe.algorithms._cosmic_ray_kernel import first_pass, growth_pass
+from lsstpipe.algorithms._cosmic_ray_kernel import drop_faint, first_pass, growth_pass
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.errors import AlgorithmError
 from lsstpipe.image.mask import INVALID
 
 FloatArray = npt.NDArray[np.float64]
-FloatImage = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
 _NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
@@ -82,19 +80,20 @@ def find_cosmic_rays(
     """
     chosen = settings or CosmicRaySettings()
     usable = planes.usable(INVALID)
-    work = np.where(usable, planes.image, 0.0).astype(np.float32)
-    sigma = np.sqrt(np.where(usable, planes.variance, 1.0)).astype(np.float32)
+    work = planes.image.astype(np.float32)
     ratios = neighbour_ratios(psf_stamp) * chosen.psf_share
     found = np.zeros(work.shape, dtype=np.bool_)
-    first_pass(work, sigma, usable, ratios, np.array([chosen.n_sigma, chosen.slack]), found)
-    found = _bright_enough(found, planes.image, chosen.min_sum)
+    test = (work, planes.variance, usable, ratios)
+    first_pass(*test, np.array([chosen.n_sigma, chosen.slack]), found)
+    drop_faint(found, _pixels(found), planes.image, chosen.min_sum)
     limits = np.array([0.5 * chosen.n_sigma, 0.0])
     for _ in range(chosen.n_growth):
-        if growth_pass(work, sigma, usable, ratios, limits, found) == 0:
+        if growth_pass(*test, limits, (found, _pixels(found))) == 0:
             break
-    if found.sum() > chosen.max_share * found.size:
+    n_found = int(np.count_nonzero(found))
+    if n_found > chosen.max_share * found.size:
         raise AlgorithmError(
-            f"{found.sum()} of {found.size} pixels look like cosmic rays, more than the "
+            f"{n_found} of {found.size} pixels look like cosmic rays, more than the "
             f"{chosen.max_share:.0%} that is believed: the PSF is too wide for this image."
         )
     return found
@@ -119,13 +118,6 @@ def neighbour_ratios(psf_stamp: FloatArray) -> FloatArray:
     return ratios
 
 
-def _bright_enough(found: BoolArray, image: FloatImage, min_sum: float) -> BoolArray:
-    """Keep the connected groups of pixels whose sum reaches a limit."""
-    labels, n_groups = label(found, structure=np.ones((3, 3)))
-    if n_groups == 0:
-        return found
-    sums = np.bincount(labels[found], weights=image[found], minlength=n_groups + 1)
-    kept = sums >= min_sum
-    kept[0] = False
-    result: BoolArray = kept[labels]
-    return result
+def _pixels(found: BoolArray) -> npt.NDArray[np.int64]:
+    """List rows and columns of the set pixels, shape ``(n, 2)``."""
+    return np.stack(np.divmod(np.flatnonzero(found), found.shape[1]), axis=1)

@@ -6,11 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.fft import irfft2, next_fast_len, rfft2
+from scipy.fft import irfft2, rfft2
 from scipy.ndimage import label
-from scipy.signal import fftconvolve
 
-from lsstpipe.algorithms._detect_kernel import keep_peaks, local_maxima, usable_share
+from lsstpipe.algorithms._detect_kernel import (
+    divide_by_root,
+    finish_variance,
+    keep_peaks,
+    local_maxima,
+    usable_share,
+)
+from lsstpipe.algorithms.convolve import Convolution
 from lsstpipe.algorithms.grow import grow
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.image.mask import MaskPlane
@@ -60,10 +66,8 @@ class Detection:
         order of falling significance.
     significance
         Matched-filter signal over noise at the peak, negative for negative sources, shape ``(n,)``.
-    footprint
-        Label of the footprint that holds it, shape ``(n,)``.
-    labels
-        Footprint of each pixel, 0 for none, shape ``(ny, nx)``.
+    pixel
+        Row and column of the pixel of each peak, shape ``(n, 2)``.
     detected, detected_negative
         Pixels of positive and of negative footprints, shape ``(ny, nx)``.
     """
@@ -71,10 +75,22 @@ class Detection:
     y: FloatArray
     x: FloatArray
     significance: FloatArray
-    footprint: IntArray
-    labels: LabelImage
+    pixel: IntArray
     detected: BoolArray
     detected_negative: BoolArray
+
+    @property
+    def labels(self) -> LabelImage:
+        """Footprint of each pixel, 0 for none, shape ``(ny, nx)``; worked out at each call."""
+        labels: LabelImage
+        footprints = self.detected | self.detected_negative
+        labels, _ = label(footprints, structure=np.ones((3, 3)), output=np.int32)
+        return labels
+
+    @property
+    def footprint(self) -> IntArray:
+        """Label of the footprint that holds each peak, shape ``(n,)``."""
+        return self.labels[self.pixel[:, 0], self.pixel[:, 1]].astype(np.int64)
 
 
 def detect_sources(
@@ -103,7 +119,7 @@ def detect_sources(
     """
     chosen = settings or DetectionSettings()
     filtered, variance = matched_filter(planes, psf_stamp, chosen.exclude)
-    significance = (filtered / np.sqrt(variance)).astype(np.float32)
+    significance = divide_by_root(filtered, variance)
     profile = _filtered_profile(psf_stamp)
     limits = (chosen.n_sigma, chosen.wing_tolerance)
     positive = _find_peaks(significance, filtered, variance, (profile, limits))
@@ -113,7 +129,6 @@ def detect_sources(
         negative = _find_peaks(-significance, -filtered, variance, (profile, limits))
         low = grow(significance < -chosen.n_sigma, chosen.growth)
     high = grow(significance > chosen.n_sigma, chosen.growth)
-    labels, _ = label(high | low, structure=np.ones((3, 3)), output=np.int32)
     peaks = np.concatenate([positive, negative])
     values = significance[peaks[:, 0], peaks[:, 1]].astype(np.float64)
     order = np.argsort(-np.abs(values), kind="stable")
@@ -123,8 +138,7 @@ def detect_sources(
         y=position[0] + planes.y0,
         x=position[1] + planes.x0,
         significance=values,
-        footprint=labels[peaks[:, 0], peaks[:, 1]].astype(np.int64),
-        labels=labels,
+        pixel=peaks,
         detected=high,
         detected_negative=low,
     )
@@ -154,35 +168,19 @@ def matched_filter(
     typical = float(np.median(planes.variance[::8, ::8][usable[::8, ::8]])) if usable.any() else 1.0
     typical = typical if np.isfinite(typical) else 1.0
     kernel = np.ascontiguousarray(psf_stamp[::-1, ::-1], dtype=np.float32)
-    filtered = _convolve(np.where(usable, planes.image, np.float32(0)), kernel)
+    filtered = Convolution(kernel, usable.shape)(planes.image, usable=usable)
     # The Fourier transform leaves noise of its own; around the typical variance it stays small.
-    scaled = np.where(usable, planes.variance / np.float32(typical) - 1, np.float32(0))
-    variance = _convolve(scaled, kernel**2)
+    variance = Convolution(kernel**2, usable.shape)(planes.variance, level=typical, usable=usable)
     share = usable_share(usable, kernel**2)
-    variance += share
-    variance *= np.float32(typical)
-    enough = share > np.float32(0.1) * (kernel**2).sum()
-    return filtered, np.where(enough & (variance > 0), variance, np.float32(np.inf))
-
-
-def _convolve(image: FloatImage, kernel: FloatImage) -> FloatImage:
-    """Convolve with zeros beyond the edge; the result has the shape of the image."""
-    shape = [
-        next_fast_len(n + k - 1, real=True) for n, k in zip(image.shape, kernel.shape, strict=True)
-    ]
-    product = rfft2(image, shape)
-    product *= rfft2(kernel, shape)
-    full = irfft2(product, shape, overwrite_x=True)
-    top, left = (k // 2 for k in kernel.shape)
-    cut: FloatImage = full[top : top + image.shape[0], left : left + image.shape[1]]
-    return cut
+    finish_variance(variance, share, np.float32(typical), np.float32(0.1) * (kernel**2).sum())
+    return filtered, variance
 
 
 def _filtered_profile(psf_stamp: FloatArray) -> FloatArray:
     """Give what the matched filter makes of a point source, 1 at the centre."""
     size = psf_stamp.shape[0]
-    padded = np.pad(psf_stamp, size // 2)
-    profile = fftconvolve(padded, psf_stamp[::-1, ::-1], mode="same")
+    shape = (2 * size - 1, 2 * size - 1)
+    profile = irfft2(rfft2(psf_stamp, shape) * rfft2(psf_stamp[::-1, ::-1], shape), shape)
     scaled: FloatArray = profile / profile[size - 1, size - 1]
     return scaled
 

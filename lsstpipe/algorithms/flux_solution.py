@@ -16,6 +16,7 @@ from lsstpipe.algorithms._forced_kernel import (
     solve_fluxes,
     subtract,
 )
+from lsstpipe.algorithms._photon_kernel import add_photons, photon_slope
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.image.mask import MaskPlane
 from lsstpipe.image.psf import Psf, nearest_pixel
@@ -103,7 +104,7 @@ def prepare_pixels(
 def weigh_photons(
     pixels: Pixels,
     variances: tuple[FloatImage, FloatImage],
-    sources: tuple[FloatImage, IntArray, Solution],
+    sources: tuple[FloatImage, IntArray, FloatArray],
 ) -> Pixels:
     """Add the photon noise of the fitted sources to the weights.
 
@@ -117,17 +118,14 @@ def weigh_photons(
     variances
         Variance plane, and variance of the sky alone.
     sources
-        Stamps, their first pixels, and the solution with the weights of the sky.
+        Stamps, their first pixels, and the fluxes with the weights of the sky.
     """
-    stamps, corners, solved = sources
+    stamps, corners, flux = sources
     light = np.zeros(pixels.image.shape, dtype=np.float32)
-    subtract(light, stamps, corners, -np.clip(np.nan_to_num(solved.flux), 0.0, None))
-    usable = pixels.weight > 0
-    above = np.where(usable, variances[0] - variances[1], np.float32(0.0))
-    power = float(np.vdot(light[usable].astype(np.float64), light[usable]))
-    slope = max(0.0, float(np.vdot(light.astype(np.float64), above)) / power) if power > 0 else 0.0
-    weight = np.zeros_like(pixels.weight)
-    np.divide(1.0, variances[1] + np.float32(slope) * light, out=weight, where=usable)
+    subtract(light, stamps, corners, -np.clip(np.nan_to_num(flux), 0.0, None))
+    slope = photon_slope(light, pixels.weight, *variances)
+    weight = pixels.weight.copy()
+    add_photons(weight, light, variances[1], slope)
     return replace(pixels, weight=weight)
 
 

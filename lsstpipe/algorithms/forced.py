@@ -28,6 +28,9 @@ FloatImage = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
+_WEIGHED_AT = 1
+"""The first step brings the sources to where their photons are; the next can weigh them."""
+
 
 @dataclass(frozen=True, slots=True)
 class ForcedSettings:
@@ -39,8 +42,9 @@ class ForcedSettings:
         Whether the errors hold the photon noise of the sources; without it they are those of a
         source of no flux, which keeps light curves free of a bias towards faint epochs.
     photon_weights
-        Whether the weights hold the photon noise of the fitted sources. Bright stars then scatter
-        less, but an error of the PSF makes a bias that depends on the flux.
+        Whether the weights hold the photon noise of the fitted sources. Positions and fluxes of
+        bright stars then scatter less, but an error of the PSF makes a bias that depends on the
+        flux.
     annulus
         Inner and outer radius in pixels of the ring whose median is taken off, or None.
     max_masked
@@ -160,18 +164,22 @@ def measure_psf_flux(
         planes, sky_variance, exclude=chosen.exclude, source_noise=chosen.source_noise
     )
     position = np.stack([np.asarray(y, np.float64), np.asarray(x, np.float64)], axis=1)
-    return _fluxes_at(position, psf, (planes, sky_variance), pixels, chosen)
+    variances = (planes.variance, sky_variance) if chosen.photon_weights else None
+    return _fluxes_at(position, psf, planes, pixels, chosen, variances)
 
 
 def _fluxes_at(
     position: FloatArray,
     psf: Psf,
-    image: tuple[Planes, FloatImage],
+    planes: Planes,
     pixels: Pixels,
     chosen: ForcedSettings,
+    variances: tuple[FloatImage, FloatImage] | None = None,
 ) -> PsfFluxes:
-    """Measure PSF fluxes with pixels that are prepared already."""
-    planes, sky_variance = image
+    """Measure PSF fluxes with pixels that are prepared already.
+
+    Given the variances, of all and of the sky alone, the weights get the photon noise first.
+    """
     row, column = position.T
     inside = _on_image(planes, row, column)
     stamps = draw_stamps(psf, row[inside], column[inside])
@@ -183,8 +191,8 @@ def _fluxes_at(
             inner=chosen.annulus[0], outer=chosen.annulus[1],
         )  # fmt: skip
     solved = solve_stamps(pixels, stamps, corners, background)
-    if chosen.photon_weights:
-        pixels = weigh_photons(pixels, (planes.variance, sky_variance), (stamps, corners, solved))
+    if variances is not None:
+        pixels = weigh_photons(pixels, variances, (stamps, corners, solved.flux))
         solved = solve_stamps(pixels, stamps, corners, background)
     return _collect(solved, inside, (planes, chosen), (corners + psf.size // 2, psf.size))
 
@@ -201,8 +209,8 @@ def fit_psf(
     """Fit positions and fluxes of sources with the PSF.
 
     Each step solves all fluxes together, takes the sources off, and shifts each by the linear fit
-    of the PSF and its derivatives to what is left at its place. With good weights the errors reach
-    the Cramer-Rao bound of the sky-limited case.
+    of the PSF and its derivatives to what is left at its place. The errors reach the Cramer-Rao
+    bound of the sky-limited case, and with photon weights that of bright sources as well.
 
     Parameters
     ----------
@@ -229,10 +237,12 @@ def fit_psf(
         planes, sky_variance, exclude=chosen.exclude, source_noise=chosen.source_noise
     )
     position, origin = start[inside].copy(), start[inside]
-    error = np.full(position.shape, np.nan)
-    for _ in range(chosen.n_iterations):
-        corners = first_pixels(planes, position[:, 0], position[:, 1], psf.size)
-        found = _shifts(psf, position, corners, pixels)
+    error, variances = np.full(position.shape, np.nan), (planes.variance, sky_variance)
+    for step in range(chosen.n_iterations):
+        fitted = _solve_at(position, psf, planes, pixels)
+        if chosen.photon_weights and step == min(_WEIGHED_AT, chosen.n_iterations - 1):
+            pixels = weigh_photons(pixels, variances, (fitted.stamps, fitted.corners, fitted.flux))
+        found = _shifts(fitted, pixels)
         shift = np.clip(np.where(np.isfinite(found[:, :2]), found[:, :2], 0.0), -0.4, 0.4)
         position = origin + np.clip(
             position + shift - origin, -2.0 * chosen.max_shift, 2.0 * chosen.max_shift
@@ -249,19 +259,37 @@ def fit_psf(
         y_error=errors[:, 0],
         x_error=errors[:, 1],
         flag=~np.isfinite(errors).all(axis=1),
-        fluxes=_fluxes_at(final, psf, (planes, sky_variance), pixels, chosen),
+        fluxes=_fluxes_at(final, psf, planes, pixels, chosen),
     )
 
 
-def _shifts(psf: Psf, position: FloatArray, corners: IntArray, pixels: Pixels) -> FloatArray:
-    """Solve all fluxes and find how far each source is from its position, with variances."""
-    stamps = draw_gradients(psf, position[:, 0], position[:, 1])
-    plain = np.ascontiguousarray(stamps[:, 0])
-    flux = solve_stamps(pixels, plain, corners, np.zeros(len(position))).flux
-    flux = np.where(np.isfinite(flux), flux, 0.0)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fitted:
+    """Sources at their positions: PSF and derivatives, the PSF alone, first pixels, fluxes."""
+
+    gradients: FloatImage
+    stamps: FloatImage
+    corners: IntArray
+    flux: FloatArray
+
+
+def _solve_at(position: FloatArray, psf: Psf, planes: Planes, pixels: Pixels) -> _Fitted:
+    """Solve all fluxes together at some positions; where none is found it counts as 0."""
+    row, column = position.T
+    gradients = draw_gradients(psf, row, column)
+    stamps = np.ascontiguousarray(gradients[:, 0])
+    corners = first_pixels(planes, row, column, psf.size)
+    flux = solve_stamps(pixels, stamps, corners, np.zeros(len(position))).flux
+    return _Fitted(gradients, stamps, corners, np.nan_to_num(flux))
+
+
+def _shifts(fitted: _Fitted, pixels: Pixels) -> FloatArray:
+    """Take all sources off and find how far each is from its position, with variances."""
     residual = pixels.image.copy()
-    subtract(residual, plain, corners, flux)
-    found: FloatArray = refine(residual, pixels.weight, pixels.variance, stamps, corners, flux)
+    subtract(residual, fitted.stamps, fitted.corners, fitted.flux)
+    found: FloatArray = refine(
+        residual, pixels.weight, pixels.variance, fitted.gradients, fitted.corners, fitted.flux
+    )
     return found
 
 

@@ -65,6 +65,8 @@ class ReferenceStars:
     """Declination at the epoch of the frame, degrees."""
     mag: FloatArray
     """Magnitude in any one band."""
+    err_arcsec: FloatArray | float = 0.0
+    """Error of the position on each axis, arcsec; one each, or one for all."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,12 @@ def solve_frame(
     """
     detection, catalogue, odds = _first_match(stars, reference, guess, shape, config)
     fit, detection, catalogue = _settle(
-        stars, reference, (detection, catalogue), shape=shape, config=config
+        stars,
+        reference,
+        (detection, catalogue),
+        np.broadcast_to(reference.err_arcsec, len(reference.mag)) / guess.pixel_scale_arcsec,
+        shape=shape,
+        config=config,
     )
     worst = max(fit.rms_y_pix, fit.rms_x_pix)
     if not worst <= config.max_rms_pix:
@@ -173,6 +180,7 @@ def _settle(
     stars: DetectedStars,
     reference: ReferenceStars,
     pairs: tuple[IntArray, IntArray],
+    reference_err_pix: FloatArray,
     *,
     shape: tuple[int, int],
     config: SolveConfig,
@@ -184,7 +192,7 @@ def _settle(
         matched = MatchedStars(
             stars.y[detection],
             stars.x[detection],
-            stars.err_pix[detection],
+            np.hypot(stars.err_pix[detection], reference_err_pix[catalogue]),
             reference.ra_deg[catalogue],
             reference.dec_deg[catalogue],
         )

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from lsstpipe.algorithms.clipped_mean import clipped_mean
 from lsstpipe.algorithms.flat import coarse_median, find_sources
-from lsstpipe.algorithms.starlet import shrink_noise
+from lsstpipe.algorithms.starlet import measure_white_noise, shrink_noise
 from lsstpipe.errors import AlgorithmError
 
 FloatImage = npt.NDArray[np.float32]
@@ -81,6 +81,10 @@ def map_fringes(
     known = result.n_used > 0
     pattern = np.where(known, result.mean, 0.0).astype(np.float32)
     variance = (1 / np.where(known, result.weight, weights.sum())).astype(np.float32)
+    # Fringes are wider than a pixel: what the finest details show is noise, also of faint sources.
+    # The frames are those that the map will be subtracted from, whose noise it must not hold.
+    excess = measure_white_noise(pattern, known) / float(np.median(variance[known]))
+    variance *= np.float32(max(excess, 1.0))
     pattern, variance = shrink_noise(pattern, variance, known)
     pattern -= np.float32(pattern[known].mean(dtype=np.float64))
     strength = float(np.std(pattern[known], dtype=np.float64))

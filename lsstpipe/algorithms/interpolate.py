@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lsstpipe.algorithms._interpolate_kernel import fill_pass, find_rim
+from lsstpipe.algorithms._planes_kernel import finite_pixels
 from lsstpipe.errors import AlgorithmError
-from lsstpipe.image.mask import MaskArray, MaskPlane, has
+from lsstpipe.image.mask import MaskArray, MaskPlane
 
 FloatImage = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -71,24 +72,22 @@ def interpolate_pixels(
     AlgorithmError
         If there is no good pixel.
     """
-    replaced = has(mask, planes) | ~np.isfinite(image)
+    known = finite_pixels(image, mask, int(planes))
+    replaced = ~known
     if replaced.all():
         raise AlgorithmError("There is no good pixel to interpolate from.")
-    if not replaced.any():
-        return Interpolated(image.copy(), replaced)
-    work = np.where(replaced, np.median(image[~replaced]), image).astype(np.float64)
+    result = image.astype(np.float32)
     distance = np.arange(2 * _RADIUS + 1, dtype=np.float64)
     line = np.exp(-(distance**2) / (4.0 * psf_sigma**2))
-    known = ~replaced
-    unknown = np.argwhere(replaced)
+    unknown = np.stack(np.divmod(np.flatnonzero(replaced), image.shape[1]), axis=1)
     for ring in range(_N_RINGS):
         pixels = unknown[find_rim(known, unknown)]
         limits = (_RADIUS, _N_LEAST, _NUGGET_INSIDE if ring else _NUGGET_RIM)
-        done = fill_pass(work, known, pixels, np.outer(line, line), limits)
+        done = fill_pass(result, known, pixels, np.outer(line, line), limits)
         if not done.any():
             break
         known[tuple(pixels[done].T)] = True
         unknown = unknown[~known[tuple(unknown.T)]]
-    result = image.copy()
-    result[replaced] = work[replaced]
+    if len(unknown):
+        result[tuple(unknown.T)] = np.median(image[~replaced])
     return Interpolated(result, replaced)

@@ -166,18 +166,20 @@ def share_blends(planes: Planes, psf: Psf, detection: Detection, fit: PsfPositio
     image = np.where(np.isfinite(planes.image), planes.image, np.float32(0))
     mosaic = _lay_out(image, planes, position)
     corner = nearest_pixel(position) - HALF_SIZE - (planes.y0, planes.x0)
-    outlines = ndimage.find_objects(detection.labels)
-    n_peaks = np.bincount(detection.footprint, minlength=len(outlines) + 1)
-    order = np.argsort(detection.footprint, kind="stable")
+    labels = detection.labels
+    footprint = labels[detection.pixel[:, 0], detection.pixel[:, 1]].astype(np.int64)
+    outlines = ndimage.find_objects(labels)
+    n_peaks = np.bincount(footprint, minlength=len(outlines) + 1)
+    order = np.argsort(footprint, kind="stable")
     for label in np.flatnonzero(n_peaks[1:] > 0) + 1:
-        first = np.searchsorted(detection.footprint[order], label)
+        first = np.searchsorted(footprint[order], label)
         peaks = order[first : first + n_peaks[label]]
         region = outlines[label - 1]
-        inside = detection.labels[region] == label
+        inside = labels[region] == label
         children = _children(planes, psf, position[peaks], region, inside)
         for child, peak in zip(children, peaks, strict=True):
             stamp = mosaic.planes.image[peak * _SIZE : (peak + 1) * _SIZE]
-            _clear_footprints(stamp, detection.labels, corner[peak])
+            _clear_footprints(stamp, labels, corner[peak])
             top, left = region[0].start - corner[peak, 0], region[1].start - corner[peak, 1]
             _add(stamp, child, int(top), int(left))
     return mosaic

@@ -74,15 +74,23 @@ def match_plane(first: FloatArray, second: FloatArray, radius: float) -> PairMat
     if len(index_first) == 0 or len(index_second) == 0:
         empty = np.empty(0, dtype=np.int64)
         return PairMatch(empty, empty, np.empty(0))
-    tree_first, tree_second = cKDTree(first[index_first]), cKDTree(second[index_second])
-    distance, forward = tree_second.query(first[index_first])
-    _, backward = tree_first.query(second[index_second])
-    mutual = (backward[forward] == np.arange(len(index_first))) & (distance <= radius)
+    points, others = first[index_first], second[index_second]
+    # The bound of a query excludes itself. Far points cost most to search for, and pair with none.
+    bound = np.nextafter(radius, np.inf)
+    distance, forward = _plain_tree(others).query(points, distance_upper_bound=bound)
+    near = np.flatnonzero(np.isfinite(distance))
+    _, backward = _plain_tree(points).query(others[forward[near]], distance_upper_bound=bound)
+    mutual = near[backward == near]
     return PairMatch(
         index_first[mutual].astype(np.int64),
         index_second[forward[mutual]].astype(np.int64),
         np.asarray(distance[mutual], dtype=np.float64),
     )
+
+
+def _plain_tree(points: FloatArray) -> cKDTree:
+    """Make a tree that is quick to make, for few queries."""
+    return cKDTree(points, balanced_tree=False, compact_nodes=False)
 
 
 def match_sky(

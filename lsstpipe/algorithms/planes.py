@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from lsstpipe.image.mask import INVALID, MaskArray, MaskPlane, has
+from lsstpipe.algorithms._planes_kernel import usable_pixels, with_bits
+from lsstpipe.image.mask import INVALID, MaskArray, MaskPlane
 
 FloatArray = npt.NDArray[np.float64]
 FloatImage = npt.NDArray[np.float32]
@@ -57,5 +58,22 @@ class Planes:
         numpy.ndarray
             True where the value and a positive variance are finite and no excluded plane is set.
         """
-        good: BoolArray = np.isfinite(self.image) & np.isfinite(self.variance)
-        return good & (self.variance > 0) & ~has(self.mask, exclude)
+        good: BoolArray = usable_pixels(self.image, self.variance, self.mask, int(exclude))
+        return good
+
+    def with_plane(self, plane: MaskPlane, where: BoolArray) -> Planes:
+        """Set a mask plane on some pixels.
+
+        Parameters
+        ----------
+        plane
+            The plane.
+        where
+            The pixels, shape ``(ny, nx)``.
+
+        Returns
+        -------
+        Planes
+            The same image with another mask.
+        """
+        return replace(self, mask=with_bits(self.mask, where, int(plane)))

@@ -115,8 +115,8 @@ def find_bright_sources(planes: Planes, settings: PsfSearchSettings) -> BrightSo
         # A filter much sharper than the stars breaks them up: what is found are not sources.
         sigma = typical
         found, detected = _measure_sources(planes, sigma, settings)
-    mask = planes.mask | np.where(detected, np.int32(MaskPlane.DETECTED), np.int32(0))
-    return BrightSources(found, estimate_sky_variance(replace(planes, mask=mask)), sigma)
+    marked = planes.with_plane(MaskPlane.DETECTED, detected)
+    return BrightSources(found, estimate_sky_variance(marked), sigma)
 
 
 def _measure_sources(

@@ -45,6 +45,31 @@ def starlet_transform(image: FloatImage, n_scales: int) -> tuple[list[FloatImage
     return details, smooth
 
 
+def measure_white_noise(image: FloatImage, known: npt.NDArray[np.bool_]) -> float:
+    """Measure the variance of the white noise of an image without structure of single pixels.
+
+    It is told by the scatter of the finest details (Starck & Murtagh 1998, PASP 110, 193).
+
+    Parameters
+    ----------
+    image
+        Any values, shape ``(ny, nx)``.
+    known
+        Pixels that were measured; the rest is filled from around.
+    """
+    (detail,), _ = starlet_transform(_fill(image, known), 1)
+    (own,), _ = starlet_transform(_unit(), 1)
+    scatter = 1.4826 * float(np.median(np.abs(detail[known])))
+    return scatter**2 / float(np.sum(own.astype(np.float64) ** 2))
+
+
+def _unit() -> FloatImage:
+    """Give an image of one lit pixel, that holds its details on all scales."""
+    unit = np.zeros((_KERNEL_SIZE, _KERNEL_SIZE), dtype=np.float32)
+    unit[_KERNEL_SIZE // 2, _KERNEL_SIZE // 2] = 1.0
+    return unit
+
+
 def shrink_noise(
     image: FloatImage, variance: FloatImage, known: npt.NDArray[np.bool_]
 ) -> tuple[FloatImage, FloatImage]:
@@ -67,9 +92,7 @@ def shrink_noise(
         The filtered image and variance of its error where nothing stands out.
     """
     white = float(np.median(variance[known]))
-    unit = np.zeros((_KERNEL_SIZE, _KERNEL_SIZE), dtype=np.float32)
-    unit[_KERNEL_SIZE // 2, _KERNEL_SIZE // 2] = 1.0
-    responses, response = starlet_transform(unit, _N_SCALES)
+    responses, response = starlet_transform(_unit(), _N_SCALES)
     details, rest = starlet_transform(_fill(image, known), _N_SCALES)
     result: FloatImage = rest.astype(np.float32)
     left = float(np.sum(response.astype(np.float64) ** 2))

@@ -10,6 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from lsstpipe.execute.status import StageStatus
+    from lsstpipe.execute.usage import TaskUsage
 
 
 @click.command()
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder of a repository, instead of a campaign.",
 )
+@click.option("--resources", is_flag=True, help="Tell what each task took instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
-def command(campaign: str | None, repo: Path | None, as_json: bool) -> None:
+def command(campaign: str | None, repo: Path | None, resources: bool, as_json: bool) -> None:
     """Tell what of CAMPAIGN is done, stale, failed, flagged or not run.
 
     A chunk is stale if its settings or inputs are no longer those that it was made with.
@@ -29,11 +31,13 @@ def command(campaign: str | None, repo: Path | None, as_json: bool) -> None:
     Example:
       lsstpipe status config/campaigns/demo.yaml
       lsstpipe status --repo runs/demo --json
+      lsstpipe status --repo runs/demo --resources
     """
     from lsstpipe.config import load_campaign
     from lsstpipe.errors import UserError
     from lsstpipe.execute.ingest import read_ingest_manifest
     from lsstpipe.execute.status import campaign_status
+    from lsstpipe.execute.usage import measure_usage
     from lsstpipe.plan.layout import plan_folder
     from lsstpipe.plan.read import open_plan
 
@@ -43,6 +47,9 @@ def command(campaign: str | None, repo: Path | None, as_json: bool) -> None:
     folder = Path(settings.repo if settings is not None else str(repo))
     assert folder is not None
     plan = open_plan(plan_folder(folder))
+    if resources:
+        _tell_usage(measure_usage(plan), as_json)
+        return
     is_current = settings is None or settings.plain() == plan.campaign.plain()
     stages = campaign_status(plan)
     refused = read_ingest_manifest(folder)["refused"]
@@ -56,10 +63,37 @@ def command(campaign: str | None, repo: Path | None, as_json: bool) -> None:
     _print(stages, refused)
 
 
-def _plain(status: StageStatus) -> dict[str, Any]:
+def _plain(status: StageStatus | TaskUsage) -> dict[str, Any]:
     from dataclasses import asdict
 
     return asdict(status)
+
+
+def _tell_usage(tasks: list[TaskUsage], as_json: bool) -> None:
+    """Print what each task took."""
+    from rich.console import Console
+    from rich.table import Table
+
+    if as_json:
+        click.echo(json.dumps([_plain(usage) for usage in tasks], indent=1))
+        return
+    table = Table(box=None)
+    columns = ("quanta", "CPU s", "median", "longest", "span s", "peak MB", "written MB")
+    for column in ("stage", "task", *columns):
+        table.add_column(column, justify="left" if column in ("stage", "task") else "right")
+    for usage in tasks:
+        seconds = (usage.cpu_s, usage.median_cpu_s, usage.max_cpu_s, usage.span_s)
+        table.add_row(
+            usage.stage,
+            usage.task,
+            str(usage.n_quanta),
+            *(f"{value:.1f}" for value in seconds),
+            f"{usage.max_rss_mb:.0f}",
+            f"{usage.written_mb:.1f}",
+        )
+    total = sum(usage.cpu_s for usage in tasks)
+    table.add_row("in all", "", str(sum(usage.n_quanta for usage in tasks)), f"{total:.1f}")
+    Console(soft_wrap=True).print(table)
 
 
 def _print(stages: dict[str, StageStatus], refused: list[dict[str, str]]) -> None:

@@ -32,6 +32,7 @@ from lsstpipe.execute.manifest import (
     read_manifest,
     write_manifest,
 )
+from lsstpipe.execute.memory import keep_freed_memory
 from lsstpipe.execute.policy import check_flagged
 from lsstpipe.execute.quantum import Outcome, Workspace, run_quantum
 from lsstpipe.logs import bind
@@ -86,6 +87,7 @@ def run_chunk(
         If a chunk before it has not run, too many quanta were flagged, or the repository cannot be
         written.
     """
+    keep_freed_memory()
     with bind(stage=stage, chunk=name), open_journal(manifest_path) as journal:
         chunk = read_chunk(plan, stage, name)
         folder = manifest_path.parent.parent

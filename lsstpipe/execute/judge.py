@@ -30,7 +30,9 @@ from lsstpipe.measure.metric import Metric
 from lsstpipe.measure.psf_truth import psf_shape_metrics, reserved_star_metric
 from lsstpipe.measure.signature_truth import (
     amplifier_steps,
+    brighter_fatter_removal,
     calibration_errors,
+    crosstalk_matrix_residual,
     crosstalk_pattern,
     crosstalk_residual,
     linearity_residual,
@@ -49,6 +51,7 @@ from lsstpipe.measure.source_truth import (
     spurious_metric,
     zero_point_metric,
 )
+from lsstpipe.measure.star_growth import StarGrowth, join_growth, measure_growth
 from lsstpipe.measure.visit_truth import (
     PsfTable,
     StarTable,
@@ -89,6 +92,14 @@ class _Band:
     full_well: float = np.inf
 
 
+@dataclass(slots=True)
+class _Chain:
+    """What all images together tell of the chain behind the pixels."""
+
+    crosstalk: list[tuple[FloatArray, FloatArray, FloatArray]] = field(default_factory=list)
+    growth: list[StarGrowth] = field(default_factory=list)
+
+
 def judge_truth(repo: Path, records: Records, folder: Path) -> list[Metric]:
     """Judge the products of a campaign against the truth of its survey.
 
@@ -110,13 +121,14 @@ def judge_truth(repo: Path, records: Records, folder: Path) -> list[Metric]:
     calibs = products.joint_calibs()
     bands: dict[str, _Band] = defaultdict(_Band)
     images: list[Metric] = []
-    crosstalk: list[tuple[FloatArray, FloatArray, FloatArray]] = []
+    chain = _Chain()
     for visit, detector, band in survey.expected():
         data_id = DataId(visit=visit, detector=detector)
         image = products.exposure("visit_image", data_id)
         sources = products.catalog("source", data_id)
         if image is None or sources is None:
-            bands[band].offset_mas.append(np.nan)
+            if not survey.is_misled(visit, detector):
+                bands[band].offset_mas.append(np.nan)
             continue
         truth = survey.of(visit, detector)
         where = f"visit {visit} detector {detector}"
@@ -139,14 +151,20 @@ def judge_truth(repo: Path, records: Records, folder: Path) -> list[Metric]:
             signature = products.exposure("post_isr_image", data_id)
             images += _judge_sky(signature or image, empty, truth, described, where)
         coefficients = np.asarray(figures["crosstalk"], dtype=np.float64)
-        crosstalk.append(_find_crosstalk(image, empty, truth, described, coefficients))
+        chain.crosstalk.append(_find_crosstalk(image, empty, truth, described, coefficients))
+        chain.growth.append(
+            measure_growth(
+                image,
+                truth,
+                np.asarray(figures["brighter_fatter_kernel"], dtype=np.float64),
+                survey.image(detector, f"FLAT_{band}"),
+                full_well=figures["full_well_electron"],
+            )
+        )
     metrics = [metric for band in sorted(bands) for metric in _judge_band(bands[band], band)]
     metrics += _judge_reserved(products)
     metrics += _judge_calibrations(survey, products)
-    if crosstalk:
-        metrics.append(
-            crosstalk_residual(*(np.concatenate(part) for part in zip(*crosstalk, strict=True)))
-        )
+    metrics += [_judge_crosstalk(survey, products), *_judge_chain(chain)]
     return [*_worst_of_each(images), *metrics]
 
 
@@ -273,6 +291,30 @@ def _find_crosstalk(
     return (
         values[0].astype(np.float64), values[1].astype(np.float64), values[2].astype(np.float64),
     )  # fmt: skip
+
+
+def _judge_chain(chain: _Chain) -> list[Metric]:
+    """Judge what is left of crosstalk and brighter-fatter effect in the images."""
+    if not chain.growth:
+        return []
+    crosstalk = (np.concatenate(part) for part in zip(*chain.crosstalk, strict=True))
+    return [
+        crosstalk_residual(*crosstalk),
+        brighter_fatter_removal(*join_growth(chain.growth), true_slope=1.0),
+    ]
+
+
+def _judge_crosstalk(survey: Survey, products: Products) -> Metric:
+    """Judge the coefficients that are subtracted; where there are none nothing is."""
+    measured, errors, injected = [], [], []
+    for detector in sorted({detector for _, detector, _ in survey.expected()}):
+        true = np.asarray(survey.detector(detector)["crosstalk"], dtype=np.float64)
+        found = products.document("crosstalk", DataId(detector=detector))
+        nothing = np.zeros_like(true)
+        injected.append(true)
+        measured.append(nothing if found is None else np.array(found["coefficients"]))
+        errors.append(nothing if found is None else np.array(found["errors"]))
+    return crosstalk_matrix_residual(measured, errors, injected)
 
 
 def _judge_reserved(products: Products) -> list[Metric]:

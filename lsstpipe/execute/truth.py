@@ -57,6 +57,16 @@ class Survey:
             for detector in sorted(int(name) for name in visit["wcs"]):
                 yield number, detector, str(visit["band"])
 
+    def is_misled(self, visit: int, detector: int) -> bool:
+        """Tell whether a header points beside the field on purpose, so that no solution is right.
+
+        Parameters
+        ----------
+        visit, detector
+            Their numbers.
+        """
+        return detector in self.visits[visit]["misled"]
+
     def image(self, detector: int, name: str) -> FloatImage:
         """Read an image of a detector: ``BIAS``, ``DARK``, ``DEFECTS``, ``FLAT_r``.
 
@@ -180,6 +190,11 @@ class Products:
         """Read all JSON products of a type."""
         values = [io.read(self.repo / path, "json") for _, path in find_files(self.records, kind)]
         return [value for value in values if isinstance(value, dict)]
+
+    def document(self, kind: str, data_id: DataId) -> Json | None:
+        """Read a JSON product; None where it was not kept."""
+        value = self._read(kind, data_id)
+        return value if isinstance(value, dict) else None
 
     def joint_calibs(self) -> dict[tuple[int, int], Any]:
         """Give the final scale of each visit and detector."""

@@ -119,9 +119,14 @@ def as_seen(reference: Catalog, *, band: str, mjd: float) -> Catalog:
     band
         Band of the image; its fluxes become ``flux``.
     mjd
-        Date of the image; the positions become those of then.
+        Date of the image; the positions and their errors become those of then.
     """
     ra, dec = positions_at(reference, mjd)
     flux, error = flux_in(reference, band)
     seen = {"ra": ra, "dec": dec, "flux": flux, "fluxErr": error}
+    if has_motions(reference):
+        years = (mjd - reference["epoch"]) / DAYS_PER_YEAR
+        for axis, motion in (("ra", "pmRa"), ("dec", "pmDec")):
+            drift_deg = np.nan_to_num(reference[f"{motion}Err"] * years) / 3.6e6
+            seen[f"{axis}Err"] = np.hypot(reference[f"{axis}Err"], drift_deg)
     return Catalog(reference.schema, {**reference.columns, **seen})

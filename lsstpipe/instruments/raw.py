@@ -99,7 +99,8 @@ def read_raw(path: str | Path, camera: Camera) -> Exposure:
     return Exposure(
         image=np.where(np.isfinite(image), image, np.float32(0)),
         mask=_mask(image, detector),
-        variance=np.zeros_like(image),
+        # Not np.zeros_like, which writes: pages that nothing looks at take no memory.
+        variance=np.zeros(image.shape, dtype=np.float32),
         box=detector.raw_box,
         unit="adu",
         info=info,

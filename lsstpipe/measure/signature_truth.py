@@ -193,8 +193,41 @@ def replacement_flags(mask: MaskArray, replaced: BoolArray, where: str = "") -> 
     return judge("ISR-4b", value, n=n, note=f"{int((~flagged).sum())} are not.", where=where)
 
 
+def crosstalk_matrix_residual(
+    measured: Sequence[FloatArray], errors: Sequence[FloatArray], injected: Sequence[FloatArray]
+) -> Metric:
+    """Measure the share of the crosstalk coefficients that is left: ISR-5.
+
+    Parameters
+    ----------
+    measured, errors
+        Coefficients that are subtracted, and their standard errors, one matrix a detector, shape
+        ``(n, n)``.
+    injected
+        True ones.
+
+    Notes
+    -----
+    The root of the mean square over all pairs of amplifiers, of what is left over what was put in.
+    What was put in is known, so that the value has no error; that of the estimate is in the note.
+    """
+    apart = [~np.eye(len(matrix), dtype=bool) for matrix in injected]
+    found, error, true = (
+        np.concatenate([np.zeros(0), *(m[pairs] for m, pairs in zip(part, apart, strict=True))])
+        for part in (measured, errors, injected)
+    )
+    total = float(np.sum(true**2))
+    if not total > 0:
+        return judge("ISR-5", math.nan, n=0)
+    left, expected = (100.0 * math.sqrt(float(np.sum(v**2)) / total) for v in (found - true, error))
+    worst = int(np.argmax(np.abs(found - true)))
+    note = f"{expected:.1f} % by the errors of the coefficients; the worst is " \
+           f"{found[worst]:.2e} instead of {true[worst]:.2e}."  # fmt: skip
+    return judge("ISR-5", left, n=len(true), note=note)
+
+
 def crosstalk_residual(residual: FloatArray, variance: FloatArray, injected: FloatArray) -> Metric:
-    """Measure the share of the crosstalk that is left: ISR-5.
+    """Measure the share of the crosstalk that is left in the pixels of images: ISR-5b.
 
     Parameters
     ----------
@@ -206,9 +239,9 @@ def crosstalk_residual(residual: FloatArray, variance: FloatArray, injected: Flo
     weight = injected / variance
     total = float(np.sum(weight * injected))
     if not total > 0:
-        return judge("ISR-5", math.nan, n=0)
+        return judge("ISR-5b", math.nan, n=0)
     share = 100.0 * float(np.sum(weight * residual)) / total
-    return judge("ISR-5", abs(share), n=len(injected), error=100.0 / math.sqrt(total),
+    return judge("ISR-5b", abs(share), n=len(injected), error=100.0 / math.sqrt(total),
                  note=f"Signed: {share:+.1f} %.")  # fmt: skip
 
 
@@ -291,17 +324,35 @@ def brighter_fatter_removal(
         standard error, shape ``(n,)``.
     true_slope
         Relative size per unit of flux that the effect makes where it is not corrected.
+
+    Notes
+    -----
+    Stars far from the fit, such as those with a neighbour that the truth has not, are left out; the
+    error counts the scatter of the others where it is larger than their errors say.
     """
     good = np.isfinite(flux) & np.isfinite(size) & (size_error > 0)
     if good.sum() < 3 or true_slope == 0:
         return judge("ISR-7", math.nan, n=int(good.sum()))
-    weight = size_error[good] ** -2.0
-    x = flux[good] - np.average(flux[good], weights=weight)
-    information = float(np.sum(weight * x * x))
-    slope = float(np.sum(weight * x * size[good])) / information
+    slope, _, pull = _fit_line(flux[good], size[good], size_error[good])
+    middle = np.median(pull)
+    spread = SIGMA_PER_MAD * float(np.median(np.abs(pull - middle)))
+    good[good] = np.abs(pull - middle) <= _OUTLIER_SIGMA * max(spread, 1.0)
+    slope, error, pull = _fit_line(flux[good], size[good], size_error[good])
+    chi = float(np.sqrt(np.sum(pull**2) / max(1, len(pull) - 2)))
     removed = 100.0 * (1.0 - abs(slope / true_slope))
-    error = 100.0 / math.sqrt(information) / abs(true_slope)
-    return judge("ISR-7", removed, n=int(good.sum()), error=error)
+    note = f"{100.0 * slope / true_slope:+.1f} % of the growth is left." if len(pull) > 2 else ""
+    return judge("ISR-7", removed, n=int(good.sum()), note=note,
+                 error=100.0 * error * max(chi, 1.0) / abs(true_slope))  # fmt: skip
+
+
+def _fit_line(x: FloatArray, y: FloatArray, error: FloatArray) -> tuple[float, float, FloatArray]:
+    """Fit a straight line; give its slope, the error of that, and the pulls of the values."""
+    weight = error**-2.0
+    away = x - np.average(x, weights=weight)
+    information = float(np.sum(weight * away * away))
+    slope = float(np.sum(weight * away * y)) / information
+    pull: FloatArray = (y - np.average(y, weights=weight) - slope * away) / error
+    return slope, 1.0 / math.sqrt(information), pull
 
 
 def calibration_errors(

@@ -11,7 +11,13 @@ from astropy.time import Time
 from lsstpipe.image.detector import Detector
 from lsstpipe.simulate.survey import Exposure, Survey
 
-_HSC_KINDS = {"bias": "BIAS", "dark": "DARK", "flat": "DOMEFLAT", "science": "OBJECT"}
+_HSC_KINDS = {
+    "bias": "BIAS",
+    "dark": "DARK",
+    "flat": "DOMEFLAT",
+    "spot": "SPOT",
+    "science": "OBJECT",
+}
 _HSC_PA_OFFSET_DEG = 270.0
 _HSC_LATITUDE_DEG = 19.8
 _MISLED_BY_DIAGONALS = 1.3
@@ -133,7 +139,7 @@ def _hsc_header(survey: Survey, exposure: Exposure, detector: Detector) -> fits.
 
 def _open_s(exposure: Exposure) -> float:
     """Give the time that the shutter was open."""
-    return exposure.time_s if exposure.kind in ("science", "flat") else 0.0
+    return 0.0 if exposure.kind in ("bias", "dark") else exposure.time_s
 
 
 def _frame_id(exposure: Exposure, detector: Detector) -> str:

@@ -14,8 +14,8 @@ class Calibrations:
 
     Attributes
     ----------
-    n_biases, n_darks, n_flats
-        Frames; flats a band.
+    n_biases, n_darks, n_flats, n_spots
+        Frames; flats a band. Spots light one amplifier at a time: crosstalk is measured on them.
     dark_time_s
         Exposure time of the darks, seconds.
     flat_electron
@@ -23,17 +23,21 @@ class Calibrations:
     ramp_electron
         Levels of the pairs of flats from which photon transfer and linearity are measured, the last
         beyond the full well; they are taken through the first band, and their ``OBJECT`` is ramp.
+    spot_electron
+        Level in the middle of a spot, electrons; through the first band too.
     """
 
     n_biases: int = 5
     n_darks: int = 3
     n_flats: int = 5
+    n_spots: int = 2
     dark_time_s: float = 300.0
     flat_electron: float = 40000.0
     ramp_electron: tuple[float, ...] = (
         500.0, 2000.0, 5000.0, 10000.0, 20000.0, 35000.0,
         50000.0, 65000.0, 80000.0, 95000.0, 115000.0,
     )  # fmt: skip
+    spot_electron: float = 70000.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,8 +147,8 @@ PRESETS = {
             n_patches=1,
             calibrations=Calibrations(
                 n_biases=3,
-                n_darks=2,
                 n_flats=3,
+                n_spots=1,
                 flat_electron=60000.0,
                 ramp_electron=(2000.0, 20000.0, 60000.0, 100000.0, 150000.0, 220000.0),
             ),

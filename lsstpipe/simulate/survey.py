@@ -17,7 +17,7 @@ from lsstpipe.instruments.raw import get_camera
 from lsstpipe.simulate.presets import Preset
 from lsstpipe.simulate.seeds import random_for
 
-Kind = Literal["bias", "dark", "flat", "science"]
+Kind = Literal["bias", "dark", "flat", "spot", "science"]
 
 ZERO_POINT_MAG = {"g": 27.3, "r": 27.2, "i": 26.9, "z": 26.3, "y": 25.4}
 """Magnitude of one electron a second outside the atmosphere, before the flat."""
@@ -56,7 +56,7 @@ class Exposure:
     time_s
         Open shutter; of a dark the time until it is read.
     level_electron
-        Of a flat, electrons in a pixel of response 1.
+        Of a flat, electrons in a pixel of response 1; of spots, in the middle of each.
     ra_deg, dec_deg, rotation_deg
         Where the centre of the field looks and how +y of the focal plane stands.
     header_ra_deg, header_dec_deg, header_rotation_deg
@@ -294,6 +294,7 @@ def _calibrations(preset: Preset, camera: Camera, science: Sequence[Exposure]) -
     for level in plan.ramp_electron:
         time_s = 10.0 * level / plan.flat_electron
         wanted += [("flat", "ramp", preset.bands[0], time_s, level)] * 2
+    wanted += [("spot", "spot", preset.bands[0], 10.0, plan.spot_electron)] * plan.n_spots
     begin = min(e.begin_mjd for e in science) - _CALIBRATION_DAYS_BEFORE
     first, step = (_FIRST_CALIBRATION_OF_HSC, 2) if preset.camera == "hsc" else (1001, 1)
     detectors = tuple(sorted({number for e in science for number in e.detectors}))

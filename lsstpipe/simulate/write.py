@@ -33,6 +33,7 @@ from lsstpipe.simulate.reference import (
 )
 from lsstpipe.simulate.seeds import random_for
 from lsstpipe.simulate.sky import make_scene
+from lsstpipe.simulate.spots import draw_spots
 from lsstpipe.simulate.survey import Exposure, Survey, make_survey
 
 _TILE_ROWS = 16
@@ -241,6 +242,9 @@ def illuminate(
     shape = (detector.ny, detector.nx)
     if exposure.kind == "flat":
         return np.float32(exposure.level_electron) * flat(truth, survey, exposure.band)
+    if exposure.kind == "spot":
+        light = np.float32(exposure.level_electron) * draw_spots(detector)
+        return light * flat(truth, survey, exposure.band)
     if exposure.kind != "science":
         return np.zeros(shape, dtype=np.float32)
     drawn = place_objects(survey, exposure, detector)

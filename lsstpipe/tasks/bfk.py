@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat
 
 from lsstpipe import datasets
 from lsstpipe.algorithms.brighter_fatter import BrighterFatterKernel
-from lsstpipe.algorithms.brighter_fatter_fit import average_pushes, solve_kernel
+from lsstpipe.algorithms.brighter_fatter_fit import average_pushes, leave_push, solve_kernel
 from lsstpipe.algorithms.flat_pairs import measure_covariances, pair_up
 from lsstpipe.data_model import DataId
 from lsstpipe.errors import AlgorithmError, NoWorkFound
@@ -22,6 +22,9 @@ from lsstpipe.tasks.base import Json
 from lsstpipe.tasks.flat_frames import FlatReader
 from lsstpipe.tasks.frames import know_electronics
 from lsstpipe.tasks.signature import SignatureConfig
+
+_DESCRIBED_ERROR = 0.05
+"""Relative error of a gain that was not measured."""
 
 
 class Config(SignatureConfig):
@@ -69,6 +72,29 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     return measure(inputs, config, camera.detector(data_id.integer("detector")))
 
 
+@dataclass(frozen=True, slots=True)
+class _Gain:
+    """Gain of an amplifier, its relative error, and the read noise in electrons."""
+
+    gain: float
+    relative_error: float
+    read_noise: float
+
+
+def _know_gains(ptc: Json | None, detector: Detector) -> list[_Gain]:
+    """Give what was measured of each amplifier, and where nothing was what is described."""
+    described = [_Gain(a.gain, _DESCRIBED_ERROR, a.read_noise) for a in detector.amplifiers]
+    if ptc is None:
+        return described
+    measured = zip(ptc["gain"], ptc["gain_err"], ptc["read_noise_electron"], strict=True)
+    return [
+        plain
+        if gain is None or not np.isfinite(gain)
+        else _Gain(gain, error / gain, noise if noise is not None else plain.read_noise)
+        for plain, (gain, error, noise) in zip(described, measured, strict=True)
+    ]
+
+
 def measure(inputs: Inputs, config: Config, detector: Detector) -> Outputs:
     """Measure the amplifiers of a detector.
 
@@ -84,10 +110,7 @@ def measure(inputs: Inputs, config: Config, detector: Detector) -> Outputs:
     NoWorkFound
         If the frames do not tell.
     """
-    gains = np.array([a.gain for a in detector.amplifiers])
-    if inputs.ptc is not None:
-        measured = np.array(inputs.ptc["gain"], dtype=np.float64)
-        gains = np.where(np.isfinite(measured), measured, gains)
+    known = _know_gains(inputs.ptc, detector)
     reader = FlatReader(
         inputs.raw,
         detector,
@@ -96,7 +119,7 @@ def measure(inputs: Inputs, config: Config, detector: Detector) -> Outputs:
         config.max_saturated_fraction_pair,
     )
     frames = reader.survey()
-    levels = frames.levels(gains)
+    levels = frames.levels(np.array([own.gain for own in known]))
     bright = [v if v >= config.min_level_electron else float("nan") for v in levels]
     pairs = pair_up(frames.settings, bright, max_ratio=config.max_level_ratio)
     if not pairs:
@@ -107,12 +130,16 @@ def measure(inputs: Inputs, config: Config, detector: Detector) -> Outputs:
     found = []
     for one, other in pairs:
         both = zip(reader.read(frames.keys[one]), reader.read(frames.keys[other]), strict=True)
-        for gain, works, (first, second) in zip(gains, frames.working, both, strict=True):
-            scale = np.float32(gain)
+        for own, works, (first, second) in zip(known, frames.working, both, strict=True):
             if works:
-                found.append(
-                    measure_covariances(scale * first, scale * second, max_lag=config.max_lag_pix)
+                scale = np.float32(own.gain)
+                level, *spread = measure_covariances(
+                    scale * first, scale * second, max_lag=config.max_lag_pix
                 )
+                # The error of the gain is one for all levels: they do not average it out.
+                uncertain = own.relative_error * float(np.sqrt(len(pairs)))
+                made = leave_push(level, *spread, read_noise=own.read_noise, gain_error=uncertain)
+                found.append((level, *made))
     try:
         levels_e, covariances, errors = (np.array(v) for v in zip(*found, strict=True))
         push, error = average_pushes(

@@ -24,7 +24,6 @@ from lsstpipe.algorithms.forced import ForcedSettings
 from lsstpipe.algorithms.frame_solution import (
     AstrometrySolution,
     DetectedStars,
-    ReferenceStars,
     SolveConfig,
     solve_frame,
 )
@@ -64,8 +63,8 @@ from lsstpipe.tasks.visit_stars import (
     compare_cells,
     look_up,
     place_stars,
-    rank,
     reference_magnitudes,
+    reference_stars,
 )
 
 FloatArray = npt.NDArray[np.float64]
@@ -127,7 +126,7 @@ class Config(TaskConfig):
     astrometry_max_rms_pix: PositiveFloat = 1.0
     """Residuals from which a solution is not believed."""
 
-    calibration_aperture: Literal["ap06", "ap09", "ap12"] = "ap06"
+    calibration_aperture: Literal["ap06", "ap09", "ap12"] = "ap12"
     """Aperture that PSF fluxes are put on the scale of."""
 
     calibration_radius_pix: PositiveFloat | None = None
@@ -185,7 +184,9 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
         fit.psf,
         detection=detection,
         sky_variance=estimate_sky_variance(planes),
-        settings=MeasureSettings(forced=ForcedSettings(n_iterations=_POSITION_STEPS)),
+        settings=MeasureSettings(
+            forced=ForcedSettings(n_iterations=_POSITION_STEPS, photon_weights=True)
+        ),
     )
     stars = match_plane(_positions(columns), np.stack([fit.y, fit.x], axis=1), 1.0)
     correction = correct_apertures(
@@ -282,7 +283,7 @@ def _central_stamp(fit: PsfFit, planes: Planes) -> FloatArray:
 
 def _with_plane(planes: Planes, plane: MaskPlane, where: npt.NDArray[np.bool_]) -> Planes:
     """Set a mask plane on some pixels."""
-    return replace(planes, mask=planes.mask | np.where(where, np.int32(plane), np.int32(0)))
+    return planes.with_plane(plane, where)
 
 
 def _repair(planes: Planes, fit: PsfFit) -> Planes:
@@ -334,7 +335,7 @@ def _solve(
             flux=stars.flux[placed],
             err_pix=stars.err_pix[placed],
         ),
-        ReferenceStars(reference["ra"], reference["dec"], rank(reference)),
+        reference_stars(reference),
         PointingGuess(
             ra_deg=info.ra_deg,
             dec_deg=info.dec_deg,

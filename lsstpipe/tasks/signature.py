@@ -35,6 +35,7 @@ from lsstpipe.algorithms.readout import (
     find_fault,
     read_amplifiers,
 )
+from lsstpipe.algorithms.saturation import grow_saturated
 from lsstpipe.errors import AlgorithmError
 from lsstpipe.image.detector import Amplifier, Detector
 from lsstpipe.image.exposure import Exposure
@@ -327,10 +328,15 @@ def _sharpen(
     config: SignatureConfig,
     figures: Figures,
 ) -> FloatImage:
-    """Correct the brighter-fatter effect and note how it went."""
+    """Correct the brighter-fatter effect and note how it went.
+
+    Charge that has run over along a column pushed nothing on its way: its pixels and those next to
+    them are holes, or the sky beyond the end of a trail would lose a hundredth of its charge.
+    """
+    hole = grow_saturated(has(mask, MaskPlane.SAT), radius=1)
     made = correct_brighter_fatter(
         image,
-        has(mask, MaskPlane.BAD | MaskPlane.UNMASKEDNAN),
+        hole | has(mask, MaskPlane.BAD | MaskPlane.UNMASKEDNAN),
         bfk,
         tolerance=config.brighter_fatter_tolerance_electron,
         max_iterations=config.brighter_fatter_max_iterations,

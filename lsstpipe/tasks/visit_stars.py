@@ -8,7 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lsstpipe.algorithms.centroid import measure_centroids
-from lsstpipe.algorithms.frame_solution import AstrometrySolution, DetectedStars
+from lsstpipe.algorithms.frame_solution import (
+    AstrometrySolution,
+    DetectedStars,
+    ReferenceStars,
+)
 from lsstpipe.algorithms.measure_sources import Columns
 from lsstpipe.algorithms.photometry import ZeroPointVariation, measure_variation
 from lsstpipe.algorithms.planes import Planes
@@ -79,14 +83,26 @@ def place_stars(
     return DetectedStars(y=y, x=x, flux=columns["psfFlux"].astype(np.float64), err_pix=error)
 
 
-def rank(reference: Catalog) -> FloatArray:
-    """Give the magnitudes that order the stars; those without one come last.
+def reference_stars(reference: Catalog) -> ReferenceStars:
+    """Collect the catalogue for the astrometric fit.
 
     Parameters
     ----------
     reference
-        A catalogue as `look_up` gave it.
+        A catalogue as `look_up` gave it; an error that is unknown counts as the largest.
     """
+    error = 3600.0 * np.hypot(reference["raErr"], reference["decErr"]) / np.sqrt(2)
+    largest = np.max(error, where=np.isfinite(error), initial=0.0)
+    return ReferenceStars(
+        reference["ra"],
+        reference["dec"],
+        _rank(reference),
+        np.where(np.isfinite(error), error, largest),
+    )
+
+
+def _rank(reference: Catalog) -> FloatArray:
+    """Give the magnitudes that order the stars; those without one come last."""
     known = reference["flux"] > 0
     mag = magnitude(np.where(known, reference["flux"], 1.0))
     return np.where(known, mag, np.max(mag, initial=0.0))

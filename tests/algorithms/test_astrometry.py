@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from lsstpipe.algorithms.astrometry import (
     MatchedStars,
     TanSipConfig,
+    estimate_error_floor,
     fit_tan_sip,
     fit_to_map,
 )
@@ -123,6 +125,52 @@ def test_precise_stars_weigh_more() -> None:
     err = np.where(faint, 0.8, 0.05)
     weighted = fit_tan_sip(replace(stars, err_pix=err), shape=SHAPE, config=config)
     assert miss_pix(weighted.wcs, truth) < 0.5 * miss_pix(equal.wcs, truth)
+
+
+@pytest.mark.parametrize("floor", [0.004, 0.02, 0.3])
+def test_the_floor_of_errors_is_found_in_spite_of_outliers(floor: float) -> None:
+    rng = np.random.default_rng(8)
+    found = []
+    for _ in range(40):
+        err = 10 ** rng.uniform(-3.0, -1.0, 300)
+        miss = np.hypot(*(rng.normal(size=(2, 300)) * np.hypot(err, floor)))
+        miss[:15] += rng.uniform(0.5, 3.0, 15)
+        found.append(estimate_error_floor(miss, err))
+    assert np.median(found) == pytest.approx(floor, rel=0.15)
+    assert np.std(found) < 0.25 * floor
+
+
+def test_errors_that_explain_everything_get_no_floor_that_matters() -> None:
+    rng = np.random.default_rng(9)
+    for _ in range(40):
+        err = 10 ** rng.uniform(-3.0, -1.0, 300)
+        miss = np.hypot(*(rng.normal(size=(2, 300)) * err))
+        assert estimate_error_floor(miss, err) < np.quantile(err, 0.2)
+
+
+@pytest.mark.parametrize("floor", [0.0, 0.01, 0.05])
+def test_the_map_is_as_good_as_one_that_knows_the_floor(floor: float) -> None:
+    truth, misses = true_map(2.0), defaultdict(list)
+    y, x = (g.ravel() for g in np.meshgrid(np.linspace(0, 735, 9), np.linspace(0, 1091, 9)))
+    sky = truth.pixel_to_sky(y=y, x=x)
+    estimating = replace(CONFIG, min_gain=-np.inf)
+    given_all = replace(estimating, min_floor_stars=1000, err_floor_pix=0.0)
+    configs = {"estimated": estimating, "known": given_all, "equal": given_all}
+    rng = np.random.default_rng(4)
+    for seed in range(30):
+        exact = stars_of(truth, 200, noise=0.0, seed=seed)
+        err = 10 ** rng.uniform(-2.7, -0.7, 200)
+        noise = rng.normal(size=(2, 200)) * np.hypot(err, floor)
+        stars = replace(exact, y=exact.y + noise[0], x=exact.x + noise[1], err_pix=err)
+        known = replace(stars, err_pix=np.hypot(err, floor))
+        equal = replace(stars, err_pix=np.ones(200))
+        for name, given in (("estimated", stars), ("known", known), ("equal", equal)):
+            wcs = fit_tan_sip(given, shape=SHAPE, config=configs[name]).wcs
+            found_y, found_x = wcs.sky_to_pixel(*sky)
+            misses[name].append(np.hypot(found_y - y, found_x - x))
+    rms = {name: np.sqrt(np.mean(np.square(values))) for name, values in misses.items()}
+    assert rms["estimated"] < 1.1 * rms["known"]
+    assert rms["estimated"] < 0.8 * rms["equal"]
 
 
 def test_stars_without_a_position_are_left_out() -> None:

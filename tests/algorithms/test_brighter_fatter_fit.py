@@ -5,7 +5,7 @@ import pytest
 from scipy import fft
 
 from lsstpipe.algorithms.brighter_fatter import BrighterFatterKernel, correct_brighter_fatter
-from lsstpipe.algorithms.brighter_fatter_fit import average_pushes, solve_kernel
+from lsstpipe.algorithms.brighter_fatter_fit import average_pushes, leave_push, solve_kernel
 from lsstpipe.algorithms.flat_pairs import measure_covariances
 from lsstpipe.errors import AlgorithmError
 
@@ -48,6 +48,18 @@ def make_pair(rng: np.random.Generator, level: float) -> tuple[np.ndarray, np.nd
     return first, second
 
 
+def measure(
+    rng: np.random.Generator, levels: list[float], gain_error: float = 1e-3
+) -> tuple[np.ndarray, ...]:
+    """Levels, covariances beyond photons and errors of pairs of flats."""
+    found = []
+    for wanted in levels:
+        level, *spread = measure_covariances(*make_pair(rng, wanted), max_lag=HALF)
+        left = leave_push(level, *spread, read_noise=0.0, gain_error=gain_error)
+        found.append((level, *left))
+    return tuple(np.array(values) for values in zip(*found, strict=True))
+
+
 def test_poisson_s_equation_is_solved() -> None:
     kernel = true_kernel()
     push = -laplacian(kernel)[HALF:, HALF:]
@@ -56,10 +68,8 @@ def test_poisson_s_equation_is_solved() -> None:
 
 def test_flats_give_the_kernel_back() -> None:
     rng = np.random.default_rng(3)
-    pairs = [make_pair(rng, level) for level in (LEVEL, LEVEL, LEVEL, 0.6 * LEVEL)]
-    found = [measure_covariances(*pair, max_lag=HALF) for pair in pairs]
-    levels, covariances, errors = (np.array(values) for values in zip(*found, strict=True))
-    push, error = average_pushes(levels, covariances, errors, min_significance=4)
+    measured = measure(rng, [LEVEL, LEVEL, LEVEL, 0.6 * LEVEL])
+    push, error = average_pushes(*measured, min_significance=4)
     truth = -laplacian(true_kernel())[HALF:, HALF:]
     assert np.abs((push - truth) / error)[0, 1] < 4
     assert np.abs((push - truth) / error)[1, 0] < 4
@@ -86,10 +96,7 @@ def width_slope(images: list[np.ndarray], peaks: list[float]) -> float:
 def test_the_kernel_of_flats_takes_the_growth_of_bright_stars_away() -> None:
     """By four fifths at least: what the kernel is for."""
     rng = np.random.default_rng(6)
-    found = [measure_covariances(*make_pair(rng, LEVEL), max_lag=HALF) for _ in range(6)]
-    push, _ = average_pushes(
-        *(np.array(values) for values in zip(*found, strict=True)), min_significance=4
-    )
+    push, _ = average_pushes(*measure(rng, 6 * [LEVEL]), min_significance=4)
     kernel = BrighterFatterKernel(solve_kernel(push))
     y, x = np.mgrid[:41, :41] - 20.0
     peaks = [5000.0, 20000.0, 40000.0, 60000.0, 80000.0]
@@ -112,3 +119,15 @@ def test_flats_without_the_effect_are_refused() -> None:
     level, covariance, error = measure_covariances(pair[0], pair[1], max_lag=2)
     with pytest.raises(AlgorithmError, match="times its error"):
         average_pushes(np.array([level]), covariance[None], error[None], min_significance=4)
+
+
+@pytest.mark.parametrize("gain_error", [1e-3, 10.0])
+def test_the_middle_is_told_by_the_variance_or_by_all_others(gain_error: float) -> None:
+    rng = np.random.default_rng(7)
+    truth = -laplacian(true_kernel())[HALF:, HALF:]
+    push, error = average_pushes(*measure(rng, 3 * [LEVEL], gain_error), min_significance=4)
+    # Sums of 16 and 8 far pushes have four and two times the error that is seen four and two times.
+    of_sum = float(np.sqrt(16 * np.sum(error[1:, 1:] ** 2) + 8 * np.sum(error[1:, 0] ** 2)))
+    allowed = 4 * min(float(error[0, 0]), of_sum)
+    assert push[0, 0] == pytest.approx(truth[0, 0], abs=allowed)
+    assert (of_sum < error[0, 0]) == (gain_error > 1)

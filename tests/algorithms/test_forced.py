@@ -184,6 +184,36 @@ def test_fitted_positions_reach_the_cramer_rao_bound():
         np.testing.assert_allclose(error, bound, rtol=0.25)
 
 
+def test_photon_weights_bring_bright_sources_to_their_bound_without_bias():
+    psf, level, rng = gaussian_psf(), 20.0, np.random.default_rng(5)
+    grid = np.arange(20.0, 380.0, 24.0)
+    y, x = (c.ravel() + rng.uniform(-0.5, 0.5, c.size) for c in np.meshgrid(grid, grid))
+    flux = np.tile([3e3, 3e4, 3e5], 75)
+    drawn = psf.gradients(y=y, x=x)
+    slopes = np.stack([drawn[:, 0], *(flux[:, None, None] * drawn[:, k] for k in (1, 2))])
+    variance = level + flux[:, None, None] * drawn[:, 0]
+    fisher = np.einsum("anji,bnji,nji->nab", slopes, slopes, 1 / variance)
+    bound = np.sqrt(np.diagonal(np.linalg.inv(fisher), axis1=1, axis2=2)).T
+    scatter = {}
+    for photon in (False, True):
+        pulls = []
+        for seed in range(3):
+            planes, sky = scene(psf, y, x, flux, sky=level, shape=(400, 400), seed=seed)
+            settings = ForcedSettings(photon_weights=photon, n_iterations=3)
+            found = fit_psf(planes, psf, y=y + 0.2, x=x - 0.3, sky_variance=sky, settings=settings)
+            pulls.append(np.stack([found.fluxes.flux - flux, found.y - y, found.x - x]) / bound)
+            if photon:
+                error = np.stack([found.fluxes.error, found.y_error, found.x_error])
+                ratio = (error / bound).reshape(3, -1, 3).mean(axis=1)
+                np.testing.assert_allclose(ratio, 1.0, atol=0.005)
+        # Axes: flux, y, x; seed and place; brightness.
+        pull = np.stack(pulls, axis=1).reshape(3, -1, 3)
+        scatter[photon], n = pull.std(axis=1), pull.shape[1]
+        assert (np.abs(pull.mean(axis=1)) < 4 * scatter[photon] / np.sqrt(n)).all()
+    assert (np.abs(scatter[True] - 1) < 3.5 / np.sqrt(2 * n)).all()
+    assert (scatter[False][1:, 1:] > 1.15 * scatter[True][1:, 1:]).all()
+
+
 def test_a_position_that_runs_away_is_flagged_and_goes_back():
     psf = gaussian_psf()
     planes, sky = scene(psf, np.array([50.0]), np.array([50.0]), [5000.0])

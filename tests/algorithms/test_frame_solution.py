@@ -74,6 +74,21 @@ def test_every_catalogue_star_in_the_frame_is_matched() -> None:
     assert set(detected) <= set(solution.reference.tolist())
 
 
+def test_catalogue_stars_count_by_their_errors() -> None:
+    given, equal = [], []
+    for seed in range(10):
+        stars, reference, truth = frame(seed)
+        rng = np.random.default_rng(seed)
+        arcsec = np.where(np.arange(len(reference.mag)) % 2 == 0, 1.5, 0.03)
+        ra = reference.ra_deg + rng.normal(size=len(arcsec)) * arcsec / 3600 / np.cos(0.64)
+        dec = reference.dec_deg + rng.normal(size=len(arcsec)) * arcsec / 3600
+        for err, misses in ((arcsec, given), (0.5, equal)):
+            moved = ReferenceStars(ra, dec, reference.mag, err)
+            solution = solve_frame(stars, moved, GUESS, shape=SHAPE, config=SolveConfig())
+            misses.append(miss_pix(solution.fit.wcs, truth))
+    assert np.median(given) < 0.5 * np.median(equal)
+
+
 def test_a_solution_that_misses_is_refused() -> None:
     stars, reference, _ = frame(2)
     config = SolveConfig(max_rms_pix=0.001)

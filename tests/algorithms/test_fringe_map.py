@@ -9,10 +9,12 @@ from lsstpipe.errors import AlgorithmError
 SHAPE = (256, 300)
 
 
-def make_skies(n: int = 9, strength: float = 0.01) -> tuple[np.ndarray, np.ndarray]:
+def make_skies(
+    n: int = 9, strength: float = 0.01, period_pix: float = 31.4
+) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(2)
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]].astype(float)
-    pattern = np.sqrt(2) * np.sin((x + 20 * np.sin(y / 60)) / 5.0)
+    pattern = np.sqrt(2) * np.sin((x + 20 * np.sin(y / 60)) * 2 * np.pi / period_pix)
     skies = []
     for i in range(n):
         image = 3000 * (1 + 0.2 * np.cos(i)) * (1 + strength * pattern) * (1 + 0.01 * i * y / 2560)
@@ -41,3 +43,17 @@ def test_a_sky_without_fringes_or_four_exposures_are_refused() -> None:
     skies, _ = make_skies(strength=0.0)
     with pytest.raises(AlgorithmError, match="do not stand out"):
         map_fringes(skies, np.zeros(skies.shape, bool), read_noise=5.0, n_sigma=3.5)
+
+
+def test_the_noise_of_a_frame_that_the_map_is_made_of_is_not_in_the_map() -> None:
+    """Or the frame would lose a part of it when the map is subtracted."""
+    skies, truth = make_skies(5, period_pix=90.0)
+    # More noise than photons have, as of sources too faint to be seen.
+    extra = np.random.default_rng(3).normal(0, 30, SHAPE).astype(np.float32)
+    skies[2] += extra
+    skies[0] += np.random.default_rng(4).normal(0, 30, SHAPE)
+    made = map_fringes(skies, np.zeros(skies.shape, bool), read_noise=5.0, n_sigma=3.5)
+    error = made.image - truth * np.sum(made.image * truth) / np.sum(truth**2)
+    electrons = made.strength * 3000 * (1 + 0.2 * np.cos(2)) * error
+    share = float(np.sum(electrons * extra) / np.sum(extra.astype(float) ** 2))
+    assert abs(share) < 0.01

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lsstpipe.algorithms.starlet import shrink_noise, starlet_transform
+from lsstpipe.algorithms.starlet import measure_white_noise, shrink_noise, starlet_transform
 
 
 def test_details_and_rest_add_up_to_the_image() -> None:
@@ -48,3 +48,12 @@ def test_pixels_that_are_not_known_are_filled_from_around() -> None:
     known[20, 20], image[20, 20] = False, 7.0
     variance = np.full((40, 40), 1e-4, dtype=np.float32)
     assert shrink_noise(image, variance, known)[0][20, 20] == pytest.approx(0.97, abs=1e-4)
+
+
+def test_white_noise_is_measured_under_smooth_structure() -> None:
+    rng = np.random.default_rng(6)
+    y, x = np.mgrid[:300, :300]
+    image = (np.sin(y / 15) * np.cos(x / 12) + rng.normal(0, 0.3, y.shape)).astype(np.float32)
+    known = rng.random(y.shape) > 0.02
+    image[~known] = 50.0
+    assert measure_white_noise(image, known) == pytest.approx(0.3**2, rel=0.03)

@@ -99,6 +99,20 @@ def test_status_names_what_was_refused_and_flagged(calm: Project) -> None:
     assert "stars" in remark["message"]
 
 
+def test_status_tells_what_each_task_took(calm: Project) -> None:
+    usage = {(u["stage"], u["task"]): u for u in calm.json(
+        "status", calm.campaign, "--resources", "--json")}  # fmt: skip
+    for (stage, task), took in usage.items():
+        own = [q for q in calm.quanta(stage).values() if q["task"] == task]
+        assert took["n_quanta"] == len(own)
+        assert took["cpu_s"] == pytest.approx(sum(quantum["cpu_s"] for quantum in own))
+        assert took["max_rss_mb"] == max(quantum["max_rss_mb"] for quantum in own)
+        assert took["max_cpu_s"] >= took["median_cpu_s"] >= 0
+    assert sum(took["n_quanta"] for took in usage.values()) == len(calm.quanta())
+    table = calm.lsstpipe("status", calm.campaign, "--resources").stdout
+    assert all(task in table for _, task in usage)
+
+
 def test_page_names_what_was_left_out_and_why(calm: Project) -> None:
     page = (calm.repo / "report.html").read_text()
     (remark,) = calm.status()["stages"]["visit"]["flagged"]

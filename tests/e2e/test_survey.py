@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import shutil
+import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from small_campaign import Json, Project
+from small_campaign import REPOSITORY, Json, Project
 
 from lsstpipe.stages import STAGES
 
 pytestmark = pytest.mark.xdist_group("e2e")
 
-PRESET = "ci_small"
-_PLACE = ("visit", "detector", "patch")
+PRESET = os.environ.get("LSSTPIPE_SURVEY", "ci_small")
 EXPECTED: Json = yaml.safe_load((Path(__file__).parent / f"survey_{PRESET}.yaml").read_text())
 
 
@@ -41,18 +44,39 @@ def survey(tmp_path_factory: pytest.TempPathFactory) -> Project:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             first = Project(folder, settings={"name": "simulate"})
-            made = first.lsstpipe("simulate", PRESET, "--to", "survey", "--jobs", "2")
+            with _told(folder, "simulation"):
+                made = first.lsstpipe("simulate", PRESET, "--to", "survey", "--jobs", "2")
             assert made.returncode == 0, made.stderr
             project = Project(folder, settings=_settings(folder))
             project.write()
-            project.snakemake()
+            with _told(folder, "campaign"):
+                project.snakemake()
             (root / "survey.done").touch()
     return Project(folder, settings=_settings(folder))
 
 
+@contextmanager
+def _told(folder: Path, what: str) -> Iterator[None]:
+    """Note what the processes that run meanwhile take."""
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    yield
+    wall_s, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    peak_mb = after.ru_maxrss / 1024
+    with (folder / "took.txt").open("a") as file:
+        file.write(f"{what}: {wall_s:.0f} s wall, {cpu_s:.0f} s CPU, at most {peak_mb:.0f} MB\n")
+
+
 def _settings(folder: Path) -> Json:
-    """The campaign that the simulation wrote, with its repository where `Project` has it."""
+    """The campaign that the simulation wrote, with its repository where `Project` has it.
+
+    Where a campaign for real frames of the same layout is published, that one, on these frames.
+    """
     settings: Json = yaml.safe_load((folder / "survey" / "campaign.yaml").read_text())
+    published = REPOSITORY / "config" / "campaigns" / f"{PRESET}.yaml"
+    if published.exists():
+        own = {name: settings[name] for name in ("raws", "reference_catalog")}
+        settings = yaml.safe_load(published.read_text()) | own
     return settings | {"repo": "repo"}
 
 

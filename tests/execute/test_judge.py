@@ -44,8 +44,11 @@ def write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def write_truth(folder: Path, truths: dict[int, VisitTruth]) -> None:
+def write_truth(
+    folder: Path, truths: dict[int, VisitTruth], misled: dict[int, list[int]] | None = None
+) -> None:
     """The files that a simulation leaves, as its documentation says."""
+    misled = misled or {}
     visits = []
     for visit, truth in truths.items():
         y, x = np.nonzero(truth.cosmic_electron)
@@ -55,13 +58,18 @@ def write_truth(folder: Path, truths: dict[int, VisitTruth]) -> None:
         visits.append({
             "visit": visit, "band": "r", "zero_point_mag": truth.zero_point_mag,
             "sky_electron": SKY, "has_trail": False, "wcs": {"0": WCS.to_json_dict()},
+            "misled": misled.get(visit, []),
         })  # fmt: skip
     about = {"instrument": "st10", "psf": {"profile": "moffat", "beta": BETA}, "visits": visits}
     write(folder / "truth/visits.json", io.write(about, "json"))
-    figures = {"full_well_electron": 1e5, "crosstalk": [[0.0]]}
+    figures = {
+        "full_well_electron": 1e5, "crosstalk": [[0.0]],
+        "brighter_fatter_kernel": np.zeros((3, 3)).tolist(),
+    }  # fmt: skip
     write(folder / "truth/detectors/000.json", io.write(figures, "json"))
     planes = {
         "DEFECTS": truths[1].is_defect.astype(np.float32), "BIAS": np.zeros(SHAPE, np.float32),
+        "FLAT_r": np.ones(SHAPE, np.float32),
     }  # fmt: skip
     hdus = [fits.PrimaryHDU(), *(fits.ImageHDU(v, name=k) for k, v in planes.items())]
     fits.HDUList(hdus).writeto(folder / "truth/detectors/000.fits")
@@ -176,6 +184,15 @@ def test_planted_faults_fail_the_metrics_that_are_about_them(
     } <= failed  # fmt: skip
     assert found["AST-1:r"].note == "3 of 4 detectors."
     assert found["ISR-4"].note.startswith("Worst of 3: visit 1 detector 0.")
+
+
+def test_a_detector_that_was_misled_on_purpose_is_not_missed(
+    truths: dict[int, VisitTruth], images: dict[int, Exposure], tmp_path: Path
+) -> None:
+    write_truth(tmp_path, truths, misled={3: [0]})
+    without = {visit: image for visit, image in images.items() if visit != 3}
+    write_products(tmp_path / "repo", without, catalogs(truths))
+    assert judge(tmp_path / "repo", tmp_path)["AST-1:r"].note == "3 of 3 detectors."
 
 
 def test_the_command_appends_the_metrics_against_truth(repo: Path, survey: Path) -> None:

@@ -102,6 +102,9 @@ def test_stars_move_to_the_date_of_the_image(tmp_path: Path) -> None:
     np.testing.assert_allclose((seen["dec"] - found["dec"]) * 3.6e6, -40.0, rtol=1e-5)
     on_ra = (seen["ra"] - found["ra"]) * 3.6e6 * np.cos(np.deg2rad(found["dec"]))
     np.testing.assert_allclose(on_ra, 70.0, rtol=1e-5)
+    # 1 mas a year for ten years.
+    grown = np.hypot(found["decErr"], 10.0 / 3.6e6)
+    np.testing.assert_allclose(seen["decErr"], grown, rtol=1e-5)
 
 
 def test_stars_and_shards_far_from_the_pointing_are_left_out(tmp_path: Path) -> None:

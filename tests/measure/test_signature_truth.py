@@ -10,6 +10,7 @@ from lsstpipe.measure.signature_truth import (
     amplifier_steps,
     brighter_fatter_removal,
     calibration_errors,
+    crosstalk_matrix_residual,
     crosstalk_pattern,
     crosstalk_residual,
     linearity_residual,
@@ -110,6 +111,25 @@ def test_a_replaced_pixel_that_does_not_say_so_fails() -> None:
     assert replacement_flags(mask, replaced).ok is True
     mask[5, 7] = np.int32(MaskPlane.BAD)
     assert replacement_flags(mask, replaced).ok is False
+
+
+def test_coefficients_that_are_left_are_measured_as_a_share_of_what_was_put_in() -> None:
+    true = np.array([[0.0, 1e-4], [-1e-4, 0.0]])
+    found = [0.9 * true, np.array([[0.0, 1e-4], [-0.8e-4, 0.0]])]
+    errors = [np.full((2, 2), 0.05e-4)] * 2
+    made = crosstalk_matrix_residual(found, errors, [true, true])
+    # Of four pairs two are off by 1e-5 and one by 2e-5.
+    assert made.value == pytest.approx(100 * np.sqrt(6 / 4) * 0.1)
+    assert made.n == 4
+    assert "5.0 % by the errors" in made.note
+    assert made.ok is False
+    assert crosstalk_matrix_residual([true], errors[:1], [true]).ok is True
+    assert crosstalk_matrix_residual([0 * true], errors[:1], [true]).value == pytest.approx(100.0)
+    assert crosstalk_matrix_residual([0 * true], errors[:1], [0 * true]).ok is None
+    assert (
+        crosstalk_matrix_residual([np.zeros((1, 1))], [np.zeros((1, 1))], [np.zeros((1, 1))]).ok
+        is None
+    )
 
 
 def test_crosstalk_that_is_left_is_measured_as_a_share_of_what_was_put_in(

@@ -158,16 +158,19 @@ def test_positions_on_the_sky_are_the_true_ones(bright: list[Result]) -> None:
         assert (np.abs(miss.mean(axis=1)) <= 2 + 3 * standard_error).all()
 
 
+def share_in_aperture(setup: Setup, *, y: float, x: float) -> float:
+    """Give the share of a star's light that falls into the calibration aperture."""
+    radius = float(CONFIG.calibration_aperture.removeprefix("ap"))
+    yy, xx = np.mgrid[-31:32, -31:32]
+    inside = np.clip(radius + 0.5 - np.hypot(yy, xx), 0, 1)
+    return float((draw_psf(setup, y=y, x=x, half=31) * inside).sum())
+
+
 def test_the_zero_point_is_the_true_one(bright: list[Result]) -> None:
     # PHO-1: 5 mmag by one detector. PSF fluxes are on the scale of the calibration aperture.
     for result in bright:
         photometry = result.out.visit_detector_summary["photometry"]
-        yy, xx = np.mgrid[-31:32, -31:32]
-        stamp = draw_psf(result.setup, y=512.0, x=512.0, half=31)
-        share = stamp[np.hypot(yy, xx) < 5.5].sum()
-        rim = (np.hypot(yy, xx) >= 5.5) & (np.hypot(yy, xx) < 6.5)
-        fine = np.clip(6.5 - np.hypot(yy, xx), 0, 1)
-        share += (stamp * fine)[rim].sum()
+        share = share_in_aperture(result.setup, y=512.0, x=512.0)
         off = photometry["zero_point_mag"] - (ZERO_POINT + 2.5 * np.log10(share))
         assert abs(off) <= 0.005 + 3 * photometry["zero_point_err_mag"]
         assert photometry["zero_point_err_mag"] < 0.002
@@ -207,24 +210,31 @@ def test_fluxes_scatter_by_their_errors(bright: list[Result], faint: list[Result
     assert 0.95 - 3 * standard_error < width < 1.05 + 3 * standard_error
 
 
-def test_the_aperture_correction_follows_the_psf_over_the_detector(bright: list[Result]) -> None:
-    # APC-1: rms over the field of what is left of it, <= 3 mmag.
+@pytest.mark.parametrize("electrons", [2e3, 2e4, 2e5])
+def test_the_aperture_correction_follows_the_psf_over_the_detector(
+    bright: list[Result], electrons: float
+) -> None:
+    # APC-1: rms over the field of what is left of it, <= 3 mmag; PHO-2 allows a bias of 8 mmag
+    # of stars of S/N 30, for which the sky makes the weights, and of 3 mmag of brighter ones.
+    offsets = []
     for result in bright:
+        sky = result.setup.sky_level + result.setup.read_noise**2
         psf, correction = result.out.visit_image.psf, result.out.visit_image.aperture_correction
         assert psf is not None
         assert correction is not None
         misses = []
         for y in np.linspace(60, 963, 5).round():
             for x in np.linspace(60, 963, 5).round():
-                half = psf.size // 2
-                truth = draw_psf(result.setup, y=y, x=x, half=half)
+                truth = draw_psf(result.setup, y=y, x=x, half=psf.size // 2)
                 model = psf.stamp(y=y, x=x)
-                yy, xx = np.mgrid[-half : half + 1, -half : half + 1]
-                share = (truth * np.clip(6.5 - np.hypot(yy, xx), 0, 1)).sum()
-                measured = (truth * model).sum() / (model**2).sum()
+                weighted = model / (sky + electrons * model)
+                measured = (truth * weighted).sum() / (model * weighted).sum()
                 factor = float(correction.factor(y=y, x=x))
+                share = share_in_aperture(result.setup, y=y, x=x)
                 misses.append(2500 * np.log10(measured * factor / share))
         assert np.std(misses) <= 3.0
+        offsets.append(np.mean(misses))
+    assert abs(np.mean(offsets)) <= (8.0 if electrons < 1e4 else 3.0)
 
 
 def test_stars_and_galaxies_are_told_apart(faint: list[Result]) -> None:
