@@ -17,6 +17,7 @@ import numpy.typing as npt
 from astropy.io import fits
 from astropy.wcs import WCS
 from scipy.ndimage import map_coordinates, spline_filter
+from scipy.spatial import cKDTree
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -24,6 +25,7 @@ PROGRAMS = ("source-extractor", "psfex", "scamp")
 STAMP = 45
 APERTURES = (6.0, 12.0, 24.0)
 """Diameters, pixels."""
+_SAME_PIX = 1.0
 
 _POSITIONS = (
     "X_IMAGE", "Y_IMAGE", "XWIN_IMAGE", "YWIN_IMAGE", "ERRAWIN_IMAGE", "ERRBWIN_IMAGE",
@@ -111,13 +113,15 @@ class Setup:
             options["PSF_NAME"] = "stars.psf"
         return _command("source-extractor", "pixels.fits", options)
 
-    def model_psf(self, sampling: float) -> list[str]:
+    def model_psf(self, sampling: float, catalog: str = "stars.cat") -> list[str]:
         """Give the command of PSFEx.
 
         Parameters
         ----------
         sampling
             Step of the model in pixels; 0 lets it choose.
+        catalog
+            Stars to model; those of ``same.cat`` are taken as they are.
         """
         options = {
             "PSFVAR_DEGREES": "2",
@@ -134,7 +138,26 @@ class Setup:
             "NTHREADS": "1",
             "VERBOSE_TYPE": "QUIET",
         }
-        return _command("psfex", "stars.cat", options)
+        if catalog == "same.cat":
+            options |= {"SAMPLE_MINSN": "1", "SAMPLE_AUTOSELECT": "N", "SAMPLE_FWHMRANGE": "1,20"}
+        return _command("psfex", catalog, options)
+
+    def keep_stars(self, y: FloatArray, x: FloatArray) -> int:
+        """Write ``same.cat``, the rows of ``stars.cat`` at some positions; count them.
+
+        Parameters
+        ----------
+        y, x
+            Pixels from 0, shape ``(n,)``.
+        """
+        with fits.open(self.folder / "stars.cat") as hdus:
+            table = hdus["LDAC_OBJECTS"].data
+            place = np.stack([table["YWIN_IMAGE"], table["XWIN_IMAGE"]], axis=1) - 1.0
+            distance, row = cKDTree(place).query(np.stack([y, x], axis=1))
+            rows = np.unique(row[distance < _SAME_PIX])
+            hdus["LDAC_OBJECTS"].data = table[rows]
+            hdus.writeto(self.folder / "same.cat", overwrite=True)
+        return len(rows)
 
     def solve(self, *, is_matching: bool) -> list[str]:
         """Give the command of SCAMP.

@@ -196,6 +196,17 @@ def psf_residuals(model: FloatArray, true: FloatArray) -> Row:
     return row
 
 
+def psf_sizes(stamps: FloatArray) -> FloatArray:
+    """Measure the sums of the adaptive second moments, pixels squared, shape ``(n,)``.
+
+    Parameters
+    ----------
+    stamps
+        Shape ``(n, size, size)``.
+    """
+    return np.array([_shape(stamp)[0] for stamp in stamps])
+
+
 def _shape(stamp: FloatArray) -> tuple[float, float, float]:
     iyy, ixx, ixy = stamp_moments(stamp)
     size = iyy + ixx

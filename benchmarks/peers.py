@@ -40,6 +40,7 @@ from _peers_score import (
     flux_residuals,
     pool,
     psf_residuals,
+    psf_sizes,
     ray_counts,
     sky_residuals,
 )
@@ -52,6 +53,7 @@ from lsstpipe.image.exposure import Exposure
 from lsstpipe.image.mask import MaskPlane, has
 from lsstpipe.io.fits import read_exposure
 from lsstpipe.io.parquet import read_catalog
+from lsstpipe.measure.psf_truth import psf_peer_metric
 
 ROOT = Path(__file__).parents[1]
 FloatArray = npt.NDArray[np.float64]
@@ -176,8 +178,8 @@ def _at(share: float, spurious: FloatArray, values: Sequence[Any]) -> float:
     return float(np.interp(np.log(share), logs, np.array(values, dtype=np.float64)[::-1]))
 
 
-def compare_psf(case: Case, image: Exposure) -> list[Row]:
-    """Compare the PSF models on a grid."""
+def compare_psf(case: Case, image: Exposure, source: Catalog) -> tuple[list[Row], list[Row]]:
+    """Compare the PSF models on a grid; judge the error of the size, PSF-4, on the same stars."""
     ny, nx = case.truth.shape
     y, x = (v.ravel() for v in np.mgrid[60 : ny - 60 : 16j, 60 : nx - 60 : 12j])
     if image.psf is None:
@@ -185,13 +187,23 @@ def compare_psf(case: Case, image: Exposure) -> list[Row]:
     size = image.psf.size
     shapes = true_psf(visit=case.visit, detector=case.detector, seed=case.seed, y=y, x=x)
     true = true_stamps(shapes, size)
+    used = source["calib_psf_used"].astype(bool)
+    n_same = case.setup.keep_stars(source["y"][used], source["x"][used])
+    subprocess.run(case.setup.model_psf(1.0, "same.cat"), cwd=case.folder, check=True)
     # The lsstpipe PSF belongs to a position; on whole pixels its stamps are centred.
     models = {
         "lsstpipe": image.psf.stamps(y=np.round(y), x=np.round(x)),
         "PSFEx": psfex_stamps(case.folder / "sampled.psf", y=y, x=x, size=size),
         "PSFEx, own sampling": psfex_stamps(case.folder / "stars.psf", y=y, x=x, size=size),
+        "PSFEx, same stars": psfex_stamps(case.folder / "same.psf", y=y, x=x, size=size),
     }
-    return [{"program": name, **psf_residuals(stamps, true)} for name, stamps in models.items()]
+    rows: list[Row] = [
+        {"program": name, **psf_residuals(stamps, true)} for name, stamps in models.items()
+    ]
+    sizes = (psf_sizes(part) for part in (models["lsstpipe"], models["PSFEx, same stars"], true))
+    metric = psf_peer_metric(*sizes)
+    judged: Row = {"program": "PSF-4", "worse_ratio": metric.value, "note": metric.note}
+    return rows, [judged | {"n_stars": int(used.sum()), "n_stars_psfex": n_same}]
 
 
 def compare_positions(case: Case, image: Exposure, source: Catalog) -> tuple[list[Row], list[Row]]:
@@ -334,6 +346,7 @@ def compare(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     image = read_image(case)
     source = read_catalog((folder / "clean-source.parquet").read_bytes(), "source")
     centroids, sky = compare_positions(case, image, source)
+    psf, size_error = compare_psf(case, image, source)
     scans = [scan_thresholds(case, image)]
     for further in range(1, arguments.detectors):
         detector = (arguments.detector + further) % 4
@@ -343,7 +356,8 @@ def compare(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     return {
         "cost": cost_rows(case, cost),
         "detection": compare_detection(scans),
-        "psf": compare_psf(case, image),
+        "psf": psf,
+        "psf_size_error": size_error,
         "centroids": centroids,
         "astrometry": sky,
         "photometry": compare_fluxes(case, source),
@@ -362,7 +376,15 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(prefix="lsstpipe-peers-") as temporary:
         result = compare(arguments, arguments.folder or Path(temporary))
-    for title in ("detection", "psf", "centroids", "astrometry", "photometry", "cosmic_rays"):
+    for title in (
+        "detection",
+        "psf",
+        "psf_size_error",
+        "centroids",
+        "astrometry",
+        "photometry",
+        "cosmic_rays",
+    ):
         print_table(title.replace("_", " "), result[title])
     print_costs(result["cost"])
     path = ROOT / "runs" / "bench" / "peers.json"

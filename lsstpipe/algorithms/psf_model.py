@@ -56,7 +56,7 @@ class PsfModelSettings:
     min_stars: int = 5
     size: int = 0
     n_iterations: int = 4
-    model_error: float = 0.002
+    model_error: float = 0.01
 
 
 @dataclass(frozen=True, slots=True, eq=False)

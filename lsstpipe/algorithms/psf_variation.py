@@ -17,10 +17,12 @@ FloatArray = npt.NDArray[np.float64]
 _DERIVATIVE = np.array([1.0, -8.0, 0.0, 8.0, -1.0]) / 12.0
 """Fourth-order difference of neighbouring knots."""
 
-_GROUPS = np.array([0, 1, 1, 2, 3, 3, 4, 4, 4, 4])
+_GROUPS = np.array([0, 1, 1, 2, 3, 3, 4, 4, 4, 4, 5, 6])
 """Deformations that are as likely as each other: one size and two shears, and so on."""
 
-_FIRST_AMPLITUDE, _USUAL_AMPLITUDE = 0.02, 0.002
+_USUAL_AMPLITUDES = np.array([0.003, 0.001, 0.002, 0.001, 0.001, 0.002, 0.002])
+"""Of each group: sizes vary more than shapes."""
+_FIRST_AMPLITUDE = 0.02
 _CORE_AMPLITUDE = 0.3
 _N_EVIDENCE = 12
 _N_ROBUST = 4
@@ -122,8 +124,9 @@ def deformations(mean: FloatArray, sigma_knots: float) -> FloatArray:
     """Derive from a mean PSF the changes that a PSF is likely to undergo over an image.
 
     These are a stretch and the two shears of its coordinates, as seeing and optics change, the
-    convolutions of second and third order, as defocus, astigmatism, coma and trefoil make.
-    Brightness and place are taken out of all: those belong to the star.
+    convolutions of second and third order, as defocus, astigmatism, coma and trefoil make, and
+    light moved between core and wings. Brightness and place are taken out of all: those belong to
+    the star.
 
     Parameters
     ----------
@@ -135,19 +138,20 @@ def deformations(mean: FloatArray, sigma_knots: float) -> FloatArray:
     Returns
     -------
     numpy.ndarray
-        Shape ``(10, m, m)``; an amplitude of 1 is a change as large as the PSF.
+        Shape ``(12, m, m)``; an amplitude of 1 is a change as large as the PSF.
     """
     y, x = _offsets(len(mean))
 
     py, px = _slope(mean, 0), _slope(mean, 1)
     pyy, pxx, pxy = _slope(py, 0), _slope(px, 1), _slope(py, 1)
     round_part, s = pyy + pxx, sigma_knots
+    radius2 = (y**2 + x**2) / s**2
     modes = np.stack(
         [
             -(2.0 * mean + y * py + x * px), y * py - x * px, -(x * py + y * px),
             s**2 * round_part, s**2 * (pxx - pyy), 2.0 * s**2 * pxy,
             s**3 * _slope(pyy, 0), s**3 * _slope(pyy, 1), s**3 * _slope(pxx, 0),
-            s**3 * _slope(pxx, 1),
+            s**3 * _slope(pxx, 1), mean * np.exp(-radius2 / 2.0), mean * np.exp(-radius2 / 8.0),
         ]
     )  # fmt: skip
     return _without_gauge(modes, mean)
@@ -246,9 +250,12 @@ def _most_likely(
         error2 = np.diag(cho_solve(factor, np.eye(len(vector))))
         for one in varying:
             rows = label == one
-            # One round of expectation and maximisation, with what is usual counted as two values.
-            power = float((solution[rows] ** 2 + error2[rows]).sum())
-            variance[rows] = (power + 2.0 * _USUAL_AMPLITUDE**2) / (rows.sum() + 2.0)
+            # The squares over the number of values that the data know, which converges quickly;
+            # what is usual counts as two values.
+            known = float((1.0 - error2[rows] / variance[rows]).sum())
+            power = float((solution[rows] ** 2).sum())
+            usual = _USUAL_AMPLITUDES[group[rows][0]] ** 2
+            variance[rows] = (power + 2.0 * usual) / (known + 2.0)
     result: FloatArray = solution
     return result
 

@@ -218,7 +218,7 @@ def _judge_band(band: _Band, name: str) -> list[Metric]:
         found = linearity_residual(*columns, full_well=band.full_well)
         metrics.append(replace(found, id=f"{found.id}:{name}"))
     if band.psf:
-        metrics += psf_shape_metrics(*join_psf(band.psf).shapes(), where=name)
+        metrics += psf_shape_metrics(join_psf(band.psf).shapes(), name)
     return metrics
 
 

@@ -18,6 +18,7 @@ from lsstpipe.image.exposure import Exposure
 from lsstpipe.image.mask import INVALID, MaskPlane, has
 from lsstpipe.image.photocalib import PhotoCalib, magnitude
 from lsstpipe.image.psf import Psf, nearest_pixel, stamp_moments
+from lsstpipe.measure.psf_truth import PsfShapes
 from lsstpipe.measure.source_truth import field_cells
 
 FloatArray = npt.NDArray[np.float64]
@@ -319,15 +320,24 @@ def measure_empty_sky(image: Exposure, empty: BoolArray) -> tuple[FloatArray, Fl
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PsfTable:
-    """Second moments of the PSF's model and of the truth: ``(3, n)`` each, iyy, ixx, ixy."""
+    """Second moments of the PSF's model and of the truth at places of one or more images.
+
+    Attributes
+    ----------
+    model, truth
+        Moments iyy, ixx, ixy, shape ``(3, n)`` each.
+    image
+        Number of the image, shape ``(n,)``.
+    """
 
     model: FloatArray
     truth: FloatArray
+    image: npt.NDArray[np.int64]
 
-    def shapes(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """Give size and ellipticity of the model, then of the truth, in the order of PSF-1's."""
+    def shapes(self) -> PsfShapes:
+        """Give sizes and ellipticities."""
         (size, e), (true_size, true_e) = (_size_and_shape(m) for m in (self.model, self.truth))
-        return size, true_size, e, true_e
+        return PsfShapes(size, true_size, e, true_e, self.image)
 
 
 def _size_and_shape(moments: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -361,12 +371,14 @@ def compare_psf(psf: Psf, truth: VisitTruth, shape: tuple[int, int]) -> PsfTable
         )
         for i, width in enumerate(truth.alpha_pix[rows])
     ]
-    return PsfTable(*(np.array(m, dtype=np.float64).reshape(-1, 3).T for m in (model, true)))
+    own, truth_moments = (np.array(m, dtype=np.float64).reshape(-1, 3).T for m in (model, true))
+    return PsfTable(own, truth_moments, np.zeros(len(rows), dtype=np.int64))
 
 
 def join_psf(tables: list[PsfTable]) -> PsfTable:
-    """Stack the tables of several detectors and visits."""
+    """Stack the tables of several detectors and visits, an image each."""
     return PsfTable(
         np.concatenate([t.model for t in tables], axis=1),
         np.concatenate([t.truth for t in tables], axis=1),
+        np.repeat(np.arange(len(tables)), [len(t.image) for t in tables]),
     )

@@ -122,7 +122,7 @@ def test_a_psf_that_is_one_per_cent_too_wide_fails(
     truth: VisitTruth, factor: float, expected: bool
 ) -> None:
     table = compare_psf(MoffatPsf(factor), truth, SHAPE)  # type: ignore[arg-type]
-    found = psf_shape_metrics(*join_psf([table, table]).shapes())
+    found = psf_shape_metrics(join_psf([table, table]).shapes())
     assert found[0].value == pytest.approx(1000 * (factor**2 - 1), rel=0.1, abs=1e-3)
     assert found[0].ok is expected
     assert found[0].n == 2 * len(table.model[0])
