@@ -92,11 +92,15 @@ class _Band:
     full_well: float = np.inf
 
 
+_Talked = tuple[FloatArray, FloatArray, FloatArray, npt.NDArray[np.int64]]
+"""Residual, variance, true crosstalk and row of the pixels of an image."""
+
+
 @dataclass(slots=True)
 class _Chain:
     """What all images together tell of the chain behind the pixels."""
 
-    crosstalk: list[tuple[FloatArray, FloatArray, FloatArray]] = field(default_factory=list)
+    crosstalk: list[_Talked] = field(default_factory=list)
     growth: list[StarGrowth] = field(default_factory=list)
 
 
@@ -281,15 +285,18 @@ def _find_crosstalk(
     truth: VisitTruth,
     detector: Detector,
     coefficients: FloatArray,
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Find the empty pixels into which bright ones talk: residual, variance, true crosstalk."""
+) -> _Talked:
+    """Find the empty pixels into which bright ones talk."""
     scale = np.float32(image.metadata["nanojansky_per_electron"])
     electron = image.image / scale
     pattern = crosstalk_pattern(electron, detector, coefficients)
     talked = empty & (pattern > _MIN_CROSSTALK_SIGMA * np.sqrt(truth.sky_electron))
-    values = (electron[talked], image.variance[talked] / scale**2, pattern[talked])
+    # The background holds the light of objects too faint to be seen: empty pixels lie below it.
+    residual = subtract_smooth_plane(electron, empty & ~talked)
+    values = (residual[talked], image.variance[talked] / scale**2, pattern[talked])
     return (
         values[0].astype(np.float64), values[1].astype(np.float64), values[2].astype(np.float64),
+        np.nonzero(talked)[0],
     )  # fmt: skip
 
 
@@ -297,9 +304,14 @@ def _judge_chain(chain: _Chain) -> list[Metric]:
     """Judge what is left of crosstalk and brighter-fatter effect in the images."""
     if not chain.growth:
         return []
-    crosstalk = (np.concatenate(part) for part in zip(*chain.crosstalk, strict=True))
+    residual, variance, injected, row = (
+        np.concatenate(part) for part in zip(*chain.crosstalk, strict=True)
+    )
+    image = np.repeat(np.arange(len(chain.crosstalk)), [len(part[3]) for part in chain.crosstalk])
     return [
-        crosstalk_residual(*crosstalk),
+        crosstalk_residual(
+            residual, variance, injected, row + image * (int(row.max(initial=0)) + 1)
+        ),
         brighter_fatter_removal(*join_growth(chain.growth), true_slope=1.0),
     ]
 

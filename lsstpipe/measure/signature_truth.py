@@ -226,7 +226,9 @@ def crosstalk_matrix_residual(
     return judge("ISR-5", left, n=len(true), note=note)
 
 
-def crosstalk_residual(residual: FloatArray, variance: FloatArray, injected: FloatArray) -> Metric:
+def crosstalk_residual(
+    residual: FloatArray, variance: FloatArray, injected: FloatArray, row: npt.NDArray[np.int64]
+) -> Metric:
     """Measure the share of the crosstalk that is left in the pixels of images: ISR-5b.
 
     Parameters
@@ -235,14 +237,20 @@ def crosstalk_residual(residual: FloatArray, variance: FloatArray, injected: Flo
         Pixels minus the true sky and sources, and their variance, electrons, shape ``(n,)``.
     injected
         Crosstalk that was put into each, electrons, shape ``(n,)``.
+    row
+        Number of the row of an image that each is of, shape ``(n,)``: the pixels of a row share
+        what is wrong with its bias level, and are one value for the error.
     """
     weight = injected / variance
     total = float(np.sum(weight * injected))
     if not total > 0:
         return judge("ISR-5b", math.nan, n=0)
-    share = 100.0 * float(np.sum(weight * residual)) / total
-    return judge("ISR-5b", abs(share), n=len(injected), error=100.0 / math.sqrt(total),
-                 note=f"Signed: {share:+.1f} %.")  # fmt: skip
+    share = float(np.sum(weight * residual)) / total
+    _, which = np.unique(row, return_inverse=True)
+    of_rows = np.bincount(which, weights=weight * (residual - share * injected))
+    error = max(math.sqrt(total), math.sqrt(float(np.sum(of_rows**2)))) / total
+    return judge("ISR-5b", 100.0 * abs(share), n=len(injected), error=100.0 * error,
+                 note=f"Signed: {100.0 * share:+.1f} %; of {len(of_rows)} rows.")  # fmt: skip
 
 
 def crosstalk_pattern(

@@ -52,7 +52,9 @@ def collect(
     """
     charge = photons(light, rng)
     if light.any():
-        charge = broaden(charge, truth.kernel)
+        # A full pixel spills what comes on top: that does not push.
+        held = np.minimum(charge, np.float32(truth.full_well))
+        charge += broaden(held, truth.kernel) - held
         bleed(charge, np.float32(truth.full_well))
     rays = np.zeros_like(charge)
     add_tracks(rays, _draw_tracks(charge.shape, dark_time_s, rng))

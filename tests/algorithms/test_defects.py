@@ -1,7 +1,9 @@
 """Defects planted in darks and flats are found, and nothing else."""
 
 import numpy as np
+import pytest
 
+from lsstpipe.algorithms._running_median_kernel import running_median
 from lsstpipe.algorithms.defects import complete_columns, find_bad_response, find_hot_pixels
 from lsstpipe.geometry.box import Box
 
@@ -31,3 +33,14 @@ def test_a_column_that_is_bad_in_much_of_an_amplifier_is_bad_up_to_its_end() -> 
     assert found[:40, 12].all()
     assert not found[40:, 12].any()
     assert found.sum() == 41
+
+
+@pytest.mark.parametrize("size", [1, 3, 15])
+def test_the_running_median_is_that_of_every_window(size: int) -> None:
+    rng = np.random.default_rng(3)
+    image = rng.normal(1, 0.01, (6, 40)).astype(np.float32)
+    image[1, :20] = 1.0
+    image[2] = np.round(image[2], 2)  # many values twice
+    wide = np.pad(image, ((0, 0), (size // 2, size // 2)), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(wide, size, axis=1)
+    np.testing.assert_array_equal(running_median(image, size), np.median(windows, axis=2))

@@ -138,12 +138,29 @@ def test_crosstalk_that_is_left_is_measured_as_a_share_of_what_was_put_in(
     injected = 1e-4 * rng.uniform(1e4, 6e5, 20_000)
     variance = np.full(20_000, SIGMA**2)
     noise = SIGMA * rng.standard_normal(20_000)
-    clean = crosstalk_residual(noise, variance, injected)
+    row = np.arange(20_000)
+    clean = crosstalk_residual(noise, variance, injected, row)
     assert clean.ok is True
-    half = crosstalk_residual(noise + 0.5 * injected, variance, injected)
+    half = crosstalk_residual(noise + 0.5 * injected, variance, injected, row)
     assert half.value == pytest.approx(50.0, abs=4 * half.error)
     assert half.ok is False
-    assert crosstalk_residual(noise, variance, np.zeros(20_000)).ok is None
+    assert crosstalk_residual(noise, variance, np.zeros(20_000), row).ok is None
+
+
+def test_the_error_of_crosstalk_counts_what_the_pixels_of_a_row_share(
+    rng: np.random.Generator,
+) -> None:
+    injected, row = np.full(4000, 5.0), np.repeat(np.arange(40), 100)
+    variance = np.full(4000, SIGMA**2)
+    found = [
+        crosstalk_residual(
+            SIGMA * rng.standard_normal(4000) + 8.0 * rng.standard_normal(40)[row],
+            variance, injected, row,
+        )
+        for _ in range(60)
+    ]  # fmt: skip
+    true = 100.0 * float(np.hypot(SIGMA / np.sqrt(4000), 8.0 / np.sqrt(40))) / 5.0
+    assert np.median([metric.error for metric in found]) == pytest.approx(true, rel=0.15)
 
 
 def test_a_quadratic_nonlinearity_is_found_at_the_bright_end(rng: np.random.Generator) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,30 @@ def selection(
     }
     patches = Rows({"skymap": ["sky"], "tract": [0], "patch": [0]})
     return Selection(raws, records, patches, tract.patch_polygons(), 0.1, existing)
+
+
+def mosaic(places: Sequence[tuple[int, int]]) -> Selection:
+    """Visits of several detectors on the tract at 10 degrees, as visit and detector of each raw."""
+    visit, detector = (np.array(values) for values in zip(*places, strict=True))
+    n = len(places)
+    raws = Rows(
+        {
+            "instrument": np.full(n, "simcam"),
+            "exposure": visit,
+            "detector": detector,
+            "physical_filter": np.full(n, "sim-r"),
+            "band": np.full(n, "r"),
+            "observation_type": np.full(n, "science"),
+            "ra_deg": np.full(n, 10.0),
+            "dec_deg": np.zeros(n),
+            "mid_mjd": 60000.0 + visit,
+        }
+    )
+    records = [
+        record("raw", DataId(instrument="simcam", exposure=v, detector=d), "raw") for v, d in places
+    ]
+    plain = selection()
+    return replace(plain, raws=raws, records=records)
 
 
 def build(selected: Selection, **changes: object) -> Quanta:

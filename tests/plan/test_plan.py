@@ -21,7 +21,7 @@ from lsstpipe.plan.rows import Rows
 from lsstpipe.plan.selection import Selection
 from lsstpipe.registry.calibrations import Calibration
 from tests.execute import fake_campaign as fake
-from tests.plan.made_up import build, inputs_of, record, selection, task_of
+from tests.plan.made_up import build, inputs_of, mosaic, record, selection, task_of
 
 
 def test_every_visit_is_calibrated_and_only_those_near_a_patch_are_warped() -> None:
@@ -47,6 +47,31 @@ def test_isr_takes_the_raw_of_its_visit_and_the_calibrations_of_its_filter() -> 
         ("defects", "instrument=st10,detector=0"),
         ("flat", "instrument=st10,detector=0,physical_filter=Filter 2"),
     ]
+
+
+def test_a_detector_that_a_visit_lacks_changes_nothing_for_its_others() -> None:
+    whole = mosaic([(v, d) for v in (3, 4) for d in (0, 1, 2)])
+    partial = mosaic([(v, d) for v in (3, 4) for d in (0, 1, 2) if (v, d) != (4, 1)])
+    for name in ("isr", "calibrate", "forced"):
+        found = [task_of(build(s, instrument="simcam"), name) for s in (whole, partial)]
+        every, rest = (
+            {
+                (int(task.rows["visit"][i]), int(task.rows["detector"][i])): i
+                for i in range(len(task.rows))
+            }
+            for task in found
+        )
+        assert every.keys() - rest.keys() == {(4, 1)}
+        for place, row in rest.items():
+            inputs = [
+                inputs_of(build(s, instrument="simcam"), task, i)
+                for s, task, i in zip((whole, partial), found, (every[place], row), strict=True)
+            ]
+            assert inputs[0] == inputs[1]
+            assert inputs[0]
+    # What is made of a visit as a whole is made of the detectors that there are.
+    summary = [task_of(build(s, instrument="simcam"), "visit_summary") for s in (whole, partial)]
+    assert [len(task.rows) for task in summary] == [1, 1]
 
 
 def test_coadd_takes_all_warps_of_its_patch_and_band() -> None:

@@ -123,6 +123,18 @@ def test_neighbouring_pixels_of_flats_vary_together_as_the_kernel_says(
         assert got == pytest.approx(-(level**2) * own, abs=4 * error + 0.1 * abs(level**2 * own))
 
 
+def test_a_star_far_beyond_the_full_well_leaves_no_pixel_below_the_sky(
+    truth: DetectorTruth,
+) -> None:
+    light = np.full(truth.bias.shape, 500.0, np.float32)
+    y, x = np.mgrid[: light.shape[0], : light.shape[1]]
+    light += (1e7 * (1 + ((y - 200) ** 2 + (x - 100) ** 2) / 9.0) ** -3.5).astype(np.float32)
+    charge, _ = collect(truth, light, 0.0, np.random.default_rng(3))
+    assert charge.min() > 500 - 7 * np.sqrt(500)
+    assert charge.max() <= 1.01 * truth.full_well
+    assert charge[200, 100] == pytest.approx(truth.full_well, rel=1e-5)
+
+
 def test_crosstalk_is_found_by_regression_of_the_victim_on_the_source(
     truth: DetectorTruth, plain: DetectorTruth
 ) -> None:
