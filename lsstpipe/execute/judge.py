@@ -26,15 +26,18 @@ from lsstpipe.measure.cosmic_ray_truth import (
     cosmic_ray_metrics,
     count_hits,
 )
+from lsstpipe.measure.crosstalk_truth import (
+    crosstalk_matrix_residual,
+    crosstalk_pattern,
+    crosstalk_residual,
+    subtract_surroundings,
+)
 from lsstpipe.measure.metric import Metric
 from lsstpipe.measure.psf_truth import psf_shape_metrics, reserved_star_metric
 from lsstpipe.measure.signature_truth import (
     amplifier_steps,
     brighter_fatter_removal,
     calibration_errors,
-    crosstalk_matrix_residual,
-    crosstalk_pattern,
-    crosstalk_residual,
     linearity_residual,
     mask_recall,
     replacement_flags,
@@ -291,12 +294,12 @@ def _find_crosstalk(
     electron = image.image / scale
     pattern = crosstalk_pattern(electron, detector, coefficients)
     talked = empty & (pattern > _MIN_CROSSTALK_SIGMA * np.sqrt(truth.sky_electron))
-    # The background holds the light of objects too faint to be seen: empty pixels lie below it.
-    residual = subtract_smooth_plane(electron, empty & ~talked)
-    values = (residual[talked], image.variance[talked] / scale**2, pattern[talked])
+    residual = subtract_surroundings(electron, empty & ~talked)
+    # The variance of a pixel goes with its own noise: by it, low pixels would count for more.
+    variance = float(np.median(image.variance[empty])) / float(scale) ** 2 if empty.any() else 1.0
     return (
-        values[0].astype(np.float64), values[1].astype(np.float64), values[2].astype(np.float64),
-        np.nonzero(talked)[0],
+        residual[talked].astype(np.float64), np.full(int(talked.sum()), variance),
+        pattern[talked].astype(np.float64), np.nonzero(talked)[0],
     )  # fmt: skip
 
 
