@@ -154,7 +154,7 @@ def deformations(mean: FloatArray, sigma_knots: float) -> FloatArray:
             s**3 * _slope(pxx, 1), mean * np.exp(-radius2 / 2.0), mean * np.exp(-radius2 / 8.0),
         ]
     )  # fmt: skip
-    return _without_gauge(modes, mean)
+    return _without(modes, _gauge(mean))
 
 
 def _offsets(m: int) -> tuple[FloatArray, FloatArray]:
@@ -169,10 +169,15 @@ def _slope(image: FloatArray, axis: int) -> FloatArray:
     return slope
 
 
-def _without_gauge(images: FloatArray, mean: FloatArray) -> FloatArray:
-    """Take from images ``(..., m, m)`` their parts along the mean PSF and its derivatives."""
+def _gauge(mean: FloatArray) -> FloatArray:
+    """Give orthonormal directions of a PSF's brightness and place, shape ``(m * m, 3)``."""
     fixed = np.stack([mean, _slope(mean, 0), _slope(mean, 1)]).reshape(3, -1)
-    axes, _ = np.linalg.qr(fixed.T)
+    axes: FloatArray = np.linalg.qr(fixed.T)[0]
+    return axes
+
+
+def _without(images: FloatArray, axes: FloatArray) -> FloatArray:
+    """Take from images ``(..., m, m)`` their parts along orthonormal directions."""
     flat = images.reshape(*images.shape[:-2], -1)
     kept: FloatArray = (flat - (flat @ axes) @ axes.T).reshape(images.shape)
     return kept
@@ -270,13 +275,13 @@ class _DeviationPrior:
         Standard deviation at each knot, shape ``(m, m)``.
     smoother
         Matrix that smooths along an axis, symmetric, shape ``(m, m)``.
-    mean
-        PSF whose brightness and place are not to change, shape ``(m, m)``.
+    gauge
+        Directions of brightness and place, which are not to change, shape ``(m * m, 3)``.
     """
 
     width: FloatArray
     smoother: FloatArray
-    mean: FloatArray
+    gauge: FloatArray
 
     @classmethod
     def make(cls, core: FloatArray, sigma_knots: float, mean: FloatArray) -> _DeviationPrior:
@@ -286,16 +291,16 @@ class _DeviationPrior:
         smoother = np.exp(-0.5 * ((offset - offset.T) / scale) ** 2)
         smoother /= np.sqrt((smoother[len(core) // 2] ** 2).sum())
         width = _DEVIATION * np.abs(core) + _FLOOR * np.abs(core).max()
-        return cls(width, smoother, mean)
+        return cls(width, smoother, _gauge(mean))
 
     def expand(self, deviation: FloatArray) -> FloatArray:
         """Turn a deviation in its units into spline coefficients."""
-        return _without_gauge(self.width * (self.smoother @ deviation @ self.smoother), self.mean)
+        return _without(self.width * (self.smoother @ deviation @ self.smoother), self.gauge)
 
     def reduce(self, image: FloatArray) -> FloatArray:
         """Apply the transpose of `expand`."""
         reduced: FloatArray = (
-            self.smoother @ (self.width * _without_gauge(image, self.mean)) @ self.smoother
+            self.smoother @ (self.width * _without(image, self.gauge)) @ self.smoother
         )
         return reduced
 
