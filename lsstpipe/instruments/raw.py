@@ -99,8 +99,8 @@ def read_raw(path: str | Path, camera: Camera) -> Exposure:
     return Exposure(
         image=np.where(np.isfinite(image), image, np.float32(0)),
         mask=_mask(image, detector),
-        # Not np.zeros_like, which writes: pages that nothing looks at take no memory.
-        variance=np.zeros(image.shape, dtype=np.float32),
+        # One number that stands for all pixels: it is known later, and memory is scarce.
+        variance=np.broadcast_to(np.float32(0), image.shape),
         box=detector.raw_box,
         unit="adu",
         info=info,
