@@ -85,9 +85,9 @@ def find(inputs: Inputs, config: Config, detector: Detector) -> Outputs:
     bad = complete_columns(single, boxes, min_fraction=config.min_column_fraction)
     return Outputs(
         Exposure(
-            image=master.image,
+            image=np.zeros_like(master.image),
             mask=np.where(bad, np.int32(MaskPlane.BAD), np.int32(0)).astype(np.int32),
-            variance=master.variance,
+            variance=np.zeros_like(master.image),
             box=detector.box,
             unit="electron",
             info=master.info,
