@@ -25,7 +25,7 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 _OVERSAMPLED_FWHM = 3.6
-_N_GUESS = 30
+_N_GUESS = 20
 _FIRST_CLEAN = 2
 _NEIGHBOUR_SIGMA, _NEIGHBOUR_REACH, _CORE = 4.0, 1.5, 1.5
 
@@ -266,7 +266,7 @@ def _first_guess(stars: _Stars, fwhm: float, box: tuple[int, int, int, int]) -> 
         misfit,
         start,
         method="Nelder-Mead",
-        options={"maxiter": 40, "initial_simplex": start + np.array([[0, 0], [0.08, 0], [0, 0.3]])},
+        options={"maxiter": 20, "initial_simplex": start + np.array([[0, 0], [0.08, 0], [0, 0.3]])},
     )
     width, slope = np.exp(found.x)
     return _moffat(float(width), float(slope), size, box)

@@ -33,7 +33,7 @@ _DEVIATION = 0.1
 _FLOOR = 3e-4
 _SMOOTHING = 0.5
 """Length over which deviations from the profile hang together, in sigmas of the PSF."""
-_MAX_STEPS = 15
+_MAX_STEPS = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
