@@ -1,13 +1,13 @@
 """Flat frames as the tasks that measure a detector by them need them: levels first, pixels later.
 
-A ramp of flats of a large detector does not fit into memory: each frame is prepared anew when its
-pixels are wanted.
+A ramp of flats of a large detector does not fit into memory: beyond some size a frame is prepared
+anew when its pixels are wanted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +22,13 @@ from lsstpipe.tasks.signature import Signature, SignatureConfig, remove_signatur
 
 FloatImage = npt.NDArray[np.float32]
 FloatArray = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 _MAX_BAD = 0.3
 _MAX_DEVIATION = 0.5
 _LEAST_LIGHT = 0.05
+_KEPT_BYTES = 5e8
+"""Pixels that are kept from the look at the levels: a dozen frames of 2k x 4k."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,8 @@ class FlatReader:
         How.
     max_saturated
         Share of the pixels of an amplifier that may be saturated or suspect.
+    kept
+        Pixels of frames whose levels were measured, until they are read.
     """
 
     raws: Mapping[DataId, Exposure]
@@ -94,6 +99,7 @@ class FlatReader:
     signature: Signature
     config: SignatureConfig
     max_saturated: float
+    kept: dict[DataId, list[FloatImage]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse flats whose level is not known."""
@@ -106,20 +112,18 @@ class FlatReader:
     def survey(self) -> FlatFrames:
         """Measure the levels of all."""
         infos, levels = [], []
-        for raw in self.raws.values():
+        for key, raw in self.raws.items():
             infos.append(get_info(raw))
             try:
-                image, full = self._prepare(raw)
+                parts, full = self._prepare(raw)
             except AlgorithmError:
                 # No amplifier works: it saturates all over.
                 levels.append([float("nan")] * len(self.detector.amplifiers))
                 continue
-            levels.append(
-                [
-                    _measure_level(image[own] / np.float32(gain), full[own], self.max_saturated)
-                    for own, gain in self._amplifiers()
-                ]
-            )
+            pairs = zip(parts, full, strict=True)
+            levels.append([_measure_level(part, own, self.max_saturated) for part, own in pairs])
+            if (len(self.kept) + 1) * raw.image.nbytes <= _KEPT_BYTES:
+                self.kept[key] = parts
         return FlatFrames(tuple(self.raws), tuple(infos), np.array(levels))
 
     def read(self, key: DataId) -> list[FloatImage]:
@@ -135,22 +139,22 @@ class FlatReader:
         list
             ADU above the bias level, NaN where a pixel is not to be used.
         """
-        image, _ = self._prepare(self.raws[key])
-        return [image[own] / np.float32(gain) for own, gain in self._amplifiers()]
+        if key in self.kept:
+            return self.kept.pop(key)
+        return self._prepare(self.raws[key])[0]
 
-    def _prepare(self, raw: Exposure) -> tuple[FloatImage, npt.NDArray[np.bool_]]:
-        """Give electrons with NaN for bad pixels, and where they are saturated or suspect."""
+    def _prepare(self, raw: Exposure) -> tuple[list[FloatImage], list[Flags]]:
+        """Give ADU with NaN for bad pixels, and where they are saturated or suspect."""
         made = remove_signature(raw, self.detector, self.signature, self.config)
         bad = has(made.mask, MaskPlane.BAD | MaskPlane.SAT)
-        image = np.where(bad, np.float32(np.nan), made.image)
-        return image, has(made.mask, MaskPlane.SAT | MaskPlane.SUSPECT)
-
-    def _amplifiers(self) -> list[tuple[tuple[slice, slice], float]]:
+        full = has(made.mask, MaskPlane.SAT | MaskPlane.SUSPECT)
+        image: FloatImage = np.where(bad, np.float32(np.nan), made.image)
         box = self.detector.box
-        return [(a.box.slices_in(box), a.gain) for a in self.detector.amplifiers]
+        cuts = [(a.box.slices_in(box), a.gain) for a in self.detector.amplifiers]
+        return [image[own] / np.float32(gain) for own, gain in cuts], [full[own] for own, _ in cuts]
 
 
-def _measure_level(image: FloatImage, full: npt.NDArray[np.bool_], max_saturated: float) -> float:
+def _measure_level(image: FloatImage, full: Flags, max_saturated: float) -> float:
     """Measure the mean of an amplifier without cosmic rays; NaN where it saturates."""
     finite = image[np.isfinite(image)]
     if full.mean() > max_saturated or len(finite) < (1 - _MAX_BAD) * image.size:
