@@ -15,7 +15,18 @@ from lsstpipe.data_model import DataId
 from lsstpipe.errors import NoWorkFound
 from lsstpipe.image.exposure import Exposure
 from lsstpipe.image.mask import MaskPlane, has
-from lsstpipe.tasks import bfk, bias, crosstalk, dark, defects, flat, fringe, linearizer, ptc
+from lsstpipe.tasks import (
+    bfk,
+    bias,
+    crosstalk,
+    dark,
+    defects,
+    flat,
+    flat_frames,
+    fringe,
+    linearizer,
+    ptc,
+)
 from lsstpipe.tasks.base import Json
 from lsstpipe.tasks.frames import know_electronics
 from lsstpipe.tasks.signature import remove_signature
@@ -288,6 +299,15 @@ def test_flats_without_ramp_or_pair_or_bias_are_no_work(night: Night) -> None:
     )
     with pytest.raises(NoWorkFound, match="neither overscan nor bias"):
         ptc.measure(ptc.Inputs(night.lamp, None), ptc.Config(), blind)
+
+
+def test_a_ramp_that_does_not_fit_into_memory_tells_the_same(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flat_frames, "_KEPT_BYTES", 3 * night.bias.image.nbytes)
+    again = ptc.measure(ptc.Inputs(night.lamp, night.bias), ptc.Config(), DETECTOR).ptc
+    # As text, in which what is not known equals itself.
+    assert str(again) == str(night.ptc)
 
 
 def test_the_gain_of_a_dead_amplifier_is_unknown_and_the_others_are_measured(night: Night) -> None:
