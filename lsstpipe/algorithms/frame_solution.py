@@ -53,6 +53,9 @@ class DetectedStars:
     """Flux in any one unit; only its order counts."""
     err_pix: FloatArray
     """Error of the centroid on each axis, pixels."""
+    straight: tuple[FloatArray, FloatArray] | None = None
+    """Positions (y, x) without the distortion that the camera is known to have, for the first
+    match; None where it is known to have none."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,8 @@ def _first_match(
     config: SolveConfig,
 ) -> tuple[IntArray, IntArray, float]:
     """Match near the pointing if its rotation is known; blindly if that fails or it is not."""
-    detections = (stars.y, stars.x, stars.flux)
+    y, x = stars.straight or (stars.y, stars.x)
+    detections = (y, x, stars.flux)
     catalogue = (reference.ra_deg, reference.dec_deg, reference.mag)
     if np.isfinite(guess.rotation_deg):
         scale = guess.pixel_scale_arcsec

@@ -7,9 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from lsstpipe.errors import UserError
 from lsstpipe.geometry.sphere import gnomonic_deproject
 from lsstpipe.image.detector import Detector
+
+FloatArray = npt.NDArray[np.float64]
 
 Header = Mapping[str, Any]
 """Cards of a FITS header by keyword."""
@@ -101,20 +106,64 @@ class Camera:
         if not (math.isfinite(ra_deg) and math.isfinite(rotation_deg)):
             return ra_deg, dec_deg, rotation_deg
         middle = self._plane(detector.focal_y_pix, detector.focal_x_pix, rotation_deg)
-        # A quarter turn from x to y takes the detector's +y to the -x of the focal plane.
-        turn = detector.quarter_turns % 4
-        up_y, up_x = ((1, 0), (0, -1), (-1, 0), (0, 1))[turn]
+        up_y, up_x = _up(detector)
         above = self._plane(detector.focal_y_pix + up_y, detector.focal_x_pix + up_x, rotation_deg)
         ra, dec = gnomonic_deproject(*middle, centre_deg=(ra_deg, dec_deg))
         turned = math.degrees(math.atan2(above[0] - middle[0], above[1] - middle[1]))
         return float(ra), float(dec), turned % 360.0
+
+    def straighten(
+        self, detector: Detector, *, y: FloatArray, x: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Tell where pixels would lie in a camera without distortion.
+
+        Parameters
+        ----------
+        detector
+            One of its detectors.
+        y, x
+            Absolute pixel positions, shape ``(n,)``.
+
+        Returns
+        -------
+        y, x
+            The same at the centre of the detector, where +y keeps its direction; one pixel is one
+            of the centre of the field.
+        """
+        if not self.cubic_distortion:
+            return y, x
+        up_y, up_x = _up(detector)
+        middle_y, middle_x = (detector.ny - 1) / 2, (detector.nx - 1) / 2
+        dy, dx = y - middle_y, x - middle_x
+        # On the focal plane +x is a quarter turn behind +y, as it is on the detector.
+        seen_y, seen_x = self._seen(
+            detector.focal_y_pix + dy * up_y - dx * up_x,
+            detector.focal_x_pix + dy * up_x + dx * up_y,
+        )
+        start_y, start_x = self._seen(detector.focal_y_pix, detector.focal_x_pix)
+        above_y, above_x = self._seen(detector.focal_y_pix + up_y, detector.focal_x_pix + up_x)
+        length = math.hypot(above_y - start_y, above_x - start_x)
+        cos, sin = (above_y - start_y) / length, (above_x - start_x) / length
+        dy, dx = seen_y - start_y, seen_x - start_x
+        return middle_y + dy * cos + dx * sin, middle_x + dx * cos - dy * sin
+
+    def _seen(self, y_pix: Any, x_pix: Any) -> tuple[Any, Any]:
+        """Give the place on the sky along the axes of the focal plane, pixels of the centre."""
+        stretch = 1 + self.cubic_distortion * (y_pix * y_pix + x_pix * x_pix)
+        return stretch * y_pix, stretch * x_pix
 
     def _plane(self, y_pix: float, x_pix: float, rotation_deg: float) -> tuple[float, float]:
         """Map the focal plane to the tangent plane of the sky (east, north, degrees)."""
         angle = math.radians(rotation_deg)
         hand = 1.0 if self.is_mirrored else -1.0
         scale = self.pixel_scale_arcsec / 3600
-        scale *= 1 + self.cubic_distortion * (y_pix * y_pix + x_pix * x_pix)
-        east = y_pix * math.sin(angle) + hand * x_pix * math.cos(angle)
-        north = y_pix * math.cos(angle) - hand * x_pix * math.sin(angle)
+        y, x = self._seen(y_pix, x_pix)
+        east = y * math.sin(angle) + hand * x * math.cos(angle)
+        north = y * math.cos(angle) - hand * x * math.sin(angle)
         return scale * east, scale * north
+
+
+def _up(detector: Detector) -> tuple[int, int]:
+    """Give the direction (y, x) of a detector's +y on the focal plane."""
+    # A quarter turn from x to y takes it to the -x of the focal plane.
+    return ((1, 0), (0, -1), (-1, 0), (0, 1))[detector.quarter_turns % 4]

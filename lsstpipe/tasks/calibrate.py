@@ -330,12 +330,14 @@ def _solve(
         return solve_pointing(stars, reference, info, shape=shape, radius_arcmin=radius)
     camera = get_camera(info.instrument)
     placed = np.flatnonzero(np.isfinite(stars.y + stars.x + stars.err_pix) & (stars.flux > 0))
+    y, x = stars.y[placed], stars.x[placed]
     solution = solve_frame(
         DetectedStars(
-            y=stars.y[placed],
-            x=stars.x[placed],
+            y=y,
+            x=x,
             flux=stars.flux[placed],
             err_pix=stars.err_pix[placed],
+            straight=camera.straighten(camera.detector(info.detector), y=y, x=x),
         ),
         reference_stars(reference),
         PointingGuess(

@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 
 from lsstpipe.geometry.box import Box
-from lsstpipe.geometry.sphere import angular_separation_deg
+from lsstpipe.geometry.sphere import (
+    angular_separation_deg,
+    gnomonic_deproject,
+    gnomonic_project,
+)
 from lsstpipe.image.detector import Amplifier, Detector
 from lsstpipe.instruments import Camera
 
@@ -79,3 +83,27 @@ def test_distorting_optics_bend_place_and_direction_of_a_detector_off_the_axis()
     # The derivative of (y, -x) (1 + k r**2) along y: north and east of the direction of +y.
     north, east = 1 + k * (radius**2 + 2 * y * y), -2 * k * x * y
     assert rotation == pytest.approx(np.degrees(np.arctan2(east, north)) % 360, abs=1e-3)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_pixels_are_straightened_to_where_the_sky_is_flat(turns: int) -> None:
+    scale, k = 0.2 / 3600, -1e-10
+    camera = Camera("c", {0: make_detector(y=0, x=0)}, {"r": "r"}, 0.2, 0.1, cubic_distortion=k)
+    detector = make_detector(y=9000.0, x=-12000.0, turns=turns)
+    ra, dec, rotation = camera.point(detector, ra_deg=10.0, dec_deg=0.0, rotation_deg=0.0)
+    rng = np.random.default_rng(turns)
+    dy, dx = rng.uniform(-2000, 2000, (2, 50))
+    # A quarter turn takes x to y and y to -x; +x is west.
+    turned = (1j**turns) * (dx + 1j * dy)
+    plane_y, plane_x = 9000.0 + turned.imag, -12000.0 + turned.real
+    stretch = scale * (1 + k * (plane_y**2 + plane_x**2))
+    sky = gnomonic_deproject(-stretch * plane_x, stretch * plane_y, centre_deg=(10.0, 0.0))
+    east, north = gnomonic_project(*sky, centre_deg=(ra, dec))
+    angle = np.deg2rad(rotation)
+    up = (north * np.cos(angle) + east * np.sin(angle)) / scale
+    right = (north * np.sin(angle) - east * np.cos(angle)) / scale
+    middle = (detector.ny - 1) / 2, (detector.nx - 1) / 2
+    y, x = camera.straighten(detector, y=middle[0] + dy, x=middle[1] + dx)
+    # Two tangent planes a degree apart differ in scale by 1e-4, in direction by as much.
+    assert np.hypot(y - middle[0] - up, x - middle[1] - right).max() < 0.8
+    assert np.hypot(dy - up, dx - right).max() > 50
