@@ -146,9 +146,10 @@ PRESETS = {
             patch_pix=4000,
             n_patches=1,
             calibrations=Calibrations(
-                n_biases=3,
+                n_biases=5,
                 n_flats=3,
                 n_spots=1,
+                dark_time_s=600.0,
                 flat_electron=60000.0,
                 ramp_electron=(2000.0, 20000.0, 60000.0, 100000.0, 150000.0, 220000.0),
             ),

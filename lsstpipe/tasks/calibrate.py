@@ -106,7 +106,7 @@ class Config(TaskConfig):
     min_psf_stars: PositiveInt = 6
     """Fewest stars that a PSF is believed of."""
 
-    cosmic_ray_n_sigma: PositiveFloat = 6.0
+    cosmic_ray_n_sigma: PositiveFloat = 5.0
     """Excess over the neighbours from which a pixel may be a cosmic ray, in standard deviations."""
 
     detection_n_sigma: PositiveFloat = 5.0
