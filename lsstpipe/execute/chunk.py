@@ -203,7 +203,37 @@ def plan_steps(
             needed |= set(quantum.inputs)
         config = digest_task(work.campaign.task(work.stage.name, quantum.task))
         steps.append(Step(quantum, keys[quantum.id], config, attempt, entry))
-    return steps[::-1]
+    return order_steps(steps[::-1])
+
+
+def order_steps(steps: Sequence[Step]) -> list[Step]:
+    """Order quanta so that what one hands over in memory is taken from there at once.
+
+    A visit of a hundred detectors then holds the image of one, not of all.
+
+    Parameters
+    ----------
+    steps
+        Quanta, each after those that it takes from.
+    """
+    makers = {key: n for n, step in enumerate(steps) for key in step.quantum.outputs}
+    waits = [{makers[key] for key in step.quantum.inputs if key in makers} for step in steps]
+    takers: list[list[int]] = [[] for _ in steps]
+    for n, own in enumerate(waits):
+        for maker in own:
+            takers[maker].append(n)
+    left = [len(own) for own in waits]
+    ordered: list[Step] = []
+    # The last of the stack runs next: first those that wait for nothing, in their order.
+    ready = [n for n in reversed(range(len(steps))) if not left[n]]
+    while ready:
+        maker = ready.pop()
+        ordered.append(steps[maker])
+        for n in reversed(takers[maker]):
+            left[n] -= 1
+            if not left[n]:
+                ready.append(n)
+    return ordered
 
 
 def compute_keys(chunk: ChunkPlan, work: Workspace) -> dict[uuid.UUID, str]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import uuid
 from pathlib import Path
 
 import fake_campaign as fake
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lsstpipe.data_model import DataId
 from lsstpipe.errors import RepositoryError, UserError
-from lsstpipe.execute.chunk import run_chunk
+from lsstpipe.execute.chunk import Step, order_steps, run_chunk
 from lsstpipe.execute.manifest import (
     Manifest,
     open_journal,
@@ -19,7 +22,7 @@ from lsstpipe.execute.manifest import (
     write_manifest,
 )
 from lsstpipe.plan.layout import manifest_path
-from lsstpipe.plan.read import Plan
+from lsstpipe.plan.read import Plan, PlannedQuantum
 
 
 def _read(repo: Path, path: str) -> dict[str, float]:
@@ -38,6 +41,40 @@ def _attempts(repo: Path, stage: str = "visit") -> list[int]:
         for path in sorted((repo / "manifests" / stage).glob("*.json"))
         for entry in read_manifest(path).quanta
     ]
+
+
+def _steps(*quanta: tuple[str, set[int], set[int]]) -> list[Step]:
+    """Make steps of names, numbers of inputs and numbers of outputs."""
+    return [
+        Step(
+            PlannedQuantum(
+                uuid.UUID(int=1000 + n), name, DataId(), *(
+                    tuple(uuid.UUID(int=key) for key in sorted(keys)) for keys in (inputs, outputs)
+                )
+            ),
+            "", "", 1, None,
+        )
+        for n, (name, inputs, outputs) in enumerate(quanta)
+    ]  # fmt: skip
+
+
+def test_what_is_handed_over_is_taken_before_the_next_is_made() -> None:
+    steps = _steps(
+        ("isr 0", {1}, {10}), ("isr 1", {2}, {11}), ("calibrate 0", {10}, {20}),
+        ("calibrate 1", {11}, {21}), ("join", {20, 21}, {30}), ("alone", {3}, {31}),
+    )  # fmt: skip
+    assert [step.quantum.task for step in order_steps(steps)] == [
+        "isr 0", "calibrate 0", "isr 1", "calibrate 1", "join", "alone",
+    ]  # fmt: skip
+
+
+@given(st.lists(st.sets(st.integers(0, 11), max_size=4), max_size=12))
+def test_every_quantum_comes_once_and_after_those_that_it_takes_from(takes: list[set[int]]) -> None:
+    steps = _steps(*((str(n), {k for k in keys if k < n}, {n}) for n, keys in enumerate(takes)))
+    ordered = order_steps(steps)
+    place = {step.quantum.task: n for n, step in enumerate(ordered)}
+    assert sorted(place) == sorted(step.quantum.task for step in steps)
+    assert all(place[str(k)] < place[str(n)] for n, own in enumerate(takes) for k in own if k < n)
 
 
 TOTAL = "joint_astrometry/joint_astrometry_st10_sky_0.json"
