@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +46,10 @@ def command(campaign: str | None, repo: Path | None, resources: bool, as_json: b
         raise UserError("Give either a campaign or --repo, not both and not neither.")
     settings = load_campaign(campaign) if campaign is not None else None
     folder = Path(settings.repo if settings is not None else str(repo))
-    assert folder is not None
     plan = open_plan(plan_folder(folder))
+    if repo is not None:
+        # The campaign names its repository from the folder where it was planned.
+        plan = replace(plan, campaign=plan.campaign.model_copy(update={"repo": str(repo)}))
     if resources:
         _tell_usage(measure_usage(plan), as_json)
         return

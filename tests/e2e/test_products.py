@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -111,6 +112,11 @@ def test_status_tells_what_each_task_took(calm: Project) -> None:
     assert sum(took["n_quanta"] for took in usage.values()) == len(calm.quanta())
     table = calm.lsstpipe("status", calm.campaign, "--resources").stdout
     assert all(task in table for _, task in usage)
+
+
+def test_status_of_a_repository_is_the_same_from_anywhere(calm: Project, tmp_path: Path) -> None:
+    elsewhere = Project(tmp_path, settings=calm.settings)
+    assert elsewhere.json("status", "--repo", str(calm.repo), "--json") == calm.status()
 
 
 def test_page_names_what_was_left_out_and_why(calm: Project) -> None:

@@ -17,6 +17,7 @@ from lsstpipe.tasks import calibrate, isolated_star, joint_photometry, visit_sum
 from lsstpipe.tasks.base import Json
 from tests.tasks.conftest import TRACT_ID, Joint
 from tests.tasks.simulated_world import (
+    CALIBRATION_RADIUS,
     DIMMED_MAG,
     DIMMED_VISIT,
     N_VISITS,
@@ -25,6 +26,7 @@ from tests.tasks.simulated_world import (
     SCALE_ARCSEC,
     VARIABLE,
     World,
+    aperture_share,
 )
 
 EVERY_VISIT = pytest.mark.parametrize("index", range(N_VISITS))
@@ -209,9 +211,15 @@ def test_the_aperture_fluxes_can_be_fitted_instead(world: World, joint: Joint) -
     config = joint_photometry.Config(flux="ap06", camera_order=0, visit_order=0)
     inputs = joint_photometry.Inputs(joint.stars, joint.summaries, world.reference)
     fit = joint_photometry.run(inputs, config, TRACT_ID).joint_photometry
+    sigma = {visit.number: visit.sigma for visit in world.visits}
     for detector in fit["detectors"]:
         assert detector["photo_calib"]["coefficients"] == [[0.0]]
-        assert detector["photo_calib"]["scale"] == pytest.approx(1.0, abs=0.01)
+        # The light that the smaller aperture lacks of the one that zero points are tied to.
+        whole, part = (
+            aperture_share(radius, sigma=sigma[detector["visit"]])
+            for radius in (CALIBRATION_RADIUS, 6.0)
+        )
+        assert detector["photo_calib"]["scale"] == pytest.approx(whole / part, abs=0.01)
 
 
 def summarise(joint: Joint, **changed: object) -> dict[DataId, Json]:
