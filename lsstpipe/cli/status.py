@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from lsstpipe.execute.usage import TaskUsage
 
 
+_TABLE_WIDTH = 110
+
+
 @click.command()
 @click.argument("campaign", required=False)
 @click.option(
@@ -83,7 +86,8 @@ def _tell_usage(tasks: list[TaskUsage], as_json: bool) -> None:
     table = Table(box=None)
     columns = ("quanta", "CPU s", "median", "longest", "span s", "peak MB", "written MB")
     for column in ("stage", "task", *columns):
-        table.add_column(column, justify="left" if column in ("stage", "task") else "right")
+        is_name = column in ("stage", "task")
+        table.add_column(column, justify="left" if is_name else "right", no_wrap=True)
     for usage in tasks:
         seconds = (usage.cpu_s, usage.median_cpu_s, usage.max_cpu_s, usage.span_s)
         table.add_row(
@@ -96,7 +100,8 @@ def _tell_usage(tasks: list[TaskUsage], as_json: bool) -> None:
         )
     total = sum(usage.cpu_s for usage in tasks)
     table.add_row("in all", "", str(sum(usage.n_quanta for usage in tasks)), f"{total:.1f}")
-    Console(soft_wrap=True).print(table)
+    # A name that is cut off is no name: in a narrow terminal the lines are longer than it.
+    Console(width=_TABLE_WIDTH, soft_wrap=True).print(table)
 
 
 def _print(stages: dict[str, StageStatus], refused: list[dict[str, str]]) -> None:

@@ -110,9 +110,10 @@ class Project:
     """
 
     def __init__(
-        self, folder: Path, *, settings: Json = SETTINGS, is_measured: bool = True
+        self, folder: Path, *, settings: Json = SETTINGS, is_measured: bool = True, n_cores: int = 2
     ) -> None:
         self.folder = folder
+        self.n_cores = n_cores
         self.repo = folder / "repo"
         self.settings = dict(settings)
         self.campaign = f"{settings['name']}.yaml"
@@ -139,7 +140,8 @@ class Project:
         """Start snakemake as the leader of its own process group."""
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")]
         profile = str(REPOSITORY / "workflow" / "profiles" / "default")
-        command += ["--workflow-profile", profile, "--cores", "2", "--configfile", self.campaign]
+        command += ["--workflow-profile", profile, "--cores", str(self.n_cores)]
+        command += ["--configfile", self.campaign]
         with (self.folder / "snakemake.log").open("a") as log:
             return subprocess.Popen(
                 [*command, "--", *arguments],

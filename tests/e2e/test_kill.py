@@ -44,6 +44,15 @@ def test_products_after_five_kills_are_those_of_an_undisturbed_run(
     _check_registry(fresh)
 
 
+@pytest.mark.parametrize("n_cores", [1, 4])
+def test_products_are_the_same_for_any_number_of_workers(
+    calm: Project, fresh: Project, n_cores: int
+) -> None:
+    fresh.n_cores = n_cores
+    fresh.snakemake()
+    assert fresh.products() == calm.products()
+
+
 def _check_registry(project: Project) -> None:
     """The registry names all files of the manifests, and no file that is not there and whole."""
     known = project.json("query", "--repo", "repo", "--json")
