@@ -28,7 +28,7 @@ test: venv ## run all tests and measure their coverage; with ARGS, run those and
 	@envs/install-debian test
 	@pytest -n 2 --dist loadgroup $(if $(ARGS),$(ARGS),--cov --cov-report=term)
 
-ci-hsc: venv ## simulate 33 raws of HSC, process them and hold the products to what was expected (20 min)
+ci-hsc: venv ## simulate 33 raws of HSC, process them and hold the products to what was expected (25 min)
 	@mkdir -p runs
 	@LSSTPIPE_SURVEY=ci_hsc pytest tests/e2e/test_survey.py --basetemp runs/ci-hsc $(ARGS)
 	@lsstpipe status --repo runs/ci-hsc/survey/repo --resources
