@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsstpipe.algorithms._cosmic_ray_kernel import drop_faint, first_pass, growth_pass
-from lsstpipe.algorithms.planes import Planes
+from lsstpipe.algorithms.planes import Planes, list_pixels
 from lsstpipe.errors import AlgorithmError
 from lsstpipe.image.mask import INVALID
 
@@ -85,10 +85,10 @@ def find_cosmic_rays(
     found = np.zeros(work.shape, dtype=np.bool_)
     test = (work, planes.variance, usable, ratios)
     first_pass(*test, np.array([chosen.n_sigma, chosen.slack]), found)
-    drop_faint(found, _pixels(found), planes.image, chosen.min_sum)
+    drop_faint(found, list_pixels(found), planes.image, chosen.min_sum)
     limits = np.array([0.5 * chosen.n_sigma, 0.0])
     for _ in range(chosen.n_growth):
-        if growth_pass(*test, limits, (found, _pixels(found))) == 0:
+        if growth_pass(*test, limits, (found, list_pixels(found))) == 0:
             break
     n_found = int(np.count_nonzero(found))
     if n_found > chosen.max_share * found.size:
@@ -116,8 +116,3 @@ def neighbour_ratios(psf_stamp: FloatArray) -> FloatArray:
     pairs = [psf_stamp[c + dy, c + dx] + psf_stamp[c - dy, c - dx] for dy, dx in _NEIGHBOURS]
     ratios: FloatArray = 0.5 * np.array(pairs) / psf_stamp[c, c]
     return ratios
-
-
-def _pixels(found: BoolArray) -> npt.NDArray[np.int64]:
-    """List rows and columns of the set pixels, shape ``(n, 2)``."""
-    return np.stack(np.divmod(np.flatnonzero(found), found.shape[1]), axis=1)

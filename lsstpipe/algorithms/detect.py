@@ -90,7 +90,11 @@ class Detection:
     @property
     def footprint(self) -> IntArray:
         """Label of the footprint that holds each peak, shape ``(n,)``."""
-        return self.labels[self.pixel[:, 0], self.pixel[:, 1]].astype(np.int64)
+        return self.footprint_in(self.labels)
+
+    def footprint_in(self, labels: LabelImage) -> IntArray:
+        """Read the footprint of each peak in labels that are at hand already, shape ``(n,)``."""
+        return labels[self.pixel[:, 0], self.pixel[:, 1]].astype(np.int64)
 
 
 def detect_sources(

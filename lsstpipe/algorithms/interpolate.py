@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from lsstpipe.algorithms._interpolate_kernel import fill_pass, find_rim
 from lsstpipe.algorithms._planes_kernel import finite_pixels
+from lsstpipe.algorithms.planes import list_pixels
 from lsstpipe.errors import AlgorithmError
 from lsstpipe.image.mask import MaskArray, MaskPlane
 
@@ -79,7 +80,7 @@ def interpolate_pixels(
     result = image.astype(np.float32)
     distance = np.arange(2 * _RADIUS + 1, dtype=np.float64)
     line = np.exp(-(distance**2) / (4.0 * psf_sigma**2))
-    unknown = np.stack(np.divmod(np.flatnonzero(replaced), image.shape[1]), axis=1)
+    unknown = list_pixels(replaced)
     for ring in range(_N_RINGS):
         pixels = unknown[find_rim(known, unknown)]
         limits = (_RADIUS, _N_LEAST, _NUGGET_INSIDE if ring else _NUGGET_RIM)

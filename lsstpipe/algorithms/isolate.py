@@ -167,7 +167,7 @@ def share_blends(planes: Planes, psf: Psf, detection: Detection, fit: PsfPositio
     mosaic = _lay_out(image, planes, position)
     corner = nearest_pixel(position) - HALF_SIZE - (planes.y0, planes.x0)
     labels = detection.labels
-    footprint = labels[detection.pixel[:, 0], detection.pixel[:, 1]].astype(np.int64)
+    footprint = detection.footprint_in(labels)
     outlines = ndimage.find_objects(labels)
     n_peaks = np.bincount(footprint, minlength=len(outlines) + 1)
     order = np.argsort(footprint, kind="stable")

@@ -174,13 +174,13 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     unfilled = exposure.image - background.image
     planes = Planes(unfilled, exposure.variance, exposure.mask)
     planes, fit = _learn_psf(planes, config)
-    planes = _with_plane(planes, MaskPlane.EDGE, _rim(planes, fit.psf.size // 2))
+    planes = planes.with_plane(MaskPlane.EDGE, _rim(planes, fit.psf.size // 2))
     detection = detect_sources(
         planes,
         _central_stamp(fit, planes),
         DetectionSettings(n_sigma=config.detection_n_sigma),
     )
-    planes = _with_plane(planes, MaskPlane.DETECTED, detection.detected)
+    planes = planes.with_plane(MaskPlane.DETECTED, detection.detected)
     columns = measure_sources(
         planes,
         fit.psf,
@@ -257,7 +257,7 @@ def _learn_psf(planes: Planes, config: Config) -> tuple[Planes, PsfFit]:
     fit = fit_psf_among(planes, bright, search)
     stamp = _central_stamp(fit, planes)
     rays = find_cosmic_rays(planes, stamp, CosmicRaySettings(n_sigma=config.cosmic_ray_n_sigma))
-    planes = _repair(_with_plane(planes, MaskPlane.CR, rays), fit)
+    planes = _repair(planes.with_plane(MaskPlane.CR, rays), fit)
     search = _search_settings(config, max_order=config.psf_order, n_wanted=config.psf_wanted_stars)
     return planes, fit_psf_among(planes, bright, search)
 
@@ -283,11 +283,6 @@ def _central_stamp(fit: PsfFit, planes: Planes) -> FloatArray:
     return fit.psf.stamp(y=float(ny // 2), x=float(nx // 2))
 
 
-def _with_plane(planes: Planes, plane: MaskPlane, where: npt.NDArray[np.bool_]) -> Planes:
-    """Set a mask plane on some pixels."""
-    return planes.with_plane(plane, where)
-
-
 def _repair(planes: Planes, fit: PsfFit) -> Planes:
     """Interpolate over defects, saturated pixels and cosmic rays, and flag what was replaced."""
     ny, nx = planes.image.shape
@@ -297,7 +292,7 @@ def _repair(planes: Planes, fit: PsfFit) -> Planes:
         planes=MaskPlane.BAD | MaskPlane.SAT | MaskPlane.CR,
         psf_sigma=fit.psf.sigma(y=ny / 2, x=nx / 2),
     )
-    return _with_plane(replace(planes, image=filled.image), MaskPlane.INTRP, filled.replaced)
+    return replace(planes, image=filled.image).with_plane(MaskPlane.INTRP, filled.replaced)
 
 
 def _rim(planes: Planes, width: int) -> npt.NDArray[np.bool_]:
