@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import settings
+
+from tests.postgres_server import PostgresServer, find_program
 
 REPOSITORY = Path(__file__).parents[1]
 IN_CI = os.environ.get("CI") == "true"
@@ -48,6 +51,22 @@ def test_data() -> Path:
     if folder is None:
         pytest.skip("LSSTPIPE_TEST_DATA names no folder of further real data")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server for tests that leave it running; each makes a database of its own."""
+    if find_program("postgres") is None:
+        reason = "PostgreSQL is not installed; envs/debian.txt names its package"
+        if IN_CI:
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
 
 
 @pytest.fixture

@@ -61,6 +61,10 @@ def certify(
             f"A validity range must end after it begins, got {valid_begin_mjd} to {valid_end_mjd}."
         )
     there = [item.id for item in collections.list_all(connection) if item.name == name]
+    if not dry_run:
+        target = collections.ensure(connection, [name], "CALIBRATION")[name]
+        collections.lock(connection, target)  # the check below must hold until the end
+        there = [target.id]
     records: dict[uuid.UUID, DatasetRecord] = {}
     for ids in chunks(dataset_ids):
         rows = connection.execute(select_datasets().where(dataset.c.id.in_(ids))).mappings()
@@ -84,7 +88,6 @@ def certify(
             )
     if dry_run:
         return
-    target = collections.ensure(connection, [name], "CALIBRATION")[name]
     rows_new = [
         {
             "collection_id": target.id,

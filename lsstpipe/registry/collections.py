@@ -44,20 +44,26 @@ def ensure(connection: sa.Connection, names: Iterable[str], kind: Kind) -> dict[
         If one is there as another kind.
     """
     wanted = sorted(set(names))
-    found = _select(connection, wanted)
+    # A writer's share of a run lasts to the end of its transaction: nobody freezes or removes it
+    # while something is written into it.
+    is_shared = kind == "RUN"
+    found = _select(connection, wanted, is_shared=is_shared)
     missing = [name for name in wanted if name not in found]
     if missing:
         rows = [{"name": name, "kind": kind, "is_frozen": False} for name in missing]
         connection.execute(insert_new(connection, collection), rows)
-        found = _select(connection, wanted)
+        found = _select(connection, wanted, is_shared=is_shared)
     for item in found.values():
         if item.kind != kind:
             raise ConflictError(f"Collection '{item.name}' is {item.kind}, not {kind}.")
     return found
 
 
-def _select(connection: sa.Connection, names: Sequence[str]) -> dict[str, Collection]:
-    rows = connection.execute(sa.select(collection).where(collection.c.name.in_(names)))
+def _select(
+    connection: sa.Connection, names: Sequence[str], *, is_shared: bool = False
+) -> dict[str, Collection]:
+    statement = sa.select(collection).where(collection.c.name.in_(names)).order_by(collection.c.id)
+    rows = connection.execute(statement.with_for_update(read=True) if is_shared else statement)
     return {row.name: Collection(row.id, row.name, row.kind, row.is_frozen) for row in rows}
 
 
@@ -78,7 +84,7 @@ def flatten(connection: sa.Connection, names: Sequence[str]) -> list[Collection]
     """
     edges = sa.select(
         collection.c.id,
-        sa.null().label("parent_id"),
+        sa.cast(sa.null(), sa.Integer).label("parent_id"),
         sa.literal(0).label("position"),
     ).where(collection.c.name.in_(names))
     reach = edges.cte("reach", recursive=True)
@@ -141,6 +147,7 @@ def define_chain(connection: sa.Connection, name: str, children: Sequence[str]) 
         If a child does not exist.
     """
     parent = ensure(connection, [name], "CHAINED")[name]
+    lock(connection, parent)
     found = _select(connection, children)
     if missing := [child for child in children if child not in found]:
         raise RepositoryError(f"There is no collection '{missing[0]}'.")
@@ -226,8 +233,40 @@ def require_open(connection: sa.Connection, run: str) -> None:
         If it is frozen.
     """
     found = _select(connection, [run])
-    if run in found and found[run].is_frozen:
-        raise ConflictError(f"Run '{run}' is frozen, so nothing can be written into it.")
+    if run in found:
+        refuse_frozen(found[run])
+
+
+def refuse_frozen(run: Collection) -> None:
+    """Refuse to write into a run that is frozen.
+
+    Parameters
+    ----------
+    run
+        The run.
+
+    Raises
+    ------
+    ConflictError
+        If it is frozen.
+    """
+    if run.is_frozen:
+        raise ConflictError(f"Run '{run.name}' is frozen, so nothing can be written into it.")
+
+
+def lock(connection: sa.Connection, item: Collection) -> None:
+    """Be the only one that writes into a collection until the transaction ends.
+
+    Parameters
+    ----------
+    connection
+        Within a transaction that writes.
+    item
+        The collection.
+    """
+    connection.execute(
+        sa.select(collection.c.id).where(collection.c.id == item.id).with_for_update()
+    )
 
 
 def list_all(connection: sa.Connection) -> list[Collection]:

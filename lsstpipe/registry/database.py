@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator
+import random
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from lsstpipe.errors import RepositoryError, TemporaryError
 
+_LOG = logging.getLogger(__name__)
 _LOCK_WAIT_S = 120
 _BEGIN = "lsstpipe_begin"
-_TEMPORARY_SIGNS = ("locked", "busy", "connection", "deadlock", "serialize", "timeout")
+_SQLITE_TEMPORARY = ("locked", "busy")
+
+PATIENCE_S = 120.0
+"""For how long a call to a server is repeated that failed for a temporary reason, seconds."""
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 5.0
 
 IN_CHUNK = 5000
 """Ids in one ``IN (...)``: databases allow about 32,000 parameters in a statement."""
+
+Result = TypeVar("Result")
 
 
 class Database:
@@ -29,27 +41,36 @@ class Database:
     Parameters
     ----------
     url
-        An SQLAlchemy URL; ``sqlite://`` is a database in memory.
+        An SQLAlchemy URL; ``sqlite://`` is a database in memory. What one of PostgreSQL may say is
+        in `lsstpipe.registry.postgres`.
     """
 
     def __init__(self, url: str | sa.URL) -> None:
-        self.url = sa.make_url(url)
-        if self.url.get_backend_name() == "sqlite":
-            self.engine = _sqlite_engine(self.url)
+        self.url = parse_url(url)
+        self.is_server = self.url.get_backend_name() != "sqlite"
+        if self.is_server:
+            # SQLite does without the module and its package.
+            from lsstpipe.registry import postgres
+
+            self.engine = postgres.make_engine(self.url)
+            self._is_temporary: Callable[[BaseException | None], bool] = postgres.is_temporary
         else:
-            self.engine = sa.create_engine(self.url, pool_size=2, max_overflow=0)
+            self.engine = _sqlite_engine(self.url)
+            self._is_temporary = _is_busy
 
     @property
     def name(self) -> str:
         """What messages call the database; never its password."""
-        return self.url.database or self.url.render_as_string(hide_password=True)
+        if self.is_server:
+            return f"{self.url.database} on {self.url.host or 'this machine'}"
+        return self.url.database or "in memory"
 
     @property
     def is_present(self) -> bool:
         """Whether there is a database to open; one on a server always counts as there."""
-        if self.url.get_backend_name() != "sqlite":
+        if self.is_server:
             return True
-        return _is_sqlite_file(self.url) and Path(self.name).is_file()
+        return _is_sqlite_file(self.url) and Path(str(self.url.database)).is_file()
 
     def prepare(self) -> None:
         """Make the folder of a new database in a file, and let readers and a writer share it."""
@@ -76,9 +97,13 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """Run statements that see one state of the database."""
-        with self._transaction("BEGIN", "read") as connection:
-            yield connection
+        """Run statements that see one state of the database; on a server, each its newest."""
+        if self.is_server:
+            with self.autocommit() as connection:
+                yield connection
+        else:
+            with self._transaction("BEGIN", "read") as connection:
+                yield connection
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
@@ -86,6 +111,12 @@ class Database:
         # A writer takes the lock at once: a reader that turns writer would fail without waiting.
         with self._transaction("BEGIN IMMEDIATE", "written") as connection:
             yield connection
+
+    @contextmanager
+    def autocommit(self) -> Iterator[sa.Connection]:
+        """Run statements of which each takes effect by itself: without BEGIN and COMMIT."""
+        with self._explained("used"), self.engine.connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
     def _transaction(self, begin: str, verb: str) -> Iterator[sa.Connection]:
@@ -96,19 +127,51 @@ class Database:
         ):
             yield connection
 
+    def repeat(self, call: Callable[[], Result]) -> Result:
+        """Make a call until it meets no temporary failure, or patience ends.
+
+        SQLite has waited already when it says that it is locked, so there the call is made once.
+
+        Parameters
+        ----------
+        call
+            Transactions that may be made twice.
+
+        Raises
+        ------
+        TemporaryError
+            If the last try failed too.
+        """
+        pause, ends = _FIRST_PAUSE_S, time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return call()
+            except TemporaryError as error:
+                if not self.is_server or time.monotonic() > ends:
+                    raise
+                # Each waits for a time of its own, so that many do not come back at once.
+                wait = random.uniform(0.5, 1.0) * pause
+                _LOG.debug("%s Trying again in %.2f s.", error, wait)
+                time.sleep(wait)
+                pause = min(2 * pause, _LONGEST_PAUSE_S)
+
     @contextmanager
     def _explained(self, verb: str) -> Iterator[None]:
         """Turn what a database complains of into errors that say whose turn it is."""
         try:
             yield
-        except OperationalError as error:
-            text = str(error.orig).strip().splitlines()[0]
-            if any(sign in text for sign in _TEMPORARY_SIGNS):
-                raise TemporaryError(f"The registry {self.name} is not free: {text}.") from error
-            raise RepositoryError(f"The registry {self.name} cannot be {verb}: {text}.") from error
+        except PoolTimeoutError as error:
+            raise TemporaryError(f"The registry {self.name} has no connection free.") from error
         except DBAPIError as error:
-            if "not a database" in str(error.orig) or "malformed" in str(error.orig):
+            text = _first_line(error)
+            if self._is_temporary(error.orig):
+                raise TemporaryError(f"The registry {self.name} is not free: {text}.") from error
+            if "not a database" in text or "malformed" in text:
                 raise RepositoryError(f"{self.name} is damaged or not a registry.") from error
+            if isinstance(error, OperationalError):
+                raise RepositoryError(
+                    f"The registry {self.name} cannot be {verb}: {text}."
+                ) from error
             raise
 
     def close(self) -> None:
@@ -116,22 +179,75 @@ class Database:
         self.engine.dispose()
 
 
-def insert(connection: sa.Connection, table: sa.Table) -> Any:
+def parse_url(url: str | sa.URL) -> sa.URL:
+    """Read a URL.
+
+    Parameters
+    ----------
+    url
+        An SQLAlchemy URL.
+
+    Raises
+    ------
+    RepositoryError
+        If it is none, or of a database that cannot be a registry.
+    """
+    try:
+        parsed = sa.make_url(url)
+        backend = parsed.get_backend_name()
+    except sa.exc.ArgumentError:
+        raise RepositoryError(
+            "The registry's URL cannot be read; allowed are sqlite:///FILE and "
+            "postgresql://USER@HOST/DATABASE."
+        ) from None
+    if backend not in {"sqlite", "postgresql"}:
+        raise RepositoryError(
+            f"A registry cannot be kept by '{backend}'; allowed are sqlite and postgresql."
+        )
+    return parsed
+
+
+def _first_line(error: DBAPIError) -> str:
+    return (str(error.orig).strip().splitlines() or [type(error.orig).__name__])[0].rstrip(".")
+
+
+def _is_busy(error: BaseException | None) -> bool:
+    return any(sign in str(error) for sign in _SQLITE_TEMPORARY)
+
+
+def insert(where: sa.Connection | str, table: sa.Table) -> Any:
     """Begin an INSERT that may have an ON CONFLICT clause.
 
     Parameters
     ----------
-    connection
-        Says which database it is for.
+    where
+        A connection, or the name of a dialect: says which database it is for.
     table
         Where to insert.
     """
-    if connection.dialect.name == "postgresql":
+    name = where if isinstance(where, str) else where.dialect.name
+    if name == "postgresql":
         # Its module is large and loaded already where it is needed; SQLite does without it.
         from sqlalchemy.dialects import postgresql
 
         return postgresql.insert(table)
     return sqlite.insert(table)
+
+
+def replace_known(statement: Any, table: sa.Table) -> sa.Executable:
+    """Let an INSERT replace the row of the same primary key.
+
+    Parameters
+    ----------
+    statement
+        Of `insert`.
+    table
+        Where it inserts.
+    """
+    keys = [column.name for column in table.primary_key]
+    values = {c.name: statement.excluded[c.name] for c in table.c if c.name not in keys}
+    result: sa.Executable = statement.on_conflict_do_update(index_elements=keys, set_=values)
+    return result
 
 
 def upsert(connection: sa.Connection, table: sa.Table) -> sa.Executable:
@@ -144,11 +260,7 @@ def upsert(connection: sa.Connection, table: sa.Table) -> sa.Executable:
     table
         Where to insert.
     """
-    statement = insert(connection, table)
-    keys = [column.name for column in table.primary_key]
-    values = {c.name: statement.excluded[c.name] for c in table.c if c.name not in keys}
-    result: sa.Executable = statement.on_conflict_do_update(index_elements=keys, set_=values)
-    return result
+    return replace_known(insert(connection, table), table)
 
 
 def insert_new(connection: sa.Connection, table: sa.Table) -> sa.Executable:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
+import struct
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -45,12 +45,13 @@ def select_new(connection: sa.Connection, records: Sequence[DatasetRecord]) -> l
         If a data ID is there, or is given twice, with other pixels.
     """
     known: dict[object, tuple[str, str]] = {}
+    own = {record.id: record.path for record in records}
     for start in range(0, len(records), IN_CHUNK):
         ids = [record.id for record in records[start : start + IN_CHUNK]]
         rows = connection.execute(
             sa.select(dataset.c.id, dataset.c.checksum, dataset.c.path).where(dataset.c.id.in_(ids))
         )
-        known |= {row.id: (row.checksum, row.path) for row in rows}
+        known |= {row.id: (row.checksum, row.path or own[row.id]) for row in rows}
     new = []
     for record in records:
         if record.id not in known:
@@ -85,8 +86,8 @@ def write_infos(
     rows = []
     for info, record in zip(infos, records, strict=True):
         region = regions.get(record.data_id)
-        text = None if region is None else json.dumps([list(corner) for corner in region])
-        rows.append(_to_row(info) | {"raw_id": record.id, "region": text})
+        packed = None if region is None else pack_region(region)
+        rows.append(_to_row(info) | {"raw_id": record.id, "region": packed})
     if rows:
         connection.execute(upsert(connection, exposure), rows)
 
@@ -146,6 +147,29 @@ def attribute(name: str) -> sa.ColumnElement[Any]:
         .scalar_subquery()
     )
     return sa.func.coalesce(dataset.c[name], value) if name in DIMENSIONS else value
+
+
+def pack_region(region: Polygon) -> bytes:
+    """Pack the corners of a polygon.
+
+    Parameters
+    ----------
+    region
+        Its corners.
+    """
+    values = [value for corner in region for value in corner]
+    return struct.pack(f"<{len(values)}d", *values)
+
+
+def unpack_region(packed: bytes) -> list[tuple[float, float]]:
+    """Give the corners of a packed polygon.
+
+    Parameters
+    ----------
+    packed
+        Of `pack_region`.
+    """
+    return list(struct.iter_unpack("<2d", packed))
 
 
 def _to_row(info: ObservationInfo) -> Row:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import islice
 
 import sqlalchemy as sa
@@ -11,10 +12,28 @@ import sqlalchemy as sa
 from lsstpipe.errors import ConflictError
 from lsstpipe.registry import collections
 from lsstpipe.registry.collections import Collection
-from lsstpipe.registry.database import IN_CHUNK, upsert
+from lsstpipe.registry.database import IN_CHUNK, insert, replace_known
 from lsstpipe.registry.records import DatasetRecord, QuantumRecord
-from lsstpipe.registry.rows import from_dataset, from_quantum
-from lsstpipe.registry.tables import dataset, quantum, quantum_input, quantum_output
+from lsstpipe.registry.rows import dataset_values, from_dataset, quantum_values
+from lsstpipe.registry.staging import (
+    fill,
+    insert_all,
+    new_dataset,
+    new_quantum,
+    new_quantum_input,
+    new_quantum_output,
+)
+from lsstpipe.registry.tables import (
+    collection,
+    dataset,
+    quantum,
+    quantum_input,
+    quantum_output,
+)
+
+_SHOWN_CONFLICTS = 20
+_ANALYZE_SHARE = 0.1
+_ANALYZED = ("dataset", "quantum", "quantum_input", "quantum_output", "exposure")
 
 
 def load(
@@ -27,7 +46,7 @@ def load(
 
     A record of an id that is there replaces it: runs that are open take retries and changed
     configurations. The datasets of a quantum come with it: what an earlier attempt made and this
-    one did not is forgotten. The number of statements is constant for each `IN_CHUNK` records.
+    one did not is forgotten. The number of statements is constant.
 
     Parameters
     ----------
@@ -48,15 +67,128 @@ def load(
     names = {r.run for r in new_datasets.values()} | {r.run for r in new_quanta.values()}
     runs = collections.ensure(connection, names, "RUN")
     _drop_frozen(connection, runs, new_datasets, new_quanta)
+    run_ids = {name: run.id for name, run in runs.items()}
+    if not new_datasets and not new_quanta:
+        return
+    fill(connection, new_dataset, dataset_values(iter(new_datasets.values()), type_ids, run_ids))
     if new_quanta:
-        _load_quanta(connection, runs, new_quanta.values())
-        _forget_stale(connection, new_quanta, new_datasets)
-    if new_datasets:
-        rows = [
-            from_dataset(record, type_ids[record.dataset_type], runs[record.run].id)
-            for record in new_datasets.values()
-        ]
-        connection.execute(upsert(connection, dataset), rows)
+        _load_quanta(connection, run_ids, list(new_quanta.values()))
+        _forget_stale(connection)
+    columns, rows = insert_all(new_dataset, dataset)
+    statement = insert(connection, dataset).from_select(columns, rows)
+    connection.execute(replace_known(statement, dataset))
+
+
+def put(connection: sa.Connection, type_id: int, record: DatasetRecord) -> bool:
+    """Register one dataset in a run that is there and open, by one statement.
+
+    Parameters
+    ----------
+    connection
+        On which each statement takes effect by itself, or within a transaction.
+    type_id
+        Id of its type in this database.
+    record
+        The dataset.
+
+    Returns
+    -------
+    bool
+        Whether it was done; not where the run is not there or is frozen.
+    """
+    row = from_dataset(record, type_id)
+    row["run_name"] = record.run
+    del row["run_id"]
+    statement = _put_statement(connection.dialect.name)
+    return connection.execute(statement, row).rowcount == 1
+
+
+@cache
+def _put_statement(_dialect: str) -> sa.Executable:
+    """Make the statement of `put`: making it anew for each dataset would take most of the time."""
+    names = [column.name for column in dataset.c if column.name != "run_id"]
+    open_run = (
+        sa.select(collection.c.id)
+        .where(
+            collection.c.name == sa.bindparam("run_name"),
+            collection.c.kind == "RUN",
+            sa.not_(collection.c.is_frozen),
+        )
+        .with_for_update(read=True)  # so that nobody freezes the run in between
+        .subquery("open_run")
+    )
+    values = [sa.bindparam(name, type_=dataset.c[name].type).label(name) for name in names]
+    rows = sa.select(*(sa.cast(v, dataset.c[v.name].type) for v in values), open_run.c.id)
+    statement = insert(_dialect, dataset).from_select([*names, "run_id"], rows.where(sa.true()))
+    return replace_known(statement, dataset)
+
+
+def ingest(
+    connection: sa.Connection, type_ids: Mapping[str, int], records: Sequence[DatasetRecord]
+) -> int:
+    """Register datasets that nobody computed here; those that are there with other bytes stay.
+
+    Parameters
+    ----------
+    connection
+        Within a transaction that writes.
+    type_ids
+        Ids of the dataset types in this database.
+    records
+        The datasets.
+
+    Returns
+    -------
+    int
+        Number of datasets that were not there.
+
+    Raises
+    ------
+    ConflictError
+        If a run is frozen, or an id is there, or comes twice, with another checksum: each is named.
+    """
+    unique: dict[uuid.UUID, DatasetRecord] = {}
+    for record in records:
+        known = unique.setdefault(record.id, record)
+        if known.checksum != record.checksum:
+            raise ConflictError(_contradiction([(record, known.path)]))
+    runs = collections.ensure(connection, {record.run for record in records}, "RUN")
+    run_ids = {name: run.id for name, run in runs.items()}
+    fill(connection, new_dataset, dataset_values(iter(unique.values()), type_ids, run_ids))
+    columns, rows = insert_all(new_dataset, dataset)
+    statement = insert(connection, dataset).from_select(columns, rows)
+    added = connection.execute(statement.on_conflict_do_nothing(index_elements=["id"])).rowcount
+    if added < len(unique):
+        _refuse_other_content(connection, unique)
+    if added:
+        for run in runs.values():
+            collections.refuse_frozen(run)
+    return added
+
+
+def _refuse_other_content(
+    connection: sa.Connection, given: Mapping[uuid.UUID, DatasetRecord]
+) -> None:
+    """Refuse records that say of an id that is there that it has other bytes."""
+    rows = connection.execute(
+        sa.select(dataset.c.id, dataset.c.path)
+        .join(new_dataset, new_dataset.c.id == dataset.c.id)
+        .where(new_dataset.c.checksum != dataset.c.checksum)
+        .order_by(dataset.c.id)
+    ).all()
+    if rows:
+        found = [(given[row.id], row.path or given[row.id].path) for row in rows]
+        raise ConflictError(_contradiction(found))
+
+
+def _contradiction(found: Sequence[tuple[DatasetRecord, str]]) -> str:
+    lines = [
+        f"{record.path} and {path} both say that they are {record.dataset_type} of "
+        f"{record.data_id} in '{record.run}', but their contents differ"
+        for record, path in found[:_SHOWN_CONFLICTS]
+    ]
+    rest = len(found) - len(lines)
+    return "; ".join(lines) + (f"; and {rest} more." if rest else "; leave one of them out.")
 
 
 def _drop_frozen(
@@ -88,34 +220,57 @@ def _drop_frozen(
 
 
 def _load_quanta(
-    connection: sa.Connection, runs: Mapping[str, Collection], quanta: Iterable[QuantumRecord]
+    connection: sa.Connection, run_ids: Mapping[str, int], quanta: Sequence[QuantumRecord]
 ) -> None:
-    rows = [from_quantum(record, runs[record.run].id) for record in quanta]
-    connection.execute(upsert(connection, quantum), rows)
-    for table, side in ((quantum_input, "inputs"), (quantum_output, "outputs")):
-        for ids in chunks(record.id for record in quanta):
-            connection.execute(sa.delete(table).where(table.c.quantum_id.in_(ids)))
-        links = [
-            {"quantum_id": record.id, "dataset_id": item}
-            for record in quanta
-            for item in dict.fromkeys(getattr(record, side))
-        ]
-        if links:
-            connection.execute(sa.insert(table), links)
+    fill(connection, new_quantum, quantum_values(iter(quanta), run_ids))
+    columns, rows = insert_all(new_quantum, quantum)
+    statement = insert(connection, quantum).from_select(columns, rows)
+    connection.execute(replace_known(statement, quantum))
+    for staged, table, side in (
+        (new_quantum_input, quantum_input, "inputs"),
+        (new_quantum_output, quantum_output, "outputs"),
+    ):
+        fill(
+            connection,
+            staged,
+            ([q.id, item] for q in quanta for item in dict.fromkeys(getattr(q, side))),
+        )
+        named = sa.select(new_quantum.c.id)
+        connection.execute(sa.delete(table).where(table.c.quantum_id.in_(named)))
+        columns, rows = insert_all(staged, table)
+        links = insert(connection, table).from_select(columns, rows)
+        connection.execute(links.on_conflict_do_nothing())
 
 
-def _forget_stale(
-    connection: sa.Connection,
-    quanta: Iterable[uuid.UUID],
-    datasets: Container[uuid.UUID],
-) -> None:
-    """Delete the datasets that these quanta made before and not this time."""
-    stale: list[uuid.UUID] = []
-    for ids in chunks(quanta):
-        rows = connection.execute(sa.select(dataset.c.id).where(dataset.c.quantum_id.in_(ids)))
-        stale += [row.id for row in rows if row.id not in datasets]
-    for ids in chunks(stale):
-        connection.execute(sa.delete(dataset).where(dataset.c.id.in_(ids)))
+def _forget_stale(connection: sa.Connection) -> None:
+    """Delete the datasets that the staged quanta made before and not this time."""
+    made_again = sa.select(new_dataset.c.id).where(new_dataset.c.id == dataset.c.id).exists()
+    connection.execute(
+        sa.delete(dataset).where(
+            dataset.c.quantum_id.in_(sa.select(new_quantum.c.id)), sa.not_(made_again)
+        )
+    )
+
+
+def analyze(connection: sa.Connection, n_new: int) -> None:
+    """Renew the figures that the planner of the database goes by, if they have become wrong.
+
+    Parameters
+    ----------
+    connection
+        Within a transaction that writes.
+    n_new
+        Rows that were loaded.
+    """
+    if connection.dialect.name == "postgresql":
+        known = connection.exec_driver_sql(
+            "SELECT reltuples FROM pg_class WHERE oid = 'dataset'::regclass"
+        ).scalar_one()
+        if n_new > _ANALYZE_SHARE * max(known, 0):
+            connection.exec_driver_sql("ANALYZE " + ", ".join(_ANALYZED))
+    else:
+        connection.exec_driver_sql("PRAGMA analysis_limit = 1000")
+        connection.exec_driver_sql("ANALYZE")
 
 
 def chunks(ids: Iterable[uuid.UUID]) -> Iterator[list[uuid.UUID]]:

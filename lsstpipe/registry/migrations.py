@@ -2,19 +2,72 @@
 
 from __future__ import annotations
 
+import json
+import uuid
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import RowMapping
 
+from lsstpipe.data_model import DataId
+from lsstpipe.datasets import find_dataset_type
 from lsstpipe.errors import RepositoryError
-from lsstpipe.registry.tables import schema_version
+from lsstpipe.registry.database import IN_CHUNK
+from lsstpipe.registry.exposures import pack_region
+from lsstpipe.registry.tables import METADATA, dataset, exposure, schema_version, type_index
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of the tables in `lsstpipe.registry.tables`."""
 
 Step = Callable[[sa.Connection], None]
 
-STEPS: Mapping[int, Step] = {}
+
+def _pack(connection: sa.Connection) -> None:
+    """From 1 to 2: narrow columns, packed checksums and regions, no path that its type spells."""
+    types = connection.exec_driver_sql("SELECT id, name, dimensions FROM dataset_type").all()
+    for name in ("dataset", "exposure"):
+        connection.exec_driver_sql(f"ALTER TABLE {name} RENAME TO old_{name}")
+    for type_id, *_ in types:
+        connection.exec_driver_sql(f"DROP INDEX dataset_of_type_{type_id}")
+    for index in ("dataset_by_quantum", "dataset_by_run", "exposure_by_raw", "exposure_by_time"):
+        connection.exec_driver_sql(f"DROP INDEX {index}")
+    METADATA.create_all(connection)
+    rows = connection.exec_driver_sql(
+        "SELECT d.*, t.name AS type_name, c.name AS run FROM old_dataset AS d "
+        "JOIN dataset_type AS t ON t.id = d.type_id JOIN collection AS c ON c.id = d.run_id"
+    ).mappings()
+    while part := rows.fetchmany(IN_CHUNK):
+        connection.execute(sa.insert(dataset), [_packed_dataset(row) for row in part])
+    rows = connection.exec_driver_sql("SELECT * FROM old_exposure").mappings()
+    while part := rows.fetchmany(IN_CHUNK):
+        connection.execute(sa.insert(exposure), [_packed_exposure(row) for row in part])
+    for name in ("exposure", "dataset"):
+        connection.exec_driver_sql(f"DROP TABLE old_{name}")
+    for type_id, name, _ in types:
+        type_index(find_dataset_type(name), type_id).create(connection)
+
+
+def _packed_dataset(row: RowMapping) -> dict[str, Any]:
+    values: dict[str, Any] = {n: v for n, v in row.items() if n not in {"type_name", "run"}}
+    values["id"] = uuid.UUID(bytes=bytes(row["id"]))
+    quantum_id = row["quantum_id"]
+    values["quantum_id"] = None if quantum_id is None else uuid.UUID(bytes=bytes(quantum_id))
+    kind = find_dataset_type(row["type_name"])
+    data_id = DataId({name: row[name] for name in kind.dimensions})
+    if row["path"] == kind.path(data_id, row["run"]):
+        values["path"] = None
+    return values
+
+
+def _packed_exposure(row: RowMapping) -> dict[str, Any]:
+    region = row["region"]
+    packed = None if region is None else pack_region(json.loads(region))
+    raw_id = uuid.UUID(bytes=bytes(row["raw_id"]))
+    return {**row, "region": packed, "raw_id": raw_id}
+
+
+STEPS: Mapping[int, Step] = {1: _pack}
 """From each version to the next: ``STEPS[1]`` turns 1 into 2."""
 
 

@@ -151,9 +151,8 @@ def find_downstream(connection: sa.Connection, dataset_id: uuid.UUID) -> list[Da
     )
     rows = connection.execute(
         select_datasets().where(dataset.c.id.in_(sa.select(made.c.dataset_id)))
-        .order_by(dataset.c.path)
     ).mappings()  # fmt: skip
-    return [to_dataset(row) for row in rows]
+    return sorted((to_dataset(row) for row in rows), key=lambda record: record.path)
 
 
 def _links(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from lsstpipe.data_model import DataId, DatasetType
-from lsstpipe.datasets import DATASET_TYPES, find_dataset_type
+from lsstpipe.data_model import DataId
+from lsstpipe.datasets import DATASET_TYPES
 from lsstpipe.errors import RepositoryError
 from lsstpipe.registry import (
     calibrations,
@@ -19,22 +20,14 @@ from lsstpipe.registry import (
     exposures,
     loading,
     provenance,
-    search,
 )
-from lsstpipe.registry.calibrations import Calibration
-from lsstpipe.registry.collections import Collection
 from lsstpipe.registry.database import Database
 from lsstpipe.registry.exposures import Polygon
 from lsstpipe.registry.migrations import SCHEMA_VERSION, check_version, migrate, read_version
-from lsstpipe.registry.provenance import Document, Provenance
-from lsstpipe.registry.query import parse_where
+from lsstpipe.registry.provenance import Document
+from lsstpipe.registry.reading import RegistryReader, repeated
 from lsstpipe.registry.records import DatasetRecord, QuantumRecord
-from lsstpipe.registry.tables import (
-    METADATA,
-    calibration,
-    dataset_type,
-    schema_version,
-)
+from lsstpipe.registry.tables import METADATA, schema_version
 
 if TYPE_CHECKING:
     from lsstpipe.image.exposure import ObservationInfo
@@ -42,8 +35,13 @@ if TYPE_CHECKING:
 _ANALYZE_FROM = 1000
 """Rows of one load after which the database renews the statistics of its query planner."""
 
+_CREATE_LOCK = 5_727_781  # any number that stands for this lock among those of a server
 
-class Registry:
+INGEST_BATCH = 20_000
+"""Datasets that `Registry.ingest` registers in one transaction."""
+
+
+class Registry(RegistryReader):
     """Datasets, collections, calibrations, exposures and quanta in a database.
 
     Every method is one transaction of a constant number of statements. Make one by `create` or
@@ -51,7 +49,7 @@ class Registry:
     """
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        super().__init__(database)
         self._type_ids: dict[str, int] = {}
 
     @classmethod
@@ -71,18 +69,28 @@ class Registry:
             If there is one, or the database cannot be written.
         """
         database = Database(url)
-        if exist_ok and database.is_present:
-            return cls.open(url)
         registry = cls(database)
         with database.closed_on_error():
-            database.prepare()
-            with database.write() as connection:
-                if sa.inspect(connection).has_table(schema_version.name):
+            if database.is_server or not (exist_ok and database.is_present):
+                database.prepare()
+                if database.repeat(registry._create_tables):
+                    return registry
+                if not exist_ok:
                     raise RepositoryError(f"{database.name} is a registry already.")
-                METADATA.create_all(connection)
-                connection.execute(sa.insert(schema_version).values(version=SCHEMA_VERSION))
-                registry._register(connection, DATASET_TYPES)
-        return registry
+        database.close()
+        return cls.open(url)
+
+    def _create_tables(self) -> bool:
+        """Make all tables in one transaction, unless they are there."""
+        with self.database.write() as connection:
+            if self.database.is_server:  # of several that make them at once, one does
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_CREATE_LOCK})")
+            if sa.inspect(connection).has_table(schema_version.name):
+                return False
+            METADATA.create_all(connection)
+            connection.execute(sa.insert(schema_version).values(version=SCHEMA_VERSION))
+            self._register(connection, DATASET_TYPES)
+            return True
 
     @classmethod
     def open(cls, url: str | sa.URL) -> Registry:
@@ -104,17 +112,12 @@ class Registry:
                 f"There is no repository at {database.name}; `lsstpipe init` makes one."
             )
         with database.closed_on_error():
-            with database.read() as connection:
-                found = read_version(connection)
-            check_version(found, database.name)
-            if found < SCHEMA_VERSION:
-                with database.write() as connection:
-                    migrate(connection, read_version(connection))
+            database.repeat(lambda: _bring_up_to_date(database))
         return cls(database)
 
     def close(self) -> None:
         """Give the connections back."""
-        self._database.close()
+        self.database.close()
 
     def __enter__(self) -> Registry:
         return self
@@ -129,6 +132,7 @@ class Registry:
 
     # What exists
 
+    @repeated
     def load(self, datasets: Sequence[DatasetRecord], quanta: Sequence[QuantumRecord] = ()) -> None:
         """Make the registry say what these records say; see `loading.load`.
 
@@ -137,12 +141,72 @@ class Registry:
         datasets, quanta
             What exists and how it was made.
         """
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             self._register(connection, (record.dataset_type for record in datasets))
             loading.load(connection, self._type_ids, datasets, quanta)
             if len(datasets) + len(quanta) >= _ANALYZE_FROM:
-                connection.execute(sa.text("ANALYZE"))
+                loading.analyze(connection, len(datasets))
 
+    def put(self, record: DatasetRecord) -> None:
+        """Register one dataset: one round trip to a server, if its run is there and open.
+
+        Parameters
+        ----------
+        record
+            The dataset; it replaces one of the same id.
+
+        Raises
+        ------
+        ConflictError
+            If its run is frozen and has not the same.
+        """
+        if not self._put(record):
+            self.load([record])
+
+    @repeated
+    def _put(self, record: DatasetRecord) -> bool:
+        type_id = self._type_ids.get(record.dataset_type)
+        if type_id is None:
+            return False
+        database = self.database
+        with database.autocommit() if database.is_server else database.write() as connection:
+            return loading.put(connection, type_id, record)
+
+    def ingest(self, records: Iterable[DatasetRecord]) -> int:
+        """Register datasets that exist, any number with little memory; see `loading.ingest`.
+
+        Each batch of `INGEST_BATCH` is one transaction: what was stopped goes on by doing it again.
+
+        Parameters
+        ----------
+        records
+            The datasets, which are taken one by one.
+
+        Returns
+        -------
+        int
+            Number of datasets that were not there.
+
+        Raises
+        ------
+        ConflictError
+            If one is there with other content; its batch is left out as a whole.
+        """
+        remaining, n_new = iter(records), 0
+        while batch := list(islice(remaining, INGEST_BATCH)):
+            n_new += self._ingest_batch(batch)
+        return n_new
+
+    @repeated
+    def _ingest_batch(self, batch: Sequence[DatasetRecord]) -> int:
+        with self.database.write() as connection:
+            self._register(connection, (record.dataset_type for record in batch))
+            n_new = loading.ingest(connection, self._type_ids, batch)
+            if n_new >= _ANALYZE_FROM:
+                loading.analyze(connection, n_new)
+        return n_new
+
+    @repeated
     def insert_exposures(
         self,
         infos: Sequence[ObservationInfo],
@@ -166,13 +230,14 @@ class Registry:
             Number of raws that were not there.
 
         """
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             self._register(connection, (record.dataset_type for record in records))
             new = exposures.select_new(connection, records)
             loading.load(connection, self._type_ids, new, ())
             exposures.write_infos(connection, infos, records, regions or {})
         return len(new)
 
+    @repeated
     def insert_documents(self, documents: Mapping[str, Document]) -> None:
         """Keep the texts of configurations and environments.
 
@@ -181,16 +246,12 @@ class Registry:
         documents
             Texts by the digest that quanta name.
         """
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             provenance.insert_documents(connection, documents)
 
     # Collections
 
-    def collections(self) -> list[Collection]:
-        """Give every collection, by name."""
-        with self._database.read() as connection:
-            return collections.list_all(connection)
-
+    @repeated
     def define_chain(self, name: str, children: Sequence[str]) -> None:
         """Make a chain of collections that exist, or give it other children.
 
@@ -201,9 +262,10 @@ class Registry:
         children
             In the order of the search.
         """
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             collections.define_chain(connection, name, children)
 
+    @repeated
     def tag(self, name: str, dataset_ids: Sequence[uuid.UUID]) -> None:
         """Add datasets to a tagged collection, which is made if it is not there.
 
@@ -214,9 +276,10 @@ class Registry:
         dataset_ids
             Datasets that exist.
         """
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             collections.tag(connection, name, dataset_ids)
 
+    @repeated
     def freeze(self, run: str) -> None:
         """Close a run for ever: nothing in it may change.
 
@@ -225,22 +288,12 @@ class Registry:
         run
             Its name.
         """
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             collections.freeze(connection, run)
-
-    def require_open(self, run: str) -> None:
-        """Refuse a run that is frozen, before anything is written for it.
-
-        Parameters
-        ----------
-        run
-            Its name; a run that is not there yet is open.
-        """
-        with self._database.read() as connection:
-            collections.require_open(connection, run)
 
     # Calibrations
 
+    @repeated
     def certify(
         self,
         collection: str,
@@ -263,129 +316,9 @@ class Registry:
         dry_run
             Whether only to find out if it can be done.
         """
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             span = (valid_begin_mjd, valid_end_mjd)
             calibrations.certify(connection, collection, dataset_ids, *span, dry_run=dry_run)
-
-    def find_calibration(
-        self, kind: DatasetType | str, data_id: DataId, mjd: float, names: Sequence[str]
-    ) -> DatasetRecord | None:
-        """Find the dataset that holds at a time.
-
-        Parameters
-        ----------
-        kind
-            Its type.
-        data_id
-            At least the dimensions of the type.
-        mjd
-            TAI MJD.
-        names
-            Collections to search, in this order.
-        """
-        holds = sa.and_(calibration.c.valid_begin <= mjd, calibration.c.valid_end > mjd)
-        with self._database.read() as connection:
-            same = search.same_data(connection, _as_type(kind), data_id)
-            found = calibrations.query(connection, names, same & holds)
-        return found[0].dataset if found else None
-
-    def query_calibrations(
-        self, kind: DatasetType | str, names: Sequence[str]
-    ) -> list[Calibration]:
-        """Find all calibrations of a type, in the order of the search, then of time.
-
-        Parameters
-        ----------
-        kind
-            Their type.
-        names
-            Collections to search, in this order.
-        """
-        condition = dataset_type.c.name == _as_type(kind).name
-        with self._database.read() as connection:
-            return calibrations.query(connection, names, condition)
-
-    # Search
-
-    def find(
-        self, kind: DatasetType | str, data_id: DataId, names: Sequence[str]
-    ) -> DatasetRecord | None:
-        """Find the first dataset of a type and data ID.
-
-        Parameters
-        ----------
-        kind
-            Its type.
-        data_id
-            At least the dimensions of the type.
-        names
-            Collections to search, in this order.
-        """
-        with self._database.read() as connection:
-            return search.find(connection, _as_type(kind), data_id, names)
-
-    def query_datasets(
-        self,
-        kind: DatasetType | str | None = None,
-        where: str = "",
-        names: Sequence[str] | None = None,
-    ) -> list[DatasetRecord]:
-        """Find datasets by a condition; see `search.query` and `lsstpipe.registry.query`.
-
-        Parameters
-        ----------
-        kind
-            Their type; None for all.
-        where
-            Such as ``band = 'r' AND visit IN (1..20)``.
-        names
-            Collections to search, in this order; None for every run.
-        """
-        with self._database.read() as connection:
-            return search.query(connection, None if kind is None else _as_type(kind), where, names)
-
-    def query_exposures(
-        self, observation_type: str | None = None, where: str = ""
-    ) -> list[tuple[ObservationInfo, DatasetRecord]]:
-        """Find raw exposures, in the order of their times.
-
-        Parameters
-        ----------
-        observation_type
-            Such as ``science``; None for all.
-        where
-            A condition over the attributes of `ObservationInfo`.
-        """
-        condition = parse_where(where, exposures.INFO_COLUMNS)
-        if observation_type is not None:
-            named = exposures.INFO_COLUMNS["observation_type"] == observation_type
-            condition = sa.and_(condition, named)
-        with self._database.read() as connection:
-            return exposures.query(connection, condition)
-
-    # Provenance
-
-    def provenance(self, dataset_id: uuid.UUID) -> Provenance:
-        """Collect everything that led to a dataset, back to the raws.
-
-        Parameters
-        ----------
-        dataset_id
-            A dataset, kept or not.
-        """
-        with self._database.read() as connection:
-            return provenance.trace(connection, dataset_id)
-
-    def downstream(self, dataset_id: uuid.UUID) -> list[DatasetRecord]:
-        """Find what was made of a dataset, directly or through others, by path.
-
-        Parameters
-        ----------
-        dataset_id
-            A dataset.
-        """
-        with self._database.read() as connection:
-            return provenance.find_downstream(connection, dataset_id)
 
     def _register(self, connection: sa.Connection, names: Iterable[str]) -> None:
         """Make sure that dataset types have ids and indexes."""
@@ -394,5 +327,13 @@ class Registry:
             self._type_ids = dataset_types.register(connection, unknown)
 
 
-def _as_type(kind: DatasetType | str) -> DatasetType:
-    return find_dataset_type(kind) if isinstance(kind, str) else kind
+def _bring_up_to_date(database: Database) -> None:
+    """Check the version of the schema, and migrate an older one."""
+    with database.read() as connection:
+        found = read_version(connection)
+    check_version(found, database.name)
+    if found < SCHEMA_VERSION:
+        with database.write() as connection:
+            if database.is_server:
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_CREATE_LOCK})")
+            migrate(connection, read_version(connection))

@@ -3,10 +3,15 @@
 Ids are UUIDs that begin with a digest of their run, so that the rows of one run lie together in
 each index. Each dataset type has a unique index of its own over its dimensions (`type_index`),
 which keeps a data ID unique in a run and finds it by any leading dimensions.
+
+Bytes count, for there are millions of rows: a path that `DatasetType.path` spells is not stored, a
+checksum is stored as bytes, a region as numbers, and columns are ordered so that PostgreSQL need
+not pad them.
 """
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import Any
 
@@ -40,12 +45,58 @@ class Uuid(sa.types.TypeDecorator[uuid.UUID]):
         return uuid.UUID(bytes=value) if isinstance(value, bytes) else value
 
 
-def _dimension_columns() -> list[sa.Column[str] | sa.Column[int]]:
-    return [
-        sa.Column(name, sa.String) if kind is str else sa.Column(name, sa.BigInteger)
-        for name, kind in DIMENSIONS.items()
-    ]
+class Checksum(sa.types.TypeDecorator[str]):
+    """``algorithm:hexdigest`` as a byte for the algorithm and the bytes of the digest."""
 
+    impl = sa.LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> bytes | None:
+        """Give the database what it stores."""
+        return None if value is None else pack_checksum(value)
+
+    def process_result_value(self, value: bytes | None, dialect: sa.Dialect) -> str | None:
+        """Spell what the database stored."""
+        return None if value is None else unpack_checksum(bytes(value))
+
+
+_ALGORITHMS = {"xxh3_128": 1, "blake2b": 2, "sha256": 3, "crc64nvme": 4}
+_ALGORITHM_NAMES = {code: name for name, code in _ALGORITHMS.items()}
+_HEX = re.compile(r"(?:[0-9a-f]{2})+")
+
+
+def pack_checksum(text: str) -> bytes:
+    """Pack a checksum; one of another form is kept as text behind a byte 0.
+
+    Parameters
+    ----------
+    text
+        ``algorithm:hexdigest``.
+    """
+    algorithm, _, digest = text.partition(":")
+    if algorithm in _ALGORITHMS and _HEX.fullmatch(digest):
+        return bytes([_ALGORITHMS[algorithm]]) + bytes.fromhex(digest)
+    return b"\0" + text.encode()
+
+
+def unpack_checksum(packed: bytes) -> str:
+    """Spell what `pack_checksum` packed.
+
+    Parameters
+    ----------
+    packed
+        Its result.
+    """
+    name = _ALGORITHM_NAMES.get(packed[0])
+    return packed[1:].decode() if name is None else f"{name}:{packed[1:].hex()}"
+
+
+# By bytes, as SQLite and Python sort: the order of results must not depend on a server's locale.
+Text = sa.String().with_variant(sa.String(collation="C"), "postgresql")
+
+_WIDE = ("exposure", "visit")
+_NARROW = tuple(n for n, kind in DIMENSIONS.items() if kind is int and n not in _WIDE)
+_WORDS = tuple(n for n, kind in DIMENSIONS.items() if kind is str)
 
 METADATA = sa.MetaData()
 
@@ -57,8 +108,8 @@ collection = sa.Table(
     "collection",
     METADATA,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("name", sa.String, nullable=False, unique=True),
-    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("name", Text, nullable=False, unique=True),
+    sa.Column("kind", Text, nullable=False),
     sa.Column("is_frozen", sa.Boolean, nullable=False, default=False),
     sa.CheckConstraint("kind IN ('RUN', 'TAGGED', 'CHAINED', 'CALIBRATION')", name="kind"),
 )
@@ -74,17 +125,17 @@ collection_chain = sa.Table(
 dataset_type = sa.Table(
     "dataset_type",
     METADATA,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("name", sa.String, nullable=False, unique=True),
-    sa.Column("dimensions", sa.String, nullable=False),
+    sa.Column("id", sa.SmallInteger, primary_key=True, autoincrement=False),
+    sa.Column("name", Text, nullable=False, unique=True),
+    sa.Column("dimensions", Text, nullable=False),
 )
 
 document = sa.Table(
     "document",
     METADATA,
-    sa.Column("digest", sa.String, primary_key=True),
-    sa.Column("kind", sa.String, nullable=False),
-    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("digest", Text, primary_key=True),
+    sa.Column("kind", Text, nullable=False),
+    sa.Column("text", Text, nullable=False),
     comment="Configurations and environments by the digest that quanta name.",
 )
 
@@ -93,36 +144,38 @@ quantum = sa.Table(
     METADATA,
     sa.Column("id", Uuid, primary_key=True),
     sa.Column("run_id", sa.ForeignKey("collection.id"), nullable=False),
-    sa.Column("stage", sa.String, nullable=False),
-    sa.Column("task", sa.String, nullable=False),
-    sa.Column("chunk", sa.String, nullable=False),
-    sa.Column("data_id", sa.String, nullable=False),
-    sa.Column("status", sa.String, nullable=False),
-    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("stage", Text, nullable=False),
+    sa.Column("task", Text, nullable=False),
+    sa.Column("chunk", Text, nullable=False),
+    sa.Column("data_id", Text, nullable=False),
+    sa.Column("status", Text, nullable=False),
+    sa.Column("message", Text, nullable=False),
     sa.Column("wall_s", sa.Double, nullable=False),
     sa.Column("cpu_s", sa.Double, nullable=False),
     sa.Column("max_rss_mb", sa.Double, nullable=False),
     sa.Column("bytes_read", sa.BigInteger, nullable=False),
     sa.Column("bytes_written", sa.BigInteger, nullable=False),
-    sa.Column("host", sa.String, nullable=False),
+    sa.Column("host", Text, nullable=False),
     sa.Column("started_mjd", sa.Double, nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False),
-    sa.Column("config_digest", sa.String, nullable=False),
-    sa.Column("code_version", sa.String, nullable=False),
-    sa.Column("environment", sa.String, nullable=False),
+    sa.Column("config_digest", Text, nullable=False),
+    sa.Column("code_version", Text, nullable=False),
+    sa.Column("environment", Text, nullable=False),
 )
 
 dataset = sa.Table(
     "dataset",
     METADATA,
     sa.Column("id", Uuid, primary_key=True),
-    sa.Column("type_id", sa.ForeignKey("dataset_type.id"), nullable=False),
-    sa.Column("run_id", sa.ForeignKey("collection.id"), nullable=False),
-    *_dimension_columns(),
-    sa.Column("path", sa.String, nullable=False),
-    sa.Column("size", sa.BigInteger, nullable=False),
-    sa.Column("checksum", sa.String, nullable=False),
     sa.Column("quantum_id", sa.ForeignKey("quantum.id"), nullable=True),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    *(sa.Column(name, sa.BigInteger) for name in _WIDE),
+    sa.Column("run_id", sa.ForeignKey("collection.id"), nullable=False),
+    *(sa.Column(name, sa.Integer) for name in _NARROW),
+    sa.Column("type_id", sa.SmallInteger, sa.ForeignKey("dataset_type.id"), nullable=False),
+    *(sa.Column(name, Text) for name in _WORDS),
+    sa.Column("checksum", Checksum, nullable=False),
+    sa.Column("path", Text, comment="null where it is the one that its type spells"),
     sa.Index("dataset_by_quantum", "quantum_id"),
     sa.Index("dataset_by_run", "run_id", "type_id"),
 )
@@ -165,23 +218,33 @@ calibration = sa.Table(
 exposure = sa.Table(
     "exposure",
     METADATA,
-    sa.Column("instrument", sa.String, primary_key=True),
+    sa.Column("instrument", Text, primary_key=True),
     sa.Column("exposure", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("detector", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("physical_filter", sa.String, nullable=False),
-    sa.Column("band", sa.String, nullable=False),
-    sa.Column("observation_type", sa.String, nullable=False),
-    sa.Column("target", sa.String, nullable=False),
+    sa.Column("physical_filter", Text, nullable=False),
+    sa.Column("band", Text, nullable=False),
+    sa.Column("observation_type", Text, nullable=False),
+    sa.Column("target", Text, nullable=False),
     sa.Column("exposure_time_s", sa.Double, nullable=False),
     sa.Column("dark_time_s", sa.Double, nullable=False),
     sa.Column("mid_mjd", sa.Double, nullable=False),
     sa.Column("ra_deg", sa.Double, comment="null where it is not known, as are the next"),
     sa.Column("dec_deg", sa.Double),
     sa.Column("airmass", sa.Double),
-    sa.Column("region", sa.Text, comment="JSON: sky polygon as [ra, dec] in degrees"),
+    sa.Column("region", sa.LargeBinary, comment="corners: ra, dec in degrees, float64, <"),
     sa.Column("raw_id", sa.ForeignKey("dataset.id"), nullable=False),
     sa.Index("exposure_by_raw", "raw_id"),
     sa.Index("exposure_by_time", "mid_mjd"),
+)
+
+
+patch_region = sa.Table(
+    "patch_region",
+    METADATA,
+    sa.Column("skymap", Text, primary_key=True),
+    sa.Column("tract", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("patch", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("region", sa.LargeBinary, nullable=False, comment="as in exposure"),
 )
 
 

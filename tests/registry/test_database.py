@@ -182,8 +182,8 @@ def keep_few_pages_in_memory(connection, _record):
     connection.execute("PRAGMA cache_size = 10")
 
 @sa.event.listens_for(sa.Engine, "after_cursor_execute")
-def stop_in_the_middle(_connection, _cursor, statement, parameters, *_):
-    if statement.startswith("INSERT INTO dataset ") and len(parameters) > 1000:
+def stop_in_the_middle(_connection, cursor, statement, *_):
+    if statement.startswith("INSERT INTO dataset ") and cursor.rowcount > 1000:
         print("in the middle", flush=True)
         time.sleep(60)
 

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -19,6 +20,7 @@ from lsstpipe.image.exposure import ObservationInfo
 from lsstpipe.registry.provenance import Document
 from lsstpipe.registry.records import DatasetRecord, QuantumRecord
 from lsstpipe.registry.registry import Registry
+from tests.postgres_server import PostgresServer
 
 
 def record(
@@ -69,12 +71,12 @@ class RegistrySuite(ABC):
     """Truths; a subclass names the database."""
 
     @abstractmethod
-    def make_url(self, folder: Path) -> str:
+    def url(self, *arguments: Any) -> str:
         """Name an empty database."""
 
     @pytest.fixture
-    def registry(self, tmp_path: Path) -> Iterator[Registry]:
-        with Registry.create(self.make_url(tmp_path)) as registry:
+    def registry(self, url: str) -> Iterator[Registry]:
+        with Registry.create(url) as registry:
             yield registry
 
     def test_what_was_loaded_is_found_as_it_was(self, registry: Registry) -> None:
@@ -341,10 +343,18 @@ def dark(run: str, detector: int = 0) -> DatasetRecord:
 
 
 class TestSqliteFile(RegistrySuite):
-    def make_url(self, folder: Path) -> str:
-        return f"sqlite:///{folder / 'registry.sqlite3'}"
+    @pytest.fixture
+    def url(self, tmp_path: Path) -> str:
+        return f"sqlite:///{tmp_path / 'registry.sqlite3'}"
 
 
 class TestSqliteMemory(RegistrySuite):
-    def make_url(self, folder: Path) -> str:
+    @pytest.fixture
+    def url(self) -> str:
         return "sqlite://"
+
+
+class TestPostgres(RegistrySuite):
+    @pytest.fixture
+    def url(self, postgres: PostgresServer) -> str:
+        return postgres.create_database()

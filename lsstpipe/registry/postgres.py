@@ -1,0 +1,206 @@
+"""Connections to a PostgreSQL server: TLS, passwords that live for minutes, what errors mean.
+
+A URL is SQLAlchemy's, ``postgresql://user@host:5432/database``. Beyond the parameters of libpq
+(``sslrootcert=/etc/rds-bundle.pem``) it takes:
+
+``auth=iam``
+    An authentication token of AWS for the user instead of a password, with ``region=...``.
+``auth=secret``
+    User and password from a secret of AWS Secrets Manager, named by ``secret=...``.
+
+Without ``auth`` the password is in the URL, in ``PGPASSWORD`` or in ``~/.pgpass``, as for psql. A
+server on another host must prove who it is (``sslmode=verify-full``) unless the URL says otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy as sa
+
+from lsstpipe.errors import RepositoryError
+
+Credentials = dict[str, str]
+
+_OWN_PARAMETERS = ("auth", "region", "secret")
+_LOCAL_HOSTS = {None, "", "localhost", "127.0.0.1", "::1"}
+_TOKEN_LIFE_S = 10 * 60  # AWS lets a token open connections for 15 minutes
+_SECRET_LIFE_S = 60 * 60
+
+_LIBPQ: dict[str, str | int] = {
+    "connect_timeout": 10,
+    "application_name": "lsstpipe",
+    # A server that has gone is noticed within a minute, not after the two hours of the kernel.
+    "keepalives_idle": 20,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    # A wait for another writer is bounded, and so is the time that a stopped process holds a lock.
+    "options": "-c lock_timeout=60s -c idle_in_transaction_session_timeout=10min",
+}
+
+TEMPORARY_STATES = ("08", "40001", "40P01", "53", "55P03", "57P", "25006")
+"""SQLSTATEs, or their beginnings, after which the same call may succeed: connection lost,
+serialisation failure, deadlock, no connection slot or memory left, lock not available, shutdown or
+start of the server, a server that turned read-only because another one took over."""
+
+_TEMPORARY_SIGNS = (
+    "server closed the connection", "could not receive data", "could not send data",
+    "connection refused", "connection reset", "timeout expired", "timed out", "eof detected",
+    "connection already closed", "cursor already closed", "the database system is",
+    "too many clients", "remaining connection slots", "no connection to the server",
+    "could not translate host name", "network is unreachable", "no route to host",
+    "server terminated abnormally",
+)  # fmt: skip
+
+
+def make_engine(url: sa.URL) -> sa.Engine:
+    """Make an engine with few connections.
+
+    Parameters
+    ----------
+    url
+        As the module describes.
+
+    Raises
+    ------
+    RepositoryError
+        If a parameter of the URL is not allowed, or the driver is not installed.
+    """
+    own = {name: _single(url, name) for name in _OWN_PARAMETERS}
+    url = url.difference_update_query(_OWN_PARAMETERS)
+    arguments = {k: v for k, v in _LIBPQ.items() if k not in url.query}
+    if url.host not in _LOCAL_HOSTS and "sslmode" not in url.query:
+        arguments["sslmode"] = "verify-full"
+    try:
+        # A lost connection is noticed when it is used: the call is repeated on a new one.
+        engine = sa.create_engine(
+            url, pool_size=2, max_overflow=0, pool_recycle=900, connect_args=arguments
+        )
+    except ModuleNotFoundError as error:
+        raise RepositoryError(
+            f"A registry on PostgreSQL needs {error.name}: install lsstpipe[postgres]."
+        ) from error
+    source = _credentials(url, own)
+    if source is not None:
+        _use_credentials(engine, source)
+    return engine
+
+
+def is_temporary(error: BaseException | None) -> bool:
+    """Tell whether a call that ended in an error of psycopg2 may succeed when it is repeated.
+
+    Parameters
+    ----------
+    error
+        What the driver raised.
+    """
+    state = getattr(error, "pgcode", None)
+    if state:
+        return str(state).startswith(TEMPORARY_STATES)
+    text = str(error).lower()
+    return any(sign in text for sign in _TEMPORARY_SIGNS)
+
+
+def _single(url: sa.URL, name: str) -> str:
+    value = url.query.get(name, "")
+    if not isinstance(value, str):
+        raise RepositoryError(f"The registry's URL has '{name}' more than once.")
+    return value
+
+
+class Renewed:
+    """Credentials that are fetched anew before they expire.
+
+    Parameters
+    ----------
+    fetch
+        Gets them.
+    life_s
+        For how long they are used, seconds.
+    clock
+        A clock that never goes back; the date of the machine may.
+    """
+
+    def __init__(
+        self,
+        fetch: Callable[[], Credentials],
+        life_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._fetch, self._life_s, self._clock = fetch, life_s, clock
+        self._value: Credentials = {}
+        self._ends = -1.0
+        self._lock = threading.Lock()
+
+    def __call__(self) -> Credentials:
+        """Give credentials that are valid now."""
+        with self._lock:
+            if self._clock() >= self._ends:
+                self._value = self._fetch()
+                self._ends = self._clock() + self._life_s
+            return self._value
+
+    def forget(self) -> None:
+        """Fetch them anew when they are next wanted: the server refused these."""
+        with self._lock:
+            self._ends = -1.0
+
+
+def _credentials(url: sa.URL, own: dict[str, str]) -> Renewed | None:
+    """Find where user and password come from; None where libpq finds them."""
+    if own["auth"] == "":
+        return None
+    if own["auth"] == "iam":
+        return Renewed(lambda: _fetch_token(url, own["region"]), _TOKEN_LIFE_S)
+    if own["auth"] == "secret":
+        if not own["secret"]:
+            raise RepositoryError("The registry's URL has auth=secret without secret=NAME.")
+        return Renewed(lambda: _fetch_secret(own["secret"], own["region"]), _SECRET_LIFE_S)
+    raise RepositoryError(
+        f"The registry's URL has auth={own['auth']}; allowed are iam and secret, or no auth."
+    )
+
+
+def _use_credentials(engine: sa.Engine, source: Renewed) -> None:
+    """Give each new connection valid credentials; try once more if a secret was rotated."""
+
+    @sa.event.listens_for(engine, "do_connect")
+    def connect(dialect: Any, _record: Any, arguments: Any, parameters: dict[str, Any]) -> Any:
+        try:
+            return dialect.connect(*arguments, **(parameters | source()))
+        except dialect.dbapi.OperationalError as error:
+            if "authentication" not in str(error):
+                raise
+            source.forget()
+            return dialect.connect(*arguments, **(parameters | source()))
+
+
+def _fetch_token(url: sa.URL, region: str) -> Credentials:
+    """Make a token for the user of a URL: a signature made here, without a request."""
+    client = _aws_client("rds", region)
+    token = client.generate_db_auth_token(url.host, url.port or 5432, url.username)
+    return {"password": token}
+
+
+def _fetch_secret(name: str, region: str) -> Credentials:
+    """Read user and password from a secret in the form that RDS keeps."""
+    client = _aws_client("secretsmanager", region)
+    try:
+        text = client.get_secret_value(SecretId=name)["SecretString"]
+    except Exception as error:
+        raise RepositoryError(
+            f"The secret '{name}' of the registry cannot be read: {type(error).__name__}."
+        ) from error
+    content = json.loads(text)
+    return {"user": content["username"], "password": content["password"]}
+
+
+def _aws_client(service: str, region: str) -> Any:
+    # Only a registry on AWS needs the large package.
+    import boto3
+
+    return boto3.client(service, region_name=region or None)

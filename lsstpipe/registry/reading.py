@@ -1,0 +1,223 @@
+"""What a registry answers: collections, calibrations, datasets, exposures, provenance."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+import sqlalchemy as sa
+
+from lsstpipe.data_model import DataId, DatasetType
+from lsstpipe.datasets import find_dataset_type
+from lsstpipe.registry import (
+    calibrations,
+    collections,
+    exposures,
+    provenance,
+    search,
+)
+from lsstpipe.registry.calibrations import Calibration
+from lsstpipe.registry.collections import Collection
+from lsstpipe.registry.database import Database
+from lsstpipe.registry.provenance import Provenance
+from lsstpipe.registry.query import parse_where
+from lsstpipe.registry.records import DatasetRecord
+from lsstpipe.registry.tables import calibration, dataset_type
+
+if TYPE_CHECKING:
+    from lsstpipe.image.exposure import ObservationInfo
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+Self = TypeVar("Self", bound="RegistryReader")
+
+
+def repeated(
+    method: Callable[Concatenate[Self, Arguments], Result],
+) -> Callable[Concatenate[Self, Arguments], Result]:
+    """Let a method, which is one transaction, be repeated when a server fails for a while.
+
+    Parameters
+    ----------
+    method
+        It may be made twice: a connection can be lost after its transaction took effect.
+    """
+
+    @wraps(method)
+    def call(self: Self, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        return self.database.repeat(lambda: method(self, *args, **kwargs))
+
+    return call
+
+
+class RegistryReader:
+    """The questions that a registry answers, each by a constant number of statements.
+
+    Parameters
+    ----------
+    database
+        Where it is kept.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    # Collections
+
+    @repeated
+    def collections(self) -> list[Collection]:
+        """Give every collection, by name."""
+        with self.database.read() as connection:
+            return collections.list_all(connection)
+
+    @repeated
+    def require_open(self, run: str) -> None:
+        """Refuse a run that is frozen, before anything is written for it.
+
+        Parameters
+        ----------
+        run
+            Its name; a run that is not there yet is open.
+        """
+        with self.database.read() as connection:
+            collections.require_open(connection, run)
+
+    @repeated
+    def find_calibration(
+        self, kind: DatasetType | str, data_id: DataId, mjd: float, names: Sequence[str]
+    ) -> DatasetRecord | None:
+        """Find the dataset that holds at a time.
+
+        Parameters
+        ----------
+        kind
+            Its type.
+        data_id
+            At least the dimensions of the type.
+        mjd
+            TAI MJD.
+        names
+            Collections to search, in this order.
+        """
+        holds = sa.and_(calibration.c.valid_begin <= mjd, calibration.c.valid_end > mjd)
+        with self.database.read() as connection:
+            same = search.same_data(connection, as_type(kind), data_id)
+            found = calibrations.query(connection, names, same & holds)
+        return found[0].dataset if found else None
+
+    @repeated
+    def query_calibrations(
+        self, kind: DatasetType | str, names: Sequence[str]
+    ) -> list[Calibration]:
+        """Find all calibrations of a type, in the order of the search, then of time.
+
+        Parameters
+        ----------
+        kind
+            Their type.
+        names
+            Collections to search, in this order.
+        """
+        condition = dataset_type.c.name == as_type(kind).name
+        with self.database.read() as connection:
+            return calibrations.query(connection, names, condition)
+
+    # Search
+
+    @repeated
+    def find(
+        self, kind: DatasetType | str, data_id: DataId, names: Sequence[str]
+    ) -> DatasetRecord | None:
+        """Find the first dataset of a type and data ID.
+
+        Parameters
+        ----------
+        kind
+            Its type.
+        data_id
+            At least the dimensions of the type.
+        names
+            Collections to search, in this order.
+        """
+        with self.database.read() as connection:
+            return search.find(connection, as_type(kind), data_id, names)
+
+    @repeated
+    def query_datasets(
+        self,
+        kind: DatasetType | str | None = None,
+        where: str = "",
+        names: Sequence[str] | None = None,
+    ) -> list[DatasetRecord]:
+        """Find datasets by a condition; see `search.query` and `lsstpipe.registry.query`.
+
+        Parameters
+        ----------
+        kind
+            Their type; None for all.
+        where
+            Such as ``band = 'r' AND visit IN (1..20)``.
+        names
+            Collections to search, in this order; None for every run.
+        """
+        with self.database.read() as connection:
+            return search.query(connection, None if kind is None else as_type(kind), where, names)
+
+    @repeated
+    def query_exposures(
+        self, observation_type: str | None = None, where: str = ""
+    ) -> list[tuple[ObservationInfo, DatasetRecord]]:
+        """Find raw exposures, in the order of their times.
+
+        Parameters
+        ----------
+        observation_type
+            Such as ``science``; None for all.
+        where
+            A condition over the attributes of `ObservationInfo`.
+        """
+        condition = parse_where(where, exposures.INFO_COLUMNS)
+        if observation_type is not None:
+            named = exposures.INFO_COLUMNS["observation_type"] == observation_type
+            condition = sa.and_(condition, named)
+        with self.database.read() as connection:
+            return exposures.query(connection, condition)
+
+    # Provenance
+
+    @repeated
+    def provenance(self, dataset_id: uuid.UUID) -> Provenance:
+        """Collect everything that led to a dataset, back to the raws.
+
+        Parameters
+        ----------
+        dataset_id
+            A dataset, kept or not.
+        """
+        with self.database.read() as connection:
+            return provenance.trace(connection, dataset_id)
+
+    @repeated
+    def downstream(self, dataset_id: uuid.UUID) -> list[DatasetRecord]:
+        """Find what was made of a dataset, directly or through others, by path.
+
+        Parameters
+        ----------
+        dataset_id
+            A dataset.
+        """
+        with self.database.read() as connection:
+            return provenance.find_downstream(connection, dataset_id)
+
+
+def as_type(kind: DatasetType | str) -> DatasetType:
+    """Look up a dataset type by its name, if it is one.
+
+    Parameters
+    ----------
+    kind
+        A type or its name.
+    """
+    return find_dataset_type(kind) if isinstance(kind, str) else kind
