@@ -2,13 +2,15 @@
 
 Layout of a repository::
 
-    registry.sqlite3                    the registry
+    registry.sqlite3                    the registry, or
+    repository.json                     where it is
     <run>/<dataset type>/<...>          datasets
     plan/  manifests/  logs/            of the workflow
 """
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +21,7 @@ from lsstpipe import io
 from lsstpipe.data_model import DataId, DataIdValue, DatasetRef, DatasetType, make_ref
 from lsstpipe.datasets import find_dataset_type
 from lsstpipe.datastore import Datastore, Stored
+from lsstpipe.datastore.atomic import write_atomically
 from lsstpipe.errors import RepositoryError
 from lsstpipe.registry.records import DatasetRecord
 
@@ -26,20 +29,70 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 REGISTRY_FILE = "registry.sqlite3"
+REPOSITORY_FILE = "repository.json"
+"""Says where the registry is, if it is not the file beside."""
+
+_REPOSITORY_VERSION = 1
 
 
 def registry_url(root: str | Path) -> sa.URL:
-    """Give the URL of the registry of a local repository.
+    """Give the URL of the registry of a repository.
 
     Parameters
     ----------
     root
         Folder of the repository.
+
+    Raises
+    ------
+    RepositoryError
+        If the repository says where it is in a way that this code cannot read.
     """
     # A job, which has no registry, need not wait for the package of the databases.
     import sqlalchemy as sa
 
-    return sa.URL.create("sqlite", database=str(Path(root).absolute() / REGISTRY_FILE))
+    path = Path(root) / REPOSITORY_FILE
+    try:
+        content = json.loads(path.read_bytes())
+        version, url = content["schema_version"], content["registry"]
+    except FileNotFoundError:
+        return sa.URL.create("sqlite", database=str(Path(root).absolute() / REGISTRY_FILE))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RepositoryError(f"{path} does not say where the registry is: {error}.") from error
+    if version != _REPOSITORY_VERSION:
+        raise RepositoryError(
+            f"{path} has version {version}, this lsstpipe reads version {_REPOSITORY_VERSION}."
+        )
+    return sa.make_url(url)
+
+
+def _write_registry_url(root: Path, url: str) -> None:
+    """Note where the registry of a new repository is.
+
+    Raises
+    ------
+    RepositoryError
+        If the URL has a password, or the repository has another registry already.
+    """
+    from lsstpipe.registry.database import parse_url
+
+    parsed = parse_url(url)
+    if parsed.password:
+        raise RepositoryError(
+            "A password in the registry's URL would lie open in the repository; leave it out and "
+            "give it by PGPASSWORD or ~/.pgpass, or use auth=iam or auth=secret."
+        )
+    path = root / REPOSITORY_FILE
+    if path.exists() or (root / REGISTRY_FILE).exists():
+        known = registry_url(root)
+        if known != parsed:
+            raise RepositoryError(
+                f"The registry of {root} is {known.render_as_string()}, not "
+                f"{parsed.render_as_string()}; a repository keeps the registry it was made with."
+            )
+        return
+    content = {"schema_version": _REPOSITORY_VERSION, "registry": parsed.render_as_string()}
+    write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
 class ProductStore:
@@ -170,23 +223,28 @@ class Butler:
         self.store = ProductStore(root)
 
     @classmethod
-    def create(cls, root: str | Path, *, exist_ok: bool = False) -> None:
+    def create(cls, root: str | Path, *, registry: str = "", exist_ok: bool = False) -> None:
         """Make a repository.
 
         Parameters
         ----------
         root
             Its folder.
+        registry
+            URL of an empty database on a server, ``postgresql://USER@HOST/DATABASE``; by default
+            the registry is a file in the folder.
         exist_ok
             Whether one that is there is left as it is.
 
         Raises
         ------
         RepositoryError
-            If there is one, or the folder cannot be written.
+            If there is one, or one with another registry, or the folder cannot be written.
         """
         from lsstpipe.registry.registry import Registry
 
+        if registry:
+            _write_registry_url(Path(root), registry)
         Registry.create(registry_url(root), exist_ok=exist_ok).close()
 
     def close(self) -> None:
@@ -234,9 +292,10 @@ class Butler:
         if self.run is None:
             raise RepositoryError("This butler only reads: it was opened without a run.")
         ref = make_ref(_as_type(kind), DataId(data_id, **more), self.run)
-        self.registry.require_open(self.run)  # before the file of a published dataset is replaced
+        if self.store.exists(ref):  # it may be a published dataset, whose file must stay
+            self.registry.require_open(self.run)
         record = self.store.write(ref, value)
-        self.registry.load([record])
+        self.registry.put(record)
         return record
 
     def find(

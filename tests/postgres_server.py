@@ -76,6 +76,12 @@ class PostgresServer:
         command = [find_program(name) or name, *(str(a) for a in arguments)]
         subprocess.run(command, check=True, capture_output=True, user=self._user, cwd=self.folder)
 
+    def give(self, path: Path) -> None:
+        """Let a file be the server's alone."""
+        if self._user:
+            shutil.chown(path, self._user)
+        path.chmod(0o600)
+
     def start(self) -> None:
         """Start it, and wait until it answers."""
         log = (self.folder / "log").open("ab")

@@ -143,6 +143,9 @@ class Campaign(_Section):
     """Raw frames: file names with wildcards, relative to the working directory."""
     repo: str
     """Folder of the repository that everything is written into, made if absent."""
+    registry: str = ""
+    """URL of the database on a server that is the registry of a new repository, such as
+    postgresql://drp@db.example.org/dr1?auth=iam; a file in the repository where it is empty."""
     run: Name = "main"
     """Name of the run that the products belong to."""
     reference_catalog: ReferenceCatalog

@@ -114,7 +114,7 @@ def ingest(
     result = Ingested()
     read = _read_headers(campaign, paths, result, on_file)
     stars = read_reference_catalog(campaign, [info for _, info in read])
-    Butler.create(campaign.repo, exist_ok=True)
+    Butler.create(campaign.repo, registry=campaign.registry, exist_ok=True)
     store = ProductStore(campaign.repo)
     with Registry.open(registry_url(campaign.repo)) as registry:
         known = {record.id: record for _, record in registry.query_exposures()}

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from lsstpipe.errors import RepositoryError, TemporaryError
@@ -54,9 +54,13 @@ class Database:
 
             self.engine = postgres.make_engine(self.url)
             self._is_temporary: Callable[[BaseException | None], bool] = postgres.is_temporary
+            sa.event.listen(self.engine, "begin", _begin_on_server)
+            sa.event.listen(self.engine, "commit", _commit_on_server)
+            sa.event.listen(self.engine, "rollback", _roll_back_on_server)
         else:
             self.engine = _sqlite_engine(self.url)
             self._is_temporary = _is_busy
+        self._driver: Any = self.engine.dialect.dbapi
 
     @property
     def name(self) -> str:
@@ -98,25 +102,23 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """Run statements that see one state of the database; on a server, each its newest."""
-        if self.is_server:
-            with self.autocommit() as connection:
-                yield connection
-        else:
-            with self._transaction("BEGIN", "read") as connection:
-                yield connection
+        with self.each() if self.is_server else self._transaction("BEGIN", "read") as connection:
+            yield connection
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """Run statements that all take effect, or none."""
-        # A writer takes the lock at once: a reader that turns writer would fail without waiting.
-        with self._transaction("BEGIN IMMEDIATE", "written") as connection:
+        # A writer of SQLite takes the lock at once: a reader that turns writer would fail without
+        # waiting.
+        begin = "BEGIN" if self.is_server else "BEGIN IMMEDIATE"
+        with self._transaction(begin, "written") as connection:
             yield connection
 
     @contextmanager
-    def autocommit(self) -> Iterator[sa.Connection]:
-        """Run statements of which each takes effect by itself: without BEGIN and COMMIT."""
+    def each(self) -> Iterator[sa.Connection]:
+        """Run statements of which each takes effect by itself, without BEGIN and COMMIT."""
         with self._explained("used"), self.engine.connect() as connection:
-            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+            yield connection
 
     @contextmanager
     def _transaction(self, begin: str, verb: str) -> Iterator[sa.Connection]:
@@ -162,13 +164,14 @@ class Database:
             yield
         except PoolTimeoutError as error:
             raise TemporaryError(f"The registry {self.name} has no connection free.") from error
-        except DBAPIError as error:
-            text = _first_line(error)
-            if self._is_temporary(error.orig):
+        except (DBAPIError, self._driver.Error) as error:
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            text = (str(cause).strip().splitlines() or [type(cause).__name__])[0].rstrip(".")
+            if self._is_temporary(cause):
                 raise TemporaryError(f"The registry {self.name} is not free: {text}.") from error
             if "not a database" in text or "malformed" in text:
                 raise RepositoryError(f"{self.name} is damaged or not a registry.") from error
-            if isinstance(error, OperationalError):
+            if isinstance(cause, self._driver.OperationalError):
                 raise RepositoryError(
                     f"The registry {self.name} cannot be {verb}: {text}."
                 ) from error
@@ -205,10 +208,6 @@ def parse_url(url: str | sa.URL) -> sa.URL:
             f"A registry cannot be kept by '{backend}'; allowed are sqlite and postgresql."
         )
     return parsed
-
-
-def _first_line(error: DBAPIError) -> str:
-    return (str(error.orig).strip().splitlines() or [type(error.orig).__name__])[0].rstrip(".")
 
 
 def _is_busy(error: BaseException | None) -> bool:
@@ -310,3 +309,22 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     begin = connection.get_execution_options().get(_BEGIN, "BEGIN")
     if begin is not None:
         connection.exec_driver_sql(begin)
+
+
+# A connection to a server is in the driver's autocommit mode: a single statement needs no more, and
+# leaving the mode and coming back to it would cost requests of their own.
+
+
+def _begin_on_server(connection: sa.Connection) -> None:
+    if _BEGIN in connection.get_execution_options():
+        connection.exec_driver_sql(connection.get_execution_options()[_BEGIN])
+
+
+def _commit_on_server(connection: sa.Connection) -> None:
+    if _BEGIN in connection.get_execution_options():
+        connection.exec_driver_sql("COMMIT")
+
+
+def _roll_back_on_server(connection: sa.Connection) -> None:
+    if _BEGIN in connection.get_execution_options():
+        connection.exec_driver_sql("ROLLBACK")

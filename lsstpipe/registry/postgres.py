@@ -78,7 +78,12 @@ def make_engine(url: sa.URL) -> sa.Engine:
     try:
         # A lost connection is noticed when it is used: the call is repeated on a new one.
         engine = sa.create_engine(
-            url, pool_size=2, max_overflow=0, pool_recycle=900, connect_args=arguments
+            url,
+            pool_size=2,
+            max_overflow=0,
+            pool_recycle=900,
+            isolation_level="AUTOCOMMIT",  # `Database` says BEGIN and COMMIT where it means it
+            connect_args=arguments,
         )
     except ModuleNotFoundError as error:
         raise RepositoryError(

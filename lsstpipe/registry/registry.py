@@ -20,6 +20,7 @@ from lsstpipe.registry import (
     exposures,
     loading,
     provenance,
+    removal,
 )
 from lsstpipe.registry.database import Database
 from lsstpipe.registry.exposures import Polygon
@@ -169,7 +170,7 @@ class Registry(RegistryReader):
         if type_id is None:
             return False
         database = self.database
-        with database.autocommit() if database.is_server else database.write() as connection:
+        with database.each() if database.is_server else database.write() as connection:
             return loading.put(connection, type_id, record)
 
     def ingest(self, records: Iterable[DatasetRecord]) -> int:
@@ -278,6 +279,58 @@ class Registry(RegistryReader):
         """
         with self.database.write() as connection:
             collections.tag(connection, name, dataset_ids)
+
+    @repeated
+    def release(self, name: str, dataset_ids: Sequence[uuid.UUID]) -> int:
+        """Take datasets out of a tag or a calibration collection; see `removal.release`.
+
+        Parameters
+        ----------
+        name
+            Name of the collection.
+        dataset_ids
+            Datasets; those that it does not hold are passed over.
+        """
+        with self.database.write() as connection:
+            return removal.release(connection, name, dataset_ids)
+
+    @repeated
+    def prune(
+        self, dataset_ids: Sequence[uuid.UUID], *, is_held_too: bool = False
+    ) -> list[DatasetRecord]:
+        """Delete datasets; see `removal.prune`.
+
+        Parameters
+        ----------
+        dataset_ids
+            Datasets that exist.
+        is_held_too
+            Whether datasets go that a tag or a calibration collection holds.
+
+        Returns
+        -------
+        list of DatasetRecord
+            What was deleted; its files are the caller's.
+        """
+        with self.database.write() as connection:
+            return removal.prune(connection, dataset_ids, is_held_too=is_held_too)
+
+    @repeated
+    def remove_run(self, name: str) -> list[DatasetRecord]:
+        """Delete a run with its datasets and quanta; see `removal.remove_run`.
+
+        Parameters
+        ----------
+        name
+            Its name.
+
+        Returns
+        -------
+        list of DatasetRecord
+            What was deleted; its files are the caller's.
+        """
+        with self.database.write() as connection:
+            return removal.remove_run(connection, name)
 
     @repeated
     def freeze(self, run: str) -> None:

@@ -33,9 +33,11 @@ def record(
     )
 
 
-def image(visit: int, run: str = "run", content: str = "a", detector: int = 0) -> DatasetRecord:
+def image(
+    visit: int, run: str = "run", content: str = "a", detector: int = 0, path: str = ""
+) -> DatasetRecord:
     return record(
-        datasets.visit_image, run, content=content, instrument="st10", visit=visit,
+        datasets.visit_image, run, content=content, path=path, instrument="st10", visit=visit,
         detector=detector,
     )  # fmt: skip
 
@@ -329,6 +331,108 @@ class RegistrySuite(ABC):
                 sa.event.remove(sa.Engine, "before_cursor_execute", note)
             counts.append(len(statements))
         assert counts[1] <= counts[0]
+
+    def test_one_put_is_found_and_replaced_by_the_next(self, registry: Registry) -> None:
+        registry.put(image(1))
+        registry.put(image(2, path="elsewhere/2.fits"))
+        registry.put(image(1, content="b"))
+        expected = [image(1, content="b"), image(2, path="elsewhere/2.fits")]
+        assert registry.query_datasets() == expected
+        registry.freeze("run")
+        registry.put(image(2, path="elsewhere/2.fits"))
+        with pytest.raises(ConflictError, match=r"frozen.*replaced"):
+            registry.put(image(2, content="b"))
+        with pytest.raises(ConflictError, match=r"frozen.*added"):
+            registry.put(image(3))
+        assert registry.query_datasets() == expected
+
+    def test_any_number_is_ingested_and_again_without_effect(self, registry: Registry) -> None:
+        records = [image(visit, "a" if visit % 2 else "b") for visit in range(50)]
+        assert registry.ingest(iter(records[:30])) == 30
+        assert registry.ingest(iter(records)) == 20
+        assert registry.ingest(iter([])) == 0
+        assert {r.id for r in registry.query_datasets()} == {r.id for r in records}
+        registry.freeze("a")
+        assert registry.ingest(records) == 0
+        with pytest.raises(ConflictError, match="'a' is frozen"):
+            registry.ingest([image(100, "a")])
+
+    def test_all_contradictions_of_an_ingest_are_named_and_nothing_is_taken(
+        self, registry: Registry
+    ) -> None:
+        registry.ingest([image(visit) for visit in range(4)])
+        given = [image(visit, content="b" if visit in {1, 3} else "a") for visit in range(6)]
+        with pytest.raises(ConflictError) as caught:
+            registry.ingest(given)
+        named = [r.path for r in given if r.path in str(caught.value)]
+        assert named == [given[1].path, given[3].path]
+        with pytest.raises(ConflictError, match="contents differ"):
+            registry.ingest([image(7), image(7, content="b")])
+        assert registry.query_datasets() == [image(visit) for visit in range(4)]
+
+    def test_pruned_datasets_are_gone_and_their_provenance_is_not(self, registry: Registry) -> None:
+        made = quantum("isr", 1, (raw(1),), (image(1),))
+        product = replace(image(1), quantum_id=made.id)
+        registry.load([product, image(2)], [made])
+        assert registry.prune([product.id]) == [product]
+        assert registry.query_datasets() == [image(2)]
+        assert registry.provenance(product.id).quanta == {made.id: made}
+        with pytest.raises(RepositoryError, match=f"no dataset {product.id}"):
+            registry.prune([image(2).id, product.id])
+        assert registry.query_datasets() == [image(2)]
+
+    def test_what_a_collection_holds_is_pruned_only_on_demand(self, registry: Registry) -> None:
+        registry.load([image(1), dark("run"), image(3)])
+        registry.tag("best", [image(1).id])
+        registry.certify("calibs", [dark("run").id], 1.0, 2.0)
+        for held, name in ((image(1), "best"), (dark("run"), "calibs")):
+            with pytest.raises(ConflictError, match=f"held by the collection '{name}'"):
+                registry.prune([image(3).id, held.id])
+        registry.prune([image(1).id, dark("run").id], is_held_too=True)
+        assert registry.query_datasets() == [image(3)]
+        assert registry.query_calibrations("dark", ["calibs"]) == []
+        registry.freeze("run")
+        with pytest.raises(ConflictError, match="'run' is frozen"):
+            registry.prune([image(3).id])
+
+    def test_a_removed_run_leaves_nothing(self, registry: Registry) -> None:
+        registry.insert_exposures([info(1)], [raw(1)])
+        made = quantum("isr", 1, (raw(1),), (image(1),))
+        registry.load([replace(image(1), quantum_id=made.id), image(1, "other")], [made])
+        registry.define_chain("chain", ["run"])
+        with pytest.raises(ConflictError, match="in the chain 'chain'"):
+            registry.remove_run("run")
+        registry.define_chain("chain", [])
+        registry.tag("best", [image(1).id])
+        with pytest.raises(ConflictError, match="held by the collection 'best'"):
+            registry.remove_run("run")
+        assert registry.release("best", [image(1).id]) == 1
+        assert registry.remove_run("run") == [replace(image(1), quantum_id=made.id)]
+        assert registry.query_datasets() == [raw(1), image(1, "other")]
+        assert "run" not in {item.name for item in registry.collections()}
+        assert registry.remove_run("raws") == [raw(1)]
+        assert registry.query_exposures() == []
+        with pytest.raises(RepositoryError, match="no run 'run'"):
+            registry.remove_run("run")
+
+    def test_a_frozen_run_is_not_removed(self, registry: Registry) -> None:
+        registry.load([image(1)])
+        registry.freeze("run")
+        with pytest.raises(ConflictError, match="'run' is frozen"):
+            registry.remove_run("run")
+        assert registry.query_datasets() == [image(1)]
+
+    def test_released_calibrations_hold_no_more(self, registry: Registry) -> None:
+        registry.load([dark("a"), dark("b")])
+        registry.certify("calibs", [dark("a").id], 1.0, 2.0)
+        assert registry.release("calibs", [dark("a").id, dark("b").id]) == 1
+        registry.certify("calibs", [dark("b").id], 1.0, 2.0)
+        found = registry.find_calibration("dark", dark("a").data_id, 1.5, ["calibs"])
+        assert found == dark("b")
+        with pytest.raises(RepositoryError, match="'a' is RUN"):
+            registry.release("a", [dark("a").id])
+        with pytest.raises(RepositoryError, match="no collection 'absent'"):
+            registry.release("absent", [dark("a").id])
 
     def test_an_error_within_a_call_leaves_nothing_of_it(self, registry: Registry) -> None:
         registry.load([image(1)])

@@ -1,0 +1,357 @@
+"""What only a server can do to a registry: refuse, drop, run out of connections, die."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from lsstpipe import datasets
+from lsstpipe.data_model import DataId, make_ref
+from lsstpipe.errors import ConflictError, RepositoryError, TemporaryError
+from lsstpipe.registry import database as database_module
+from lsstpipe.registry.database import Database
+from lsstpipe.registry.postgres import Renewed
+from lsstpipe.registry.records import DatasetRecord
+from lsstpipe.registry.registry import Registry
+from tests.postgres_server import PASSWORD, PostgresServer, find_program
+from tests.registry.test_database import PREAMBLE, WRITER, summary
+
+N_KILLS = 50
+"""Rounds of a run of the suite in which a process is killed at a random instant."""
+
+Parameters = dict[str, object]
+
+pytestmark = pytest.mark.xdist_group("postgres")
+
+
+@pytest.fixture
+def own_server() -> Iterator[PostgresServer]:
+    """A server that a test may kill; started by the test."""
+    if find_program("postgres") is None:
+        pytest.skip("PostgreSQL is not installed; envs/debian.txt names its package")
+    server = PostgresServer({"max_connections": "20"})
+    try:
+        yield server
+    finally:
+        server.remove()
+
+
+def image(visit: int, run: str = "run", content: str = "a") -> DatasetRecord:
+    data_id = DataId(instrument="hsc", visit=visit, detector=0)
+    ref = make_ref(datasets.visit_image, data_id, run)
+    return DatasetRecord(ref.id, "visit_image", ref.data_id, run, ref.path, 1, f"blake2b:{content}")
+
+
+def test_writers_side_by_side_lose_nothing(postgres: PostgresServer) -> None:
+    url = postgres.create_database()
+    command = [sys.executable, "-c", "from sys import *\n" + PREAMBLE]
+    # They meet at the making of the tables already.
+    make = PREAMBLE + "Registry.create(url, exist_ok=True).close()\n"
+    writers = [
+        subprocess.Popen([*command[:2], make + WRITER, url, str(first)]) for first in (0, 20, 40)
+    ]
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
+    with Registry.open(url) as registry:
+        assert registry.query_datasets() == [summary(visit) for visit in range(81)]
+
+
+def test_a_put_is_one_round_trip_and_a_find_another(postgres: PostgresServer) -> None:
+    with Registry.create(postgres.create_database()) as registry:
+        registry.put(image(0))
+        messages: list[str] = []
+        sa.event.listen(
+            registry.database.engine,
+            "before_cursor_execute",
+            lambda _c, _cursor, statement, *_: messages.append(statement),
+        )
+        began: list[object] = []
+        sa.event.listen(registry.database.engine, "begin", began.append)
+        registry.put(image(1))
+        assert len(messages) == 1
+        assert registry.find("visit_image", image(1).data_id, ["run"]) == image(1)
+        assert len(messages) == 2
+        (raw,) = {registry.database.engine.raw_connection()}
+        assert raw.info is not None
+        raw.close()
+
+
+def test_a_run_is_not_frozen_while_something_is_written_into_it(postgres: PostgresServer) -> None:
+    with Registry.create(postgres.create_database()) as registry:
+        registry.load([image(1)])
+        frozen = threading.Event()
+
+        def freeze() -> None:
+            registry.freeze("run")
+            frozen.set()
+
+        with registry.database.write() as connection:
+            connection.execute(sa.text("SELECT id FROM collection FOR SHARE"))
+            thread = threading.Thread(target=freeze)
+            thread.start()
+            assert not frozen.wait(0.3)
+        thread.join(30)
+        assert frozen.is_set()
+        with pytest.raises(ConflictError, match="frozen"):
+            registry.put(image(2))
+
+
+def test_two_that_certify_at_once_never_both_succeed(postgres: PostgresServer) -> None:
+    url = postgres.create_database()
+    darks = []
+    for run in ("a", "b"):
+        ref = make_ref(datasets.dark, DataId(instrument="hsc", detector=0), run)
+        darks.append(DatasetRecord(ref.id, "dark", ref.data_id, run, ref.path, 1, "blake2b:a"))
+    with Registry.create(url) as registry:
+        registry.load(darks)
+        for round_ in range(5):
+            outcome: list[str] = []
+
+            def certify(item: DatasetRecord, name: str, into: list[str] = outcome) -> None:
+                with Registry.open(url) as own:
+                    try:
+                        own.certify(name, [item.id], 1.0, 2.0)
+                        into.append("done")
+                    except ConflictError:
+                        into.append("refused")
+
+            threads = [
+                threading.Thread(target=certify, args=(item, f"calibs{round_}")) for item in darks
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(60)
+            assert sorted(outcome) == ["done", "refused"]
+
+
+def test_a_wrong_password_is_refused_at_once_and_not_shown(own_server: PostgresServer) -> None:
+    (own_server.data / "pg_hba.conf").write_text("host all all 127.0.0.1/32 scram-sha-256\n")
+    own_server.start()
+    right = own_server.url("postgres", PASSWORD.replace(" ", "%20"))
+    Registry.create(right).close()
+    started = time.monotonic()
+    with pytest.raises(RepositoryError, match="password authentication failed") as caught:
+        Registry.open(own_server.url("postgres", "hunter2"))
+    assert time.monotonic() - started < 5
+    shown = f"{caught.value} {caught.value.__cause__}"
+    assert "hunter2" not in shown
+    assert PASSWORD not in shown
+
+
+def test_a_server_without_the_right_certificate_is_refused(own_server: PostgresServer) -> None:
+    own, other = (own_server.folder / name for name in ("own", "other"))
+    for path in (own, other):
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+             "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+             "-keyout", f"{path}.key", "-out", f"{path}.crt"],
+            check=True, capture_output=True,
+        )  # fmt: skip
+    own_server.give(Path(f"{own}.key"))
+    with (own_server.data / "postgresql.conf").open("a") as file:
+        file.write(f"ssl = on\nssl_cert_file = '{own}.crt'\nssl_key_file = '{own}.key'\n")
+    (own_server.data / "pg_hba.conf").write_text("hostssl all all 127.0.0.1/32 trust\n")
+    own_server.start()
+    url = own_server.url("postgres") + "?sslmode=verify-full&sslrootcert="
+    Registry.create(f"{url}{own}.crt").close()
+    with pytest.raises(RepositoryError, match="certificate verify failed"):
+        Registry.open(f"{url}{other}.crt")
+    with pytest.raises(RepositoryError, match=r"no pg_hba\.conf entry"):
+        Registry.open(own_server.url("postgres") + "?sslmode=disable")
+
+
+def test_a_distant_server_must_prove_who_it_is() -> None:
+    engine = Database("postgresql://drp@db.example.org/dr1").engine
+    arguments: Parameters = {}
+
+    @sa.event.listens_for(engine, "do_connect")
+    def look(
+        _dialect: object, _record: object, _args: object, parameters: dict[str, object]
+    ) -> None:
+        arguments.update(parameters)
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        engine.connect()
+    assert arguments["sslmode"] == "verify-full"
+
+
+def test_many_more_clients_than_connections_all_get_through(own_server: PostgresServer) -> None:
+    own_server.start()
+    url = own_server.url("postgres")
+    Registry.create(url).close()
+    failures: list[BaseException] = []
+
+    def work(visit: int) -> None:
+        try:
+            with Registry.open(url) as registry:
+                registry.load([image(visit)])
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(visit,)) for visit in range(200)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(200)
+    assert failures == []
+    with Registry.open(url) as registry:
+        assert len(registry.query_datasets()) == 200
+
+
+def test_a_server_that_does_not_come_back_is_one_clear_error(
+    own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "PATIENCE_S", 0.5)
+    own_server.start()
+    with Registry.create(own_server.url("postgres")) as registry:
+        registry.put(image(1))
+        own_server.kill()
+        with pytest.raises(TemporaryError, match=r"postgres on 127\.0\.0\.1 is not free"):
+            registry.put(image(2))
+
+
+def test_a_server_that_dies_again_and_again_loses_nothing(own_server: PostgresServer) -> None:
+    """Kill the server at random instants while two processes write; each answer must hold."""
+    own_server.start()
+    url = own_server.url("postgres")
+    Registry.create(url).close()
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", PREAMBLE + _STEADY_WRITER, url, str(first)],
+            stdout=subprocess.PIPE, text=True,
+        )
+        for first in (0, 100_000)
+    ]  # fmt: skip
+    rng = random.Random(20120617)
+    for _ in range(10):
+        time.sleep(rng.uniform(0.1, 0.6))
+        own_server.kill()
+        own_server.start()
+    said: set[int] = set()
+    for writer in writers:
+        writer.send_signal(signal.SIGINT)
+        output, _ = writer.communicate(timeout=120)
+        said |= {int(line) for line in output.splitlines() if line.isdigit()}
+        assert "stopped" in output
+    with Registry.open(url) as registry:
+        there = [record.data_id.integer("visit") for record in registry.query_datasets()]
+    assert len(there) == len(set(there))
+    assert said <= set(there)
+    # At most the one that each was about to say.
+    assert len(set(there) - said) <= len(writers)
+    assert len(said) > 20
+
+
+_STEADY_WRITER = """
+import signal
+stopped = []
+signal.signal(signal.SIGINT, lambda *_: stopped.append(True))
+visit = int(sys.argv[2])
+with Registry.open(url) as registry:
+    while not stopped:
+        registry.put(summary(visit))
+        print(visit, flush=True)
+        visit += 1
+print("stopped", flush=True)
+"""
+
+
+def test_a_writer_that_is_killed_leaves_all_of_its_call_or_nothing(
+    postgres: PostgresServer,
+) -> None:
+    """Kill writers at random instants; each call of ten datasets is there whole or not at all."""
+    url = postgres.create_database()
+    Registry.create(url).close()
+    rng = random.Random(20120617)
+    writer: subprocess.Popen[str] | None = None
+    for _ in range(N_KILLS // 5):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", PREAMBLE + _BATCH_WRITER, url], stdout=subprocess.PIPE, text=True
+        )
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        for _ in range(5):
+            # Five connections of one process die together, each in the middle of something else.
+            time.sleep(rng.uniform(0.0, 0.05))
+        writer.kill()
+        writer.communicate()
+    with Registry.open(url) as registry:
+        there = [record.data_id.integer("visit") for record in registry.query_datasets()]
+    assert len(there) % 10 == 0
+    assert {visit // 10 for visit in there} == {visit // 10 for visit in there if visit % 10 == 9}
+    assert len(there) == len(set(there))
+
+
+_BATCH_WRITER = """
+import threading, os
+print("ready", flush=True)
+def work(first):
+    with Registry.open(url) as registry:
+        while True:
+            registry.load([summary(visit) for visit in range(first, first + 10)])
+            first += 10
+for n in range(5):
+    threading.Thread(target=work, args=(os.getpid() * 100_000 + n * 10_000,)).start()
+"""
+
+
+def test_credentials_are_fetched_before_they_expire() -> None:
+    now, fetched = [0.0], []
+
+    def fetch() -> dict[str, str]:
+        fetched.append(now[0])
+        return {"password": f"token {len(fetched)}"}
+
+    source = Renewed(fetch, 600.0, clock=lambda: now[0])
+    given = []
+    for second in range(0, 1800, 100):
+        now[0] = float(second)
+        given.append(source()["password"])
+    assert fetched == [0.0, 600.0, 1200.0]
+    assert given == ["token 1"] * 6 + ["token 2"] * 6 + ["token 3"] * 6
+    source.forget()
+    assert source()["password"] == "token 4"
+
+
+def test_the_token_of_a_role_opens_a_connection(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    url = postgres.create_database() + "?auth=iam&region=us-west-2"
+    database = Database(url)
+    used: list[str] = []
+
+    @sa.event.listens_for(database.engine, "connect")
+    def look(raw: object, _record: object) -> None:
+        used.append(raw.info.password)  # type: ignore[attr-defined]
+
+    with database.read() as connection:
+        assert connection.execute(sa.text("SELECT 1")).scalar() == 1
+    database.close()
+    assert "Action=connect" in used[0]
+    assert "X-Amz-Signature=" in used[0]
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("mysql://u@h/d", "cannot be kept by 'mysql'; allowed are sqlite and postgresql"),
+        ("nonsense", "allowed are sqlite:///FILE and postgresql://USER@HOST/DATABASE"),
+        ("postgresql://u@h/d?auth=kerberos", "auth=kerberos; allowed are iam and secret"),
+        ("postgresql://u@h/d?auth=secret", "auth=secret without secret=NAME"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_explained(url: str, says: str) -> None:
+    with pytest.raises(RepositoryError, match=says):
+        Database(url)
