@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
 from itertools import islice
 
 import sqlalchemy as sa
@@ -12,7 +11,7 @@ import sqlalchemy as sa
 from lsstpipe.errors import ConflictError
 from lsstpipe.registry import collections
 from lsstpipe.registry.collections import Collection
-from lsstpipe.registry.database import IN_CHUNK, insert, replace_known
+from lsstpipe.registry.database import IN_CHUNK, Prepared, insert, replace_known
 from lsstpipe.registry.records import DatasetRecord, QuantumRecord
 from lsstpipe.registry.rows import dataset_values, from_dataset, quantum_values
 from lsstpipe.registry.staging import (
@@ -99,13 +98,11 @@ def put(connection: sa.Connection, type_id: int, record: DatasetRecord) -> bool:
     row = from_dataset(record, type_id)
     row["run_name"] = record.run
     del row["run_id"]
-    statement = _put_statement(connection.dialect.name)
-    return connection.execute(statement, row).rowcount == 1
+    return _PUT.run(connection, row).rowcount == 1
 
 
-@cache
-def _put_statement(_dialect: str) -> sa.Executable:
-    """Make the statement of `put`: making it anew for each dataset would take most of the time."""
+def _make_put(dialect: str) -> sa.Executable:
+    """Make the statement of `put`."""
     names = [column.name for column in dataset.c if column.name != "run_id"]
     open_run = (
         sa.select(collection.c.id)
@@ -119,8 +116,11 @@ def _put_statement(_dialect: str) -> sa.Executable:
     )
     values = [sa.bindparam(name, type_=dataset.c[name].type).label(name) for name in names]
     rows = sa.select(*(sa.cast(v, dataset.c[v.name].type) for v in values), open_run.c.id)
-    statement = insert(_dialect, dataset).from_select([*names, "run_id"], rows.where(sa.true()))
+    statement = insert(dialect, dataset).from_select([*names, "run_id"], rows.where(sa.true()))
     return replace_known(statement, dataset)
+
+
+_PUT = Prepared(_make_put)
 
 
 def ingest(

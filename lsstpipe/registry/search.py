@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import RowMapping
@@ -11,6 +12,7 @@ from sqlalchemy import RowMapping
 from lsstpipe.data_model import DIMENSIONS, DataId, DatasetType, make_ref
 from lsstpipe.registry import collections, exposures
 from lsstpipe.registry.collections import Collection
+from lsstpipe.registry.database import Prepared
 from lsstpipe.registry.query import Columns, parse_where
 from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.registry.rows import select_datasets, to_dataset
@@ -46,7 +48,7 @@ def find(
         passed over.
     """
     ids = [make_ref(kind, data_id, name).id for name in names]
-    rows = connection.execute(_IN_RUNS, {"names": list(names), "ids": ids}).mappings().all()
+    rows = _IN_RUNS.run(connection, {"names": list(names), "ids": ids}).mappings().all()
     if {row["run"] for row in rows} == set(names) and all(row["kind"] == "RUN" for row in rows):
         found = {row["run"]: row for row in rows if row["id"] is not None}
         first = next((found[name] for name in names if name in found), None)
@@ -54,24 +56,22 @@ def find(
     return _find_in_any(connection, kind, data_id, names)
 
 
-# The id of a dataset says its run, so the primary key finds it in any number of runs. Made once:
-# making a statement takes longer than running it.
-_IN_RUNS = (
-    sa.select(
-        collection.c.name.label("run"),
-        collection.c.kind,
-        dataset_type.c.name.label("type_name"),
-        dataset,
+def _select_in_runs(_dialect: str) -> sa.Select[Any]:
+    """Select datasets by ids and runs; of a collection without any, its kind only."""
+    # The id of a dataset says its run, so the primary key finds it in any number of runs.
+    is_wanted = dataset.c.id.in_(sa.bindparam("ids", expanding=True, type_=dataset.c.id.type))
+    name = collection.c.name
+    return (
+        sa.select(name.label("run"), collection.c.kind, dataset_type.c.name.label("type_name"))
+        .add_columns(dataset)
+        .select_from(collection)
+        .outerjoin(dataset, (dataset.c.run_id == collection.c.id) & is_wanted)
+        .outerjoin(dataset_type, dataset_type.c.id == dataset.c.type_id)
+        .where(name.in_(sa.bindparam("names", expanding=True, type_=name.type)))
     )
-    .select_from(collection)
-    .outerjoin(
-        dataset,
-        (dataset.c.run_id == collection.c.id)
-        & dataset.c.id.in_(sa.bindparam("ids", expanding=True)),
-    )
-    .outerjoin(dataset_type, dataset_type.c.id == dataset.c.type_id)
-    .where(collection.c.name.in_(sa.bindparam("names", expanding=True)))
-)
+
+
+_IN_RUNS = Prepared(_select_in_runs)
 
 
 def _find_in_any(
