@@ -28,6 +28,8 @@ from lsstpipe.registry.records import DatasetRecord
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+    from lsstpipe.geometry.position import Position
+
 REGISTRY_FILE = "registry.sqlite3"
 REPOSITORY_FILE = "repository.json"
 """Says where the registry is, if it is not the file beside."""
@@ -362,7 +364,12 @@ class Butler:
         record = self.find(kind, data_id, **more)
         return record is not None and self.store.exists(record)
 
-    def query(self, kind: DatasetType | str | None = None, where: str = "") -> list[DatasetRecord]:
+    def query(
+        self,
+        kind: DatasetType | str | None = None,
+        where: str = "",
+        position: Position | None = None,
+    ) -> list[DatasetRecord]:
         """Find the datasets of the collections, or of every run where there are none.
 
         Parameters
@@ -371,8 +378,10 @@ class Butler:
             Their type; None for all.
         where
             Such as ``band = 'r' AND visit IN (1..20)``.
+        position
+            The part of the sky that they must touch.
         """
-        return self.registry.query_datasets(kind, where, self.collections or None)
+        return self.registry.query_datasets(kind, where, self.collections or None, position)
 
 
 def _as_type(kind: DatasetType | str) -> DatasetType:

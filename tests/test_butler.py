@@ -21,6 +21,7 @@ from lsstpipe.errors import (
 )
 from lsstpipe.geometry.box import Box
 from lsstpipe.image.exposure import Exposure
+from tests.postgres_server import PostgresServer
 
 SUMMARY = "visit_detector_summary"
 DATA_ID = DataId(instrument="st10", visit=1, detector=0)
@@ -136,3 +137,35 @@ def test_importing_the_butler_brings_none_of_the_heavy_libraries() -> None:
     code = f"import sys, lsstpipe.butler; print([m for m in {heavy} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert found.stdout == "[]\n"
+
+
+def test_a_repository_remembers_where_its_registry_is(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
+    url = postgres.create_database()
+    Butler.create(tmp_path / "a", registry=url)
+    Butler.create(tmp_path / "a", registry=url, exist_ok=True)
+    with Butler(tmp_path / "a", run="run") as butler:
+        butler.put({"n": 1}, SUMMARY, DATA_ID)
+    with Butler(tmp_path / "a", ["run"]) as butler:
+        assert butler.get(SUMMARY, DATA_ID) == {"n": 1}
+    assert not (tmp_path / "a" / "registry.sqlite3").exists()
+    with pytest.raises(RepositoryError, match="keeps the registry it was made with"):
+        Butler.create(tmp_path / "a", registry=postgres.create_database(), exist_ok=True)
+
+
+def test_a_password_is_not_kept_in_a_repository(tmp_path: Path) -> None:
+    with pytest.raises(RepositoryError, match="by PGPASSWORD or") as caught:
+        Butler.create(tmp_path / "a", registry="postgresql://drp:hunter2@db.example.org/dr1")
+    assert "hunter2" not in str(caught.value)
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"schema_version": 1}', '{"schema_version": 2'])
+def test_a_damaged_repository_file_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "repository.json").write_text(content)
+    with pytest.raises(RepositoryError, match=r"repository\.json does not say where"):
+        Butler(tmp_path)
+    (tmp_path / "repository.json").write_text('{"schema_version": 9, "registry": "x"}')
+    with pytest.raises(RepositoryError, match="has version 9, this lsstpipe reads version 1"):
+        Butler(tmp_path)

@@ -15,6 +15,7 @@ from rich.tree import Tree
 from lsstpipe.butler import Butler
 from lsstpipe.data_model import DIMENSIONS
 from lsstpipe.errors import UserError
+from lsstpipe.geometry.position import parse_position
 from lsstpipe.registry.provenance import Provenance
 from lsstpipe.registry.records import DatasetRecord, QuantumRecord
 
@@ -33,25 +34,31 @@ _WIDEST = 10_000
 )
 @click.option("--where", default="", help="Condition, such as: band = 'r' AND visit IN (1..20)")
 @click.option(
+    "--pos", help='Part of the sky that they touch, such as: "CIRCLE 286.0 36.6 0.5" (degrees).'
+)
+@click.option(
     "--collection", "collections", multiple=True, help="Search these only; the first wins."
 )
 @click.option("--provenance", "dataset_id", help="Id of a dataset: show all that led to it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(
+def command(  # noqa: PLR0913  (click gives each option as a parameter)
     dataset_type: str | None,
     repo: Path,
     where: str,
+    pos: str | None,
     collections: tuple[str, ...],
     dataset_id: str | None,
     as_json: bool,
 ) -> None:
     """List datasets, or show where one came from.
 
-    DATASET_TYPE is a name such as visit_image; without it all types are listed.
+    DATASET_TYPE is a name such as visit_image; without it all types are listed. A part of the sky
+    is POINT ra dec, CIRCLE ra dec radius or POLYGON ra1 dec1 ra2 dec2 ra3 dec3 ...
 
     \b
     Example:
       lsstpipe query visit_image --repo runs/demo --where "visit IN (1..20)"
+      lsstpipe query deep_coadd --repo runs/demo --pos "CIRCLE 286.04 36.63 0.1"
       lsstpipe query --repo runs/demo --provenance 6c7c2b0e-6a3b-5d0b-9f4e-2d1b8f0c5a11
     """
     with Butler(repo, collections) as butler:
@@ -60,7 +67,8 @@ def command(
             content: Any = _graph_as_json(graph)
             picture: Table | Tree = _draw_graph(graph)
         else:
-            records = butler.query(dataset_type, where)
+            position = None if pos is None else parse_position(pos)
+            records = butler.query(dataset_type, where, position)
             content = [_dataset_as_json(record) for record in records]
             picture = _draw_datasets(records)
     if as_json:

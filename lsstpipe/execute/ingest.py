@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lsstpipe.butler import Butler, ProductStore, registry_url
 from lsstpipe.config import Campaign
 from lsstpipe.data_model import DataId, make_ref
@@ -17,11 +19,14 @@ from lsstpipe.datasets import DATASET_TYPES
 from lsstpipe.datastore.atomic import write_atomically
 from lsstpipe.errors import ConflictError, InputFileError, UserError
 from lsstpipe.execute.reference_catalog import read_reference_catalog
+from lsstpipe.geometry.skymap import SkyMap
+from lsstpipe.geometry.sphere import sky_positions
 from lsstpipe.image.catalog import Catalog
 from lsstpipe.image.exposure import ObservationInfo
 from lsstpipe.instruments import get_camera, read_info
 from lsstpipe.plan.layout import ingest_manifest_path
 from lsstpipe.plan.select import make_skymap
+from lsstpipe.registry.exposures import Polygon
 from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.registry.registry import Registry
 
@@ -118,14 +123,18 @@ def ingest(
     store = ProductStore(campaign.repo)
     with Registry.open(registry_url(campaign.repo)) as registry:
         known = {record.id: record for _, record in registry.query_exposures()}
+        taken: dict[uuid.UUID, DatasetRecord] = {}
         for path, info in read:
             try:
-                _add_raw(result, info, path, store, known)
+                _add_raw(result, info, path, store, known, taken)
             except (InputFileError, ConflictError) as error:
                 result.refused.append(Refusal(path, str(error)))
         if result.records:
-            result.n_new = registry.insert_exposures(result.infos, result.records)
-        inputs = _write_inputs(campaign, stars, store)
+            regions = _outline(campaign, result)
+            result.n_new = registry.insert_exposures(result.infos, result.records, regions)
+        skymap = make_skymap(campaign)
+        registry.insert_patches(skymap.name, _outline_patches(skymap))
+        inputs = _write_inputs(campaign, stars, skymap, store)
         registry.load(inputs)
     _write_manifest(campaign, result, inputs)
     if not result.records:
@@ -159,6 +168,7 @@ def _add_raw(
     path: str,
     store: ProductStore,
     known: Mapping[uuid.UUID, DatasetRecord],
+    taken: dict[uuid.UUID, DatasetRecord],
 ) -> None:
     """Name a raw; refuse it if the same exposure is registered, or came before it, otherwise.
 
@@ -173,23 +183,46 @@ def _add_raw(
             f"{path} has other pixels than {registered.path}, which is registered as the same "
             f"exposure ({data_id}); leave it out, or use a new repository."
         )
-    for other in result.records:
-        if other.id == ref.id and other.checksum != stored.checksum:
-            raise ConflictError(
-                f"{path} has other pixels than {other.path}, which is the same exposure "
-                f"({data_id}); leave one of them out."
-            )
-        if other.id == ref.id:
-            return
-    result.infos.append(info)
-    result.records.append(
-        DatasetRecord(ref.id, "raw", data_id, RAW_RUN, stored.path, stored.size, stored.checksum)
+    record = DatasetRecord(
+        ref.id, "raw", data_id, RAW_RUN, stored.path, stored.size, stored.checksum
     )
+    other = taken.setdefault(ref.id, record)
+    if other.checksum != stored.checksum:
+        raise ConflictError(
+            f"{path} has other pixels than {other.path}, which is the same exposure "
+            f"({data_id}); leave one of them out."
+        )
+    if other is record:
+        result.infos.append(info)
+        result.records.append(record)
 
 
-def _write_inputs(campaign: Campaign, stars: Catalog, store: ProductStore) -> list[DatasetRecord]:
+def _outline(campaign: Campaign, result: Ingested) -> dict[DataId, Polygon]:
+    """Outline the raws on the sky whose pointing is known."""
+    camera = get_camera(campaign.instrument)
+    regions: dict[DataId, Polygon] = {}
+    for info, record in zip(result.infos, result.records, strict=True):
+        pointing = {name: getattr(info, name) for name in ("ra_deg", "dec_deg", "rotation_deg")}
+        corners = camera.footprint(camera.detector(info.detector), **pointing)
+        if corners is not None:
+            regions[record.data_id] = corners
+    return regions
+
+
+def _outline_patches(skymap: SkyMap) -> list[tuple[int, int, Polygon]]:
+    """Outline all patches of a sky map."""
+    outlined: list[tuple[int, int, Polygon]] = []
+    for tract in skymap.tracts:
+        ra_deg, dec_deg = sky_positions(tract.patch_polygons())
+        corners = np.stack([ra_deg, dec_deg], axis=-1).tolist()
+        outlined += [(tract.index, p.index, corners[n]) for n, p in enumerate(tract.patches)]
+    return outlined
+
+
+def _write_inputs(
+    campaign: Campaign, stars: Catalog, skymap: SkyMap, store: ProductStore
+) -> list[DatasetRecord]:
     """Write the reference catalogue and the sky map as datasets of the campaign's run."""
-    skymap = make_skymap(campaign)
     values = (
         ("reference_catalog", DataId(), stars),
         ("skymap", DataId(skymap=skymap.name), skymap.to_json_dict()),

@@ -19,6 +19,7 @@ BoolArray = npt.NDArray[np.bool_]
 # arcsec.
 _TOLERANCE = 1e-13
 _MAX_RADIUS_DEG = 45.0
+_BLOCK = 4096  # polygons that are compared with all others at a time
 
 
 def polygons_from_sky(ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> FloatArray:
@@ -114,6 +115,52 @@ def polygons_overlap(first: FloatArray, second: FloatArray) -> BoolArray:
     near = _centres(first) @ _centres(second).T >= 0.0
     apart = _separated_by_edges(first, second) | _separated_by_edges(second, first).T
     return np.asarray(near & ~apart)
+
+
+def pairs_overlap(
+    first: FloatArray, second: FloatArray
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Find all pairs of a polygon of one array and a polygon of another that share a point.
+
+    Their bounding circles are compared first, all against all, so that `polygons_overlap` need
+    look at few pairs.
+
+    Parameters
+    ----------
+    first, second
+        Unit vectors, counter-clockwise, shapes ``(n, n_corners, 3)`` and ``(m, m_corners, 3)``.
+
+    Returns
+    -------
+    left, right
+        Numbers of the polygons of each pair, shape ``(n_pairs,)``, sorted.
+    """
+    if not (len(first) and len(second)):
+        return np.empty(0, np.intp), np.empty(0, np.intp)
+    parts: list[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]] = []
+    others, other_radii = _bounding_circles(second)
+    for start in range(0, len(first), _BLOCK):
+        block = first[start : start + _BLOCK]
+        centres, radii = _bounding_circles(block)
+        reach = np.minimum(radii[:, None] + other_radii[None], np.pi)
+        left, right = np.nonzero(centres @ others.T >= np.cos(reach) - _TOLERANCE)
+        meet = ~_pairs_separated(block[left], second[right])
+        meet &= ~_pairs_separated(second[right], block[left])
+        parts.append((left[meet] + start, right[meet]))
+    return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+
+def _bounding_circles(polygons: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Give the centres, unit vectors, and the radii, radians, of circles around polygons."""
+    centres = _centres(polygons)
+    nearest = np.einsum("nij,nj->ni", polygons, centres).min(axis=1)
+    return centres, np.arccos(np.clip(nearest, -1.0, 1.0))
+
+
+def _pairs_separated(first: FloatArray, second: FloatArray) -> BoolArray:
+    """Tell for which pairs an edge of the first polygon has the whole second one outside."""
+    heights = np.einsum("nej,ncj->nec", edge_poles(first), second)
+    return np.asarray(np.any(heights.max(axis=2) < -_TOLERANCE, axis=1))
 
 
 def _centres(polygons: FloatArray) -> FloatArray:

@@ -147,6 +147,36 @@ class Camera:
         dy, dx = seen_y - start_y, seen_x - start_x
         return middle_y + dy * cos + dx * sin, middle_x + dx * cos - dy * sin
 
+    def footprint(
+        self, detector: Detector, *, ra_deg: float, dec_deg: float, rotation_deg: float
+    ) -> list[tuple[float, float]] | None:
+        """Outline a detector on the sky, as good as the pointing of the telescope is known.
+
+        Parameters
+        ----------
+        detector
+            One of its detectors.
+        ra_deg, dec_deg, rotation_deg
+            Centre of the detector and direction of its +y axis, as `point` gives them.
+
+        Returns
+        -------
+        corners
+            Right ascension and declination of its four corners, degrees; None where the pointing
+            is not known.
+        """
+        if not (math.isfinite(ra_deg) and math.isfinite(dec_deg) and math.isfinite(rotation_deg)):
+            return None
+        y, x = self.straighten(
+            detector,
+            y=np.array([0.0, 0.0, detector.ny, detector.ny]) - 0.5,
+            x=np.array([0.0, detector.nx, detector.nx, 0.0]) - 0.5,
+        )
+        dy, dx = y - (detector.ny - 1) / 2, x - (detector.nx - 1) / 2
+        plane = self._on_sky(dy, dx, rotation_deg)
+        ra, dec = gnomonic_deproject(*plane, centre_deg=(ra_deg, dec_deg))
+        return list(zip(ra.tolist(), dec.tolist(), strict=True))
+
     def _seen(self, y_pix: Any, x_pix: Any) -> tuple[Any, Any]:
         """Give the place on the sky along the axes of the focal plane, pixels of the centre."""
         stretch = 1 + self.cubic_distortion * (y_pix * y_pix + x_pix * x_pix)
@@ -154,10 +184,14 @@ class Camera:
 
     def _plane(self, y_pix: float, x_pix: float, rotation_deg: float) -> tuple[float, float]:
         """Map the focal plane to the tangent plane of the sky (east, north, degrees)."""
+        east, north = self._on_sky(*self._seen(y_pix, x_pix), rotation_deg)
+        return float(east), float(north)
+
+    def _on_sky(self, y: Any, x: Any, rotation_deg: float) -> tuple[Any, Any]:
+        """Turn places along the axes of the focal plane to east and north, degrees."""
         angle = math.radians(rotation_deg)
         hand = 1.0 if self.is_mirrored else -1.0
         scale = self.pixel_scale_arcsec / 3600
-        y, x = self._seen(y_pix, x_pix)
         east = y * math.sin(angle) + hand * x * math.cos(angle)
         north = y * math.cos(angle) - hand * x * math.sin(angle)
         return scale * east, scale * north

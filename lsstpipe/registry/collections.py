@@ -279,3 +279,24 @@ def list_all(connection: sa.Connection) -> list[Collection]:
     """
     rows = connection.execute(sa.select(collection).order_by(collection.c.name))
     return [Collection(row.id, row.name, row.kind, row.is_frozen) for row in rows]
+
+
+def list_chains(connection: sa.Connection) -> dict[str, list[str]]:
+    """Give the children of every chain, in the order of the search.
+
+    Parameters
+    ----------
+    connection
+        Within a transaction.
+    """
+    parent, child = collection.alias("parent"), collection.alias("child")
+    chains: dict[str, list[str]] = {}
+    for row in connection.execute(
+        sa.select(parent.c.name.label("chain"), child.c.name)
+        .select_from(collection_chain)
+        .join(parent, parent.c.id == collection_chain.c.parent_id)
+        .join(child, child.c.id == collection_chain.c.child_id)
+        .order_by(parent.c.name, collection_chain.c.position)
+    ):
+        chains.setdefault(row.chain, []).append(row.name)
+    return chains

@@ -13,25 +13,35 @@ from sqlalchemy import RowMapping
 from lsstpipe.data_model import DataId
 from lsstpipe.datasets import find_dataset_type
 from lsstpipe.errors import RepositoryError
-from lsstpipe.registry.database import IN_CHUNK
+from lsstpipe.registry.database import IN_CHUNK, Database
 from lsstpipe.registry.exposures import pack_region
 from lsstpipe.registry.tables import METADATA, dataset, exposure, schema_version, type_index
 
 SCHEMA_VERSION = 2
 """Version of the tables in `lsstpipe.registry.tables`."""
 
+_SCHEMA_LOCK = 5_727_781  # any number that stands for this lock among those of a server
+
 Step = Callable[[sa.Connection], None]
 
 
+_HOLDERS = ("collection_member", "calibration")
+
+
 def _pack(connection: sa.Connection) -> None:
-    """From 1 to 2: narrow columns, packed checksums and regions, no path that its type spells."""
-    types = connection.exec_driver_sql("SELECT id, name, dimensions FROM dataset_type").all()
-    for name in ("dataset", "exposure"):
-        connection.exec_driver_sql(f"ALTER TABLE {name} RENAME TO old_{name}")
-    for type_id, *_ in types:
-        connection.exec_driver_sql(f"DROP INDEX dataset_of_type_{type_id}")
-    for index in ("dataset_by_quantum", "dataset_by_run", "exposure_by_raw", "exposure_by_time"):
+    """From 1 to 2: narrow columns, packed checksums and regions, no path that its type spells.
+
+    The tables that refer to datasets are made anew as well: SQLite lets references follow a table
+    that is renamed.
+    """
+    types = connection.exec_driver_sql("SELECT id, name FROM dataset_type").all()
+    indexes = [f"dataset_of_type_{type_id}" for type_id, _ in types]
+    indexes += ["dataset_by_quantum", "dataset_by_run", "exposure_by_raw", "exposure_by_time"]
+    indexes += [f"{name}_by_dataset" for name in _HOLDERS]
+    for index in indexes:
         connection.exec_driver_sql(f"DROP INDEX {index}")
+    for name in ("dataset", "exposure", *_HOLDERS):
+        connection.exec_driver_sql(f"ALTER TABLE {name} RENAME TO old_{name}")
     METADATA.create_all(connection)
     rows = connection.exec_driver_sql(
         "SELECT d.*, t.name AS type_name, c.name AS run FROM old_dataset AS d "
@@ -42,9 +52,11 @@ def _pack(connection: sa.Connection) -> None:
     rows = connection.exec_driver_sql("SELECT * FROM old_exposure").mappings()
     while part := rows.fetchmany(IN_CHUNK):
         connection.execute(sa.insert(exposure), [_packed_exposure(row) for row in part])
-    for name in ("exposure", "dataset"):
+    for name in _HOLDERS:
+        connection.exec_driver_sql(f"INSERT INTO {name} SELECT * FROM old_{name}")
+    for name in (*_HOLDERS, "exposure", "dataset"):
         connection.exec_driver_sql(f"DROP TABLE old_{name}")
-    for type_id, name, _ in types:
+    for type_id, name in types:
         type_index(find_dataset_type(name), type_id).create(connection)
 
 
@@ -132,3 +144,37 @@ def migrate(
     for version in range(found, newest):
         steps[version](connection)
     connection.execute(sa.update(schema_version).values(version=newest))
+
+
+def bring_up_to_date(database: Database) -> None:
+    """Check the version of the schema of a database, and migrate an older one.
+
+    Parameters
+    ----------
+    database
+        The database.
+
+    Raises
+    ------
+    RepositoryError
+        If it has no lsstpipe registry, or a newer one.
+    """
+    with database.read() as connection:
+        found = read_version(connection)
+    check_version(found, database.name)
+    if found < SCHEMA_VERSION:
+        with database.write() as connection:
+            lock_schema(connection)
+            migrate(connection, read_version(connection))
+
+
+def lock_schema(connection: sa.Connection) -> None:
+    """Be the only one that makes or changes tables until the transaction ends.
+
+    Parameters
+    ----------
+    connection
+        Within a transaction that writes; on SQLite it is alone anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})")

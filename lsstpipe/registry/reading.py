@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 
@@ -27,6 +27,9 @@ from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.registry.tables import calibration, dataset_type
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from lsstpipe.geometry.position import Position
     from lsstpipe.image.exposure import ObservationInfo
 
 Arguments = ParamSpec("Arguments")
@@ -71,6 +74,12 @@ class RegistryReader:
         """Give every collection, by name."""
         with self.database.read() as connection:
             return collections.list_all(connection)
+
+    @repeated
+    def chains(self) -> dict[str, list[str]]:
+        """Give the children of every chain, in the order of the search."""
+        with self.database.read() as connection:
+            return collections.list_chains(connection)
 
     @repeated
     def require_open(self, run: str) -> None:
@@ -150,6 +159,7 @@ class RegistryReader:
         kind: DatasetType | str | None = None,
         where: str = "",
         names: Sequence[str] | None = None,
+        position: Position | None = None,
     ) -> list[DatasetRecord]:
         """Find datasets by a condition; see `search.query` and `lsstpipe.registry.query`.
 
@@ -161,9 +171,40 @@ class RegistryReader:
             Such as ``band = 'r' AND visit IN (1..20)``.
         names
             Collections to search, in this order; None for every run.
+        position
+            The part of the sky that they must touch; None for the whole sky and beyond.
         """
         with self.database.read() as connection:
-            return search.query(connection, None if kind is None else as_type(kind), where, names)
+            own = None if kind is None else as_type(kind)
+            records = search.query(connection, own, where, names)
+            if position is None:
+                return records
+            from lsstpipe.registry import spatial  # brings numpy, which most questions do without
+
+            return spatial.select_overlapping(connection, records, position)
+
+    @repeated
+    def query_overlaps(self, skymap: str, where: str = "") -> dict[str, npt.NDArray[Any]]:
+        """Find all pairs of an exposure's detector and a patch that overlap on the sky.
+
+        Parameters
+        ----------
+        skymap
+            Name of the sky map of the patches.
+        where
+            A condition over the attributes of `ObservationInfo`.
+
+        Returns
+        -------
+        columns
+            Instrument, exposure, detector, tract and patch of each pair, sorted by these;
+            ``pyarrow.table`` and ``pandas.DataFrame`` take it as it is.
+        """
+        from lsstpipe.registry import spatial
+
+        condition = parse_where(where, exposures.INFO_COLUMNS)
+        with self.database.read() as connection:
+            return spatial.find_overlaps(connection, skymap, condition)
 
     @repeated
     def query_exposures(

@@ -24,7 +24,7 @@ from lsstpipe.registry import (
 )
 from lsstpipe.registry.database import Database
 from lsstpipe.registry.exposures import Polygon
-from lsstpipe.registry.migrations import SCHEMA_VERSION, check_version, migrate, read_version
+from lsstpipe.registry.migrations import SCHEMA_VERSION, bring_up_to_date, lock_schema
 from lsstpipe.registry.provenance import Document
 from lsstpipe.registry.reading import RegistryReader, repeated
 from lsstpipe.registry.records import DatasetRecord, QuantumRecord
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 _ANALYZE_FROM = 1000
 """Rows of one load after which the database renews the statistics of its query planner."""
-
-_CREATE_LOCK = 5_727_781  # any number that stands for this lock among those of a server
 
 INGEST_BATCH = 20_000
 """Datasets that `Registry.ingest` registers in one transaction."""
@@ -51,7 +49,7 @@ class Registry(RegistryReader):
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
-        self._type_ids: dict[str, int] = {}
+        self.type_ids: dict[str, int] = {}
 
     @classmethod
     def create(cls, url: str | sa.URL, *, exist_ok: bool = False) -> Registry:
@@ -84,8 +82,7 @@ class Registry(RegistryReader):
     def _create_tables(self) -> bool:
         """Make all tables in one transaction, unless they are there."""
         with self.database.write() as connection:
-            if self.database.is_server:  # of several that make them at once, one does
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_CREATE_LOCK})")
+            lock_schema(connection)
             if sa.inspect(connection).has_table(schema_version.name):
                 return False
             METADATA.create_all(connection)
@@ -113,7 +110,7 @@ class Registry(RegistryReader):
                 f"There is no repository at {database.name}; `lsstpipe init` makes one."
             )
         with database.closed_on_error():
-            database.repeat(lambda: _bring_up_to_date(database))
+            database.repeat(lambda: bring_up_to_date(database))
         return cls(database)
 
     def close(self) -> None:
@@ -144,7 +141,7 @@ class Registry(RegistryReader):
         """
         with self.database.write() as connection:
             self._register(connection, (record.dataset_type for record in datasets))
-            loading.load(connection, self._type_ids, datasets, quanta)
+            loading.load(connection, self.type_ids, datasets, quanta)
             if len(datasets) + len(quanta) >= _ANALYZE_FROM:
                 loading.analyze(connection, len(datasets))
 
@@ -166,7 +163,7 @@ class Registry(RegistryReader):
 
     @repeated
     def _put(self, record: DatasetRecord) -> bool:
-        type_id = self._type_ids.get(record.dataset_type)
+        type_id = self.type_ids.get(record.dataset_type)
         if type_id is None:
             return False
         database = self.database
@@ -202,7 +199,7 @@ class Registry(RegistryReader):
     def _ingest_batch(self, batch: Sequence[DatasetRecord]) -> int:
         with self.database.write() as connection:
             self._register(connection, (record.dataset_type for record in batch))
-            n_new = loading.ingest(connection, self._type_ids, batch)
+            n_new = loading.ingest(connection, self.type_ids, batch)
             if n_new >= _ANALYZE_FROM:
                 loading.analyze(connection, n_new)
         return n_new
@@ -234,9 +231,25 @@ class Registry(RegistryReader):
         with self.database.write() as connection:
             self._register(connection, (record.dataset_type for record in records))
             new = exposures.select_new(connection, records)
-            loading.load(connection, self._type_ids, new, ())
+            loading.load(connection, self.type_ids, new, ())
             exposures.write_infos(connection, infos, records, regions or {})
         return len(new)
+
+    @repeated
+    def insert_patches(self, skymap: str, patches: Sequence[tuple[int, int, Polygon]]) -> None:
+        """Note where the patches of a sky map lie.
+
+        Parameters
+        ----------
+        skymap
+            Its name.
+        patches
+            Tract, patch and the corners of each on the sky.
+        """
+        from lsstpipe.registry import spatial  # brings numpy, which most calls do without
+
+        with self.database.write() as connection:
+            spatial.write_patches(connection, skymap, patches)
 
     @repeated
     def insert_documents(self, documents: Mapping[str, Document]) -> None:
@@ -375,18 +388,6 @@ class Registry(RegistryReader):
 
     def _register(self, connection: sa.Connection, names: Iterable[str]) -> None:
         """Make sure that dataset types have ids and indexes."""
-        unknown = [name for name in dict.fromkeys(names) if name not in self._type_ids]
+        unknown = [name for name in dict.fromkeys(names) if name not in self.type_ids]
         if unknown:
-            self._type_ids = dataset_types.register(connection, unknown)
-
-
-def _bring_up_to_date(database: Database) -> None:
-    """Check the version of the schema, and migrate an older one."""
-    with database.read() as connection:
-        found = read_version(connection)
-    check_version(found, database.name)
-    if found < SCHEMA_VERSION:
-        with database.write() as connection:
-            if database.is_server:
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_CREATE_LOCK})")
-            migrate(connection, read_version(connection))
+            self.type_ids = dataset_types.register(connection, unknown)

@@ -66,7 +66,7 @@ def prune(
         for table in (collection_member, calibration):
             connection.execute(sa.delete(table).where(table.c.dataset_id.in_(ids)))
         connection.execute(sa.delete(dataset).where(dataset.c.id.in_(ids)))
-    return list(records.values())
+    return [records[item] for item in dict.fromkeys(dataset_ids)]
 
 
 def _refuse_held(connection: sa.Connection, records: dict[uuid.UUID, DatasetRecord]) -> None:

@@ -35,7 +35,6 @@ def _stage(table: sa.Table) -> sa.Table:
         _STAGED,
         *(sa.Column(column.name, column.type) for column in table.c),
         prefixes=["TEMPORARY"],
-        postgresql_on_commit="DELETE ROWS",
     )
 
 
@@ -58,11 +57,12 @@ def fill(connection: sa.Connection, table: sa.Table, rows: Iterable[Values]) -> 
         Values in the order of its columns; they are taken one by one.
     """
     connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
-    connection.execute(sa.delete(table))
+    is_server = connection.dialect.name == "postgresql"
+    connection.exec_driver_sql(f"{'TRUNCATE' if is_server else 'DELETE FROM'} {table.name}")
     raw = connection.connection.driver_connection
     assert raw is not None
     names = ", ".join(column.name for column in table.c)
-    if connection.dialect.name == "postgresql":
+    if is_server:
         with raw.cursor() as cursor:
             cursor.copy_expert(f"COPY {table.name} ({names}) FROM STDIN", _CopyText(table, rows))
         # Without figures the planner takes a table of a few rows for one of thousands, and reads

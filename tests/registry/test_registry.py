@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from lsstpipe import datasets
 from lsstpipe.data_model import DataId, DatasetType, make_id, make_ref
 from lsstpipe.errors import ConflictError, RepositoryError, UserError
+from lsstpipe.geometry.position import parse_position
 from lsstpipe.image.exposure import ObservationInfo
 from lsstpipe.registry.provenance import Document
 from lsstpipe.registry.records import DatasetRecord, QuantumRecord
@@ -54,6 +55,11 @@ def raw(exposure: int, content: str = "a", path: str = "") -> DatasetRecord:
         datasets.raw, "raws", content=content, path=path or f"/frames/{exposure}.fits",
         instrument="st10", exposure=exposure, detector=0,
     )  # fmt: skip
+
+
+def square(ra_deg: float, dec_deg: float, half_deg: float) -> list[tuple[float, float]]:
+    signs = ((-1, -1), (1, -1), (1, 1), (-1, 1))
+    return [(ra_deg + a * half_deg, dec_deg + b * half_deg) for a, b in signs]
 
 
 def quantum(
@@ -196,6 +202,36 @@ class RegistrySuite(ABC):
         assert visits("airmass > 1.25 AND run = 'run'") == [3, 4]
         assert visits("visit NOT IN (1, 3..9)") == [2]
         assert visits("") == [1, 2, 3, 4]
+
+    def test_datasets_are_found_by_their_place_on_the_sky(self, registry: Registry) -> None:
+        raws = [raw(v) for v in (1, 2, 3)]
+        # Exposure 1 lies at 10 degrees, 2 at 20; where 3 lies is not known.
+        regions = {raws[n].data_id: square(10.0 * (n + 1), 5.0, 1.0) for n in (0, 1)}
+        registry.insert_exposures([info(v) for v in (1, 2, 3)], raws, regions)
+        cells = [(0, n, square(float(ra), 5.0, 0.5)) for n, ra in enumerate((9, 10, 20))]
+        registry.insert_patches("map", cells)
+        registry.insert_patches("map", cells)
+        coadds = [
+            record(datasets.deep_coadd, skymap="map", tract=0, patch=n, band="r") for n in range(3)
+        ]
+        summary = record(datasets.visit_summary, instrument="st10", visit=1)
+        registry.load([*(image(v) for v in (1, 2, 3)), *coadds, summary, dark("run")])
+
+        def found(kind: str | None, position: str) -> list[DatasetRecord]:
+            return registry.query_datasets(kind, position=parse_position(position))
+
+        assert found("raw", "CIRCLE 10 5 0.1") == [raws[0]]
+        assert found("visit_image", "POLYGON 10 4 20 4 20 6 10 6") == [image(1), image(2)]
+        assert found("deep_coadd", "POINT 10.2 5") == [coadds[1]]
+        assert found("deep_coadd", "CIRCLE 9.6 5 0.2") == coadds[:2]
+        assert found(None, "POINT 10 5") == [raws[0], image(1), summary, coadds[1]]
+        assert found("dark", "CIRCLE 10 5 80") == []
+        pairs = registry.query_overlaps("map")
+        assert pairs["exposure"].tolist() == [1, 1, 2]
+        assert pairs["patch"].tolist() == [0, 1, 2]
+        assert registry.query_overlaps("map", "exposure = 2")["patch"].tolist() == [2]
+        with pytest.raises(UserError, match="No patches of the sky map 'other'"):
+            registry.query_overlaps("other")
 
     def test_a_wrong_condition_lists_the_columns(self, registry: Registry) -> None:
         with pytest.raises(UserError, match=r"'colour' is not a column; allowed are instrument,"):

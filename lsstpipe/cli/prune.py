@@ -1,0 +1,80 @@
+"""``lsstpipe prune``: remove datasets, or a whole run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from lsstpipe.butler import Butler
+from lsstpipe.errors import UserError
+from lsstpipe.registry.records import DatasetRecord
+
+
+@click.command("prune")
+@click.argument("dataset_type", required=False)
+@click.option(
+    "--repo",
+    type=click.Path(path_type=Path),
+    envvar="LSSTPIPE_REPO",
+    default=".",
+    help="Folder of the repository.  [default: $LSSTPIPE_REPO, else this folder]",
+)
+@click.option("--run", required=True, help="Run that the datasets belong to.")
+@click.option("--where", default="", help="Condition, such as: band = 'r' AND visit IN (1..20)")
+@click.option("--all", "is_whole", is_flag=True, help="Remove the run itself, with its quanta.")
+@click.option(
+    "--held-too", is_flag=True, help="Remove datasets that a tag or a calibration holds, too."
+)
+@click.option("--dry-run", is_flag=True, help="Tell what would be removed, change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(  # noqa: PLR0913  (click gives each option as a parameter)
+    dataset_type: str | None,
+    repo: Path,
+    run: str,
+    where: str,
+    is_whole: bool,
+    held_too: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Remove the datasets of DATASET_TYPE from a run: from the registry first, then their files.
+
+    What made them stays on record. Files that are left by a kill in between, `lsstpipe sweep`
+    removes. A frozen run keeps everything.
+
+    \b
+    Example:
+      lsstpipe prune visit_image --run main --where "visit IN (1..20)" --dry-run
+      lsstpipe prune --run trial --all
+    """
+    if is_whole == (dataset_type is not None) or (is_whole and where):
+        raise UserError("Give either a DATASET_TYPE, with --where if you like, or --all.")
+    with Butler(repo) as butler:
+        records = butler.registry.query_datasets(dataset_type, where, [run])
+        if not dry_run:
+            records = _remove(butler, run, records, is_whole=is_whole, is_held_too=held_too)
+            for record in records:
+                # What was ingested from elsewhere is not ours to delete.
+                if not record.path.startswith("/") and "://" not in record.path:
+                    butler.store.remove(record)
+    if as_json:
+        click.echo(json.dumps([{"id": str(r.id), "path": r.path} for r in records]))
+    else:
+        verb = "would be removed" if dry_run else "removed"
+        size = sum(record.size for record in records) / 1e6
+        click.echo(f"{len(records)} datasets of '{run}' with {size:,.1f} MB {verb}.")
+
+
+def _remove(
+    butler: Butler,
+    run: str,
+    records: list[DatasetRecord],
+    *,
+    is_whole: bool,
+    is_held_too: bool,
+) -> list[DatasetRecord]:
+    if is_whole:
+        return butler.registry.remove_run(run)
+    return butler.registry.prune([record.id for record in records], is_held_too=is_held_too)

@@ -1,0 +1,140 @@
+"""Where datasets lie on the sky, and which of them overlap.
+
+Regions are read as arrays and compared as arrays: the database keeps them, and need not know what
+a sphere is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import sqlalchemy as sa
+
+from lsstpipe.errors import UserError
+from lsstpipe.geometry.position import Position
+from lsstpipe.geometry.region import pairs_overlap, polygons_from_sky
+from lsstpipe.registry.database import upsert
+from lsstpipe.registry.exposures import Polygon, pack_region
+from lsstpipe.registry.records import DatasetRecord
+from lsstpipe.registry.tables import exposure, patch_region
+
+Columns = dict[str, npt.NDArray[Any]]
+
+_EXPOSURE = ("instrument", "exposure", "detector")
+_PATCH = ("skymap", "tract", "patch")
+
+
+def write_patches(
+    connection: sa.Connection, skymap: str, patches: Sequence[tuple[int, int, Polygon]]
+) -> None:
+    """Note where patches lie, instead of what was noted before.
+
+    Parameters
+    ----------
+    connection
+        Within a transaction that writes.
+    skymap
+        Their sky map.
+    patches
+        Tract, patch and the corners of each.
+    """
+    rows = [
+        {"skymap": skymap, "tract": tract, "patch": patch, "region": pack_region(corners)}
+        for tract, patch, corners in patches
+    ]
+    if rows:
+        connection.execute(upsert(connection, patch_region), rows)
+
+
+def select_overlapping(
+    connection: sa.Connection, records: Sequence[DatasetRecord], position: Position
+) -> list[DatasetRecord]:
+    """Keep the datasets that share a point of the sky with a region.
+
+    A dataset of an exposure lies where the telescope pointed; one of a visit where any of its
+    detectors does, one of a tract where any of its patches does.
+
+    Parameters
+    ----------
+    connection
+        Within a transaction.
+    records
+        Datasets; those without a place on the sky are left out.
+    position
+        The region.
+    """
+    shown: set[tuple[Any, ...]] = set()
+    for table, names in ((exposure, _EXPOSURE), (patch_region, _PATCH)):
+        keys, polygons = _read_regions(connection, table, names)
+        if len(polygons):
+            for n in np.flatnonzero(position.overlaps(polygons)).tolist():
+                key = tuple(keys[name][n] for name in names)
+                # A dataset of the whole visit or tract has one dimension less.
+                shown |= {key, key[:-1]}
+    return [record for record in records if _place(record) in shown]
+
+
+def _place(record: DatasetRecord) -> tuple[Any, ...] | None:
+    """Give the key of the region that a dataset lies in."""
+    data_id = record.data_id
+    if "tract" in data_id:
+        return tuple(data_id[name] for name in _PATCH if name in data_id)
+    number = data_id.get("exposure", data_id.get("visit"))
+    if number is None:
+        return None
+    rest = (data_id["detector"],) if "detector" in data_id else ()
+    return (data_id["instrument"], number, *rest)
+
+
+def find_overlaps(
+    connection: sa.Connection, skymap: str, condition: sa.ColumnElement[bool]
+) -> Columns:
+    """Find all pairs of an exposure's detector and a patch that overlap.
+
+    Parameters
+    ----------
+    connection
+        Within a transaction.
+    skymap
+        The sky map of the patches.
+    condition
+        On the columns of ``exposure``.
+
+    Returns
+    -------
+    columns
+        Instrument, exposure, detector, tract and patch of each pair, sorted by these.
+    """
+    raws, outlines = _read_regions(connection, exposure, _EXPOSURE, condition)
+    patches, cells = _read_regions(
+        connection, patch_region, _PATCH, patch_region.c.skymap == skymap
+    )
+    if len(cells) == 0:
+        raise UserError(f"No patches of the sky map '{skymap}' are known; ingest a campaign of it.")
+    left, right = pairs_overlap(outlines, cells)
+    return {name: raws[name][left] for name in _EXPOSURE} | {
+        name: patches[name][right] for name in ("tract", "patch")
+    }
+
+
+def _read_regions(
+    connection: sa.Connection,
+    table: sa.Table,
+    names: Sequence[str],
+    condition: sa.ColumnElement[bool] | None = None,
+) -> tuple[Columns, npt.NDArray[np.float64]]:
+    """Read keys and polygons, in the order of the keys; those without a region are left out."""
+    columns = [table.c[name] for name in names]
+    statement = sa.select(*columns, table.c.region).where(table.c.region.is_not(None))
+    if condition is not None:
+        statement = statement.where(condition)
+    rows = connection.execute(statement.order_by(*columns)).all()
+    keys = {name: np.array([row[n] for row in rows]) for n, name in enumerate(names)}
+    if not rows:
+        return keys, np.empty((0, 4, 3))
+    content = b"".join(bytes(row[-1]) for row in rows)
+    corners = np.frombuffer(content, dtype="<f8").reshape(len(rows), -1, 2)
+    return keys, polygons_from_sky(corners[..., 0], corners[..., 1])

@@ -1,0 +1,89 @@
+"""``lsstpipe prune`` removes what was named only; ``collection`` says what holds what."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from lsstpipe.butler import Butler
+from lsstpipe.cli.collection import command as collection
+from lsstpipe.cli.prune import command as prune
+from lsstpipe.errors import ConflictError, UserError
+
+SUMMARY = "visit_detector_summary"
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    Butler.create(tmp_path)
+    for run in ("one", "two"):
+        with Butler(tmp_path, run=run) as butler:
+            for visit in (1, 2, 3):
+                butler.put({"visit": visit}, SUMMARY, instrument="st10", visit=visit, detector=0)
+    return tmp_path
+
+
+def call(command: object, repository: Path, *words: str) -> str:
+    result = CliRunner().invoke(
+        command, [*words, "--repo", str(repository)], catch_exceptions=False  # type: ignore[arg-type]
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def visits(repository: Path, run: str) -> list[int]:
+    with Butler(repository) as butler:
+        records = butler.registry.query_datasets(where=f"run = '{run}'")
+        assert all(butler.store.exists(record) for record in records)
+    files = [path for path in (repository / run).rglob("*.json") if path.is_file()]
+    assert len(files) == len(records)
+    return [record.data_id.integer("visit") for record in records]
+
+
+def test_a_dry_run_names_what_the_run_then_removes(repository: Path) -> None:
+    words = (SUMMARY, "--run", "one", "--where", "visit IN (1..2)")
+    named = json.loads(call(prune, repository, *words, "--dry-run", "--json"))
+    assert visits(repository, "one") == [1, 2, 3]
+    removed = json.loads(call(prune, repository, *words, "--json"))
+    assert named == removed
+    assert visits(repository, "one") == [3]
+    assert visits(repository, "two") == [1, 2, 3]
+
+
+def test_a_whole_run_goes_with_its_name(repository: Path) -> None:
+    assert "3 datasets of 'two'" in call(prune, repository, "--run", "two", "--all")
+    assert visits(repository, "two") == []
+    assert call(collection, repository, "list") == "one (RUN)\n"
+
+
+def test_either_a_type_or_all_is_asked_for(repository: Path) -> None:
+    for words in ((), (SUMMARY, "--all"), ("--all", "--where", "visit = 1")):
+        with pytest.raises(UserError, match="either a DATASET_TYPE"):
+            call(prune, repository, "--run", "one", *words)
+
+
+def test_what_is_held_or_frozen_stays(repository: Path) -> None:
+    call(collection, repository, "tag", "best", SUMMARY, "--from", "one", "--where", "visit = 2")
+    with pytest.raises(ConflictError, match="held by the collection 'best'"):
+        call(prune, repository, SUMMARY, "--run", "one")
+    assert visits(repository, "one") == [1, 2, 3]
+    call(collection, repository, "release", "best", SUMMARY)
+    call(collection, repository, "freeze", "one")
+    with pytest.raises(ConflictError, match="'one' is frozen"):
+        call(prune, repository, SUMMARY, "--run", "one")
+    assert visits(repository, "one") == [1, 2, 3]
+
+
+def test_a_chain_is_shown_with_its_parts(repository: Path) -> None:
+    call(collection, repository, "chain", "latest", "two", "one")
+    call(collection, repository, "freeze", "two")
+    assert call(collection, repository, "list").splitlines() == [
+        "latest (CHAINED): two, one",
+        "one (RUN)",
+        "two (RUN, frozen)",
+    ]
+    rows = json.loads(call(collection, repository, "list", "--json"))
+    assert [row["children"] for row in rows] == [["two", "one"], [], []]
