@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -140,9 +140,30 @@ class DatasetType:
         run
             Name of the run that it belongs to.
         """
-        values = [str(v) for v in data_id.subset(self.dimensions).values()]
-        stem = "_".join([self.name, *(v.replace("/", "-").replace(" ", "-") for v in values)])
-        return f"{run}/{self.name}/{stem}{SUFFIXES[self.storage]}"
+        columns = [[value] for value in data_id.subset(self.dimensions).values()]
+        return self.paths(columns, run, 1)[0]
+
+    def paths(self, columns: Sequence[Sequence[DataIdValue]], run: str, n_rows: int) -> list[str]:
+        """Spell the paths of many datasets of one run.
+
+        Parameters
+        ----------
+        columns
+            Values of the dimensions of this type, in the order of `DIMENSIONS`.
+        run
+            Name of the run that they belong to.
+        n_rows
+            How many they are, for the case without dimensions.
+        """
+        form = f"{run}/{self.name}/{self.name}".replace("%", "%%")
+        form += "_%s" * len(columns) + SUFFIXES[self.storage]
+        plain = [
+            [value.replace("/", "-").replace(" ", "-") for value in column]
+            if column and isinstance(column[0], str)
+            else column
+            for column in columns
+        ]
+        return [form % values for values in zip(*plain, strict=True)] if plain else [form % ()] * n_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +223,58 @@ def make_id(run: str, kind: str, name: str) -> uuid.UUID:
     name
         Canonical name within the kind, such as ``str(data_id)``.
     """
+    return uuid.UUID(bytes=make_ids(run, kind, [name]))
+
+
+def make_ids(run: str, kind: str, names: Iterable[str]) -> bytes:
+    """Derive the ids of many things of one run and kind, 16 bytes each, one after another.
+
+    They are those of `make_id`, at a tenth of its cost.
+
+    Parameters
+    ----------
+    run
+        Name of the run.
+    kind
+        Name of the dataset type or task.
+    names
+        Canonical names within the kind.
+    """
     prefix = hashlib.sha1(run.encode(), usedforsecurity=False).digest()[:4]
-    return uuid.UUID(bytes=prefix + uuid.uuid5(_NAMESPACE, f"{run}\n{kind}\n{name}").bytes[4:])
+    # What all names begin with is hashed once.
+    head = hashlib.sha1(_NAMESPACE.bytes + f"{run}\n{kind}\n".encode(), usedforsecurity=False)
+    digests = []
+    for name in names:
+        whole = head.copy()
+        whole.update(name.encode())
+        digests.append(whole.digest())
+    ids = bytearray(b"".join([prefix + digest[4:16] for digest in digests]))
+    # Version 5 and the variant of RFC 9562, as uuid.uuid5 sets them.
+    ids[6::16] = bytes([value & 0x0F | 0x50 for value in ids[6::16]])
+    ids[8::16] = bytes([value & 0x3F | 0x80 for value in ids[8::16]])
+    return bytes(ids)
+
+
+def name_data_ids(
+    dimensions: Sequence[str], columns: Sequence[Sequence[DataIdValue]], n_rows: int
+) -> list[str]:
+    """Spell the canonical names of many data IDs: those of ``str(data_id)``.
+
+    Parameters
+    ----------
+    dimensions
+        Their dimensions.
+    columns
+        Their values, dimension by dimension.
+    n_rows
+        How many they are, for the case without dimensions.
+    """
+    if not dimensions:
+        return [""] * n_rows
+    given = dict(zip(dimensions, columns, strict=True))
+    own = [name for name in DIMENSIONS if name in given]
+    form = ",".join(f"{name}=%s" for name in own)
+    return [form % values for values in zip(*(given[name] for name in own), strict=True)]
 
 
 _SOURCE_BITS, _DETECTOR_BITS, _VISIT_BITS = 15, 8, 40
