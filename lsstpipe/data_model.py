@@ -158,12 +158,14 @@ class DatasetType:
         form = f"{run}/{self.name}/{self.name}".replace("%", "%%")
         form += "_%s" * len(columns) + SUFFIXES[self.storage]
         plain = [
-            [value.replace("/", "-").replace(" ", "-") for value in column]
+            [str(value).replace("/", "-").replace(" ", "-") for value in column]
             if column and isinstance(column[0], str)
             else column
             for column in columns
         ]
-        return [form % values for values in zip(*plain, strict=True)] if plain else [form % ()] * n_rows
+        if not plain:
+            return [form % ()] * n_rows
+        return [form % values for values in zip(*plain, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

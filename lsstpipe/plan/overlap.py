@@ -1,4 +1,4 @@
-"""Which raws may overlap which patches: candidates from a tree, then the exact test of each pair."""
+"""Which raws may overlap which patches: candidates from a tree, then an exact test of each."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _overlap(
     towards = centres[:, None]
     heights = (poles * towards).sum(axis=-1)
     inside = np.all(heights >= 0.0, axis=1)
-    overlap = inside.copy()
+    overlap: npt.NDArray[np.bool_] = inside.copy()
     # Most pairs are decided by the heights above the edges: one far outside is apart.
     rest = np.flatnonzero(~inside & np.all(heights >= -np.sin(radius), axis=1))
     corners, own_poles, towards = polygons[rest], poles[rest], towards[rest]

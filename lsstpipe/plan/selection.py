@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsstpipe.plan.overlap import find_overlaps
-from lsstpipe.plan.rows import Rows, is_in
+from lsstpipe.plan.rows import IndexArray, Rows, is_in
 from lsstpipe.registry.calibrations import Calibration
 from lsstpipe.registry.records import DatasetRecord
 
@@ -51,6 +51,8 @@ class Selection:
     is_ordered
         Whether that order was asked for: of two calibrations that hold at once the first is taken
         then, else they are refused.
+    visits
+        Numbers of all visits of the campaign, ascending, where `raws` has only a part of them.
     """
 
     raws: Rows
@@ -61,6 +63,7 @@ class Selection:
     existing: Mapping[str, Sequence[DatasetRecord]] = field(default_factory=dict)
     calibrations: Mapping[str, Sequence[Calibration]] = field(default_factory=dict)
     is_ordered: bool = False
+    visits: IndexArray | None = None
 
 
 def science_rows(raws: Rows) -> Rows:

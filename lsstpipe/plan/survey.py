@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsstpipe.config import Campaign, parse_campaign
-from lsstpipe.data_model import DataId, make_ref
+from lsstpipe.data_model import DataId, DataIdValue, make_ref
 from lsstpipe.datasets import DATASET_TYPES
 from lsstpipe.errors import UserError
 from lsstpipe.geometry.skymap import SkyMap
@@ -190,6 +190,10 @@ class Survey:
     @cached_property
     def visits(self) -> Rows:
         """One row a visit, in the order of time, with the columns of raws that it has."""
+        return self._all_visits.take(np.arange(self._n_visits))
+
+    @cached_property
+    def _all_visits(self) -> Rows:
         size = self._size
         number = np.arange(size.n_visits)
         per_field = -(-size.n_visits // len(size.fields))
@@ -200,7 +204,7 @@ class Survey:
             ra[own], dec[own], sweep[own] = _sweep(field, len(number[own]))
         night, place = np.divmod(number, size.visits_a_night)
         which = sweep % len(self._camera.bands)
-        rows = Rows(
+        return Rows(
             {
                 # As at Subaru, every other number.
                 "exposure": 2 * number,
@@ -211,7 +215,6 @@ class Survey:
                 "mid_mjd": _FIRST_MJD + night + 0.2 + 0.5 * place / size.visits_a_night,
             }
         )
-        return rows.take(number < self._n_visits)
 
     @cached_property
     def radius_deg(self) -> float:
@@ -260,7 +263,7 @@ class Survey:
         """Distance from the tracts within which the survey has raws, degrees."""
         if not self._size.n_raws:
             return math.inf
-        distances = self._distances(*self._positions(self.visits))
+        distances = self._distances(*self._positions(self._all_visits))
         return float(np.partition(distances, self._size.n_raws - 1)[self._size.n_raws - 1])
 
     def _positions(self, visits: Rows) -> tuple[FloatArray, FloatArray]:
@@ -327,8 +330,8 @@ class Survey:
             filters = camera.bands if "physical_filter" in DATASET_TYPES[name].dimensions else [""]
             for number in sorted(camera.detectors):
                 for text in filters:
-                    more = {"physical_filter": text} if text else {}
-                    data_id = DataId(instrument=camera.name, detector=number, **more)
+                    more: dict[str, DataIdValue] = {"physical_filter": text} if text else {}
+                    data_id = DataId({"instrument": camera.name, "detector": number, **more})
                     calibration = Calibration(_record(name, data_id), -math.inf, math.inf)
                     found.setdefault(name, []).append(calibration)
         return found
