@@ -37,6 +37,9 @@ SUFFIXES: dict[Storage, str] = {
 }
 
 _NAMESPACE = uuid.UUID("6c7c2b0e-6a3b-5d0b-9f4e-2d1b8f0c5a11")
+# What uuid.uuid5 does to two bytes of a digest, by RFC 9562.
+_VERSION_5 = bytes(value & 0x0F | 0x50 for value in range(256))
+_VARIANT = bytes(value & 0x3F | 0x80 for value in range(256))
 
 
 class DataId(Mapping[str, DataIdValue]):
@@ -245,15 +248,14 @@ def make_ids(run: str, kind: str, names: Iterable[str]) -> bytes:
     prefix = hashlib.sha1(run.encode(), usedforsecurity=False).digest()[:4]
     # What all names begin with is hashed once.
     head = hashlib.sha1(_NAMESPACE.bytes + f"{run}\n{kind}\n".encode(), usedforsecurity=False)
-    digests = []
+    copies = []
     for name in names:
         whole = head.copy()
         whole.update(name.encode())
-        digests.append(whole.digest())
-    ids = bytearray(b"".join([prefix + digest[4:16] for digest in digests]))
-    # Version 5 and the variant of RFC 9562, as uuid.uuid5 sets them.
-    ids[6::16] = bytes([value & 0x0F | 0x50 for value in ids[6::16]])
-    ids[8::16] = bytes([value & 0x3F | 0x80 for value in ids[8::16]])
+        copies.append(prefix + whole.digest()[4:16])
+    ids = bytearray(b"".join(copies))
+    ids[6::16] = ids[6::16].translate(_VERSION_5)
+    ids[8::16] = ids[8::16].translate(_VARIANT)
     return bytes(ids)
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from lsstpipe.config import Campaign
 from lsstpipe.config.campaign import digest_task
-from lsstpipe.plan.quanta import IdArray, PlannedTask, Quanta, take_lists
+from lsstpipe.plan.quanta import PlannedTask, Quanta, take_lists
 
 if TYPE_CHECKING:
     from lsstpipe.plan.chunking import Chunking
@@ -33,7 +33,8 @@ def digest_chunks(quanta: Quanta, campaign: Campaign, chunking: Chunking) -> dic
     digests
         By number of the chunk, for those that the plan is for.
     """
-    ids, checksums = all_dataset_ids(quanta), _checksums(quanta)
+    quantum_ids, dataset_ids = quanta.ids()
+    checksums = _checksums(quanta)
     hashes: dict[int, hashlib.blake2b] = {}
     for task in quanta.tasks:
         head = _head(task, campaign)
@@ -45,8 +46,8 @@ def digest_chunks(quanta: Quanta, campaign: Campaign, chunking: Chunking) -> dic
         # What belongs to a chunk lies together, so that it is hashed at once.
         first = np.flatnonzero(np.diff(chunk_of, prepend=-1))
         ends = [*first[1:].tolist(), len(rows)]
-        of_quanta: tuple[npt.NDArray[Any], ...] = (task.ids_of(rows), np.diff(bounds))
-        of_inputs: tuple[npt.NDArray[Any], ...] = (ids[inputs], checksums[inputs])
+        of_quanta: tuple[npt.NDArray[Any], ...] = (quantum_ids[task.start + rows], np.diff(bounds))
+        of_inputs: tuple[npt.NDArray[Any], ...] = (dataset_ids[inputs], checksums[inputs])
         for chunk, i, j in zip(chunk_of[first].tolist(), first.tolist(), ends, strict=True):
             value = hashes.setdefault(chunk, hashlib.blake2b(digest_size=8))
             value.update(head)
@@ -55,27 +56,6 @@ def digest_chunks(quanta: Quanta, campaign: Campaign, chunking: Chunking) -> dic
             for part in of_inputs:
                 value.update(part[bounds[i] : bounds[j]].tobytes())
     return {chunk: value.hexdigest() for chunk, value in hashes.items()}
-
-
-def all_dataset_ids(quanta: Quanta) -> IdArray:
-    """Give the ids of all datasets of a plan; those that it does not name have zeros.
-
-    Parameters
-    ----------
-    quanta
-        The plan.
-
-    Returns
-    -------
-    ids
-        Shape ``(n_datasets, 16)``.
-    """
-    ids = np.zeros((quanta.n_datasets, 16), dtype=np.uint8)
-    named = quanta.named_datasets()
-    for datasets in quanta.datasets:
-        rows = np.flatnonzero(named[datasets.start : datasets.start + len(datasets.rows)])
-        ids[datasets.start + rows] = datasets.ids_of(rows)
-    return ids
 
 
 def _checksums(quanta: Quanta) -> npt.NDArray[np.uint64]:

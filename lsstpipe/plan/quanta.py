@@ -50,7 +50,7 @@ class PlannedDatasets:
         return self.ids_of(np.arange(len(self.rows)))
 
     def ids_of(self, rows: IndexArray) -> IdArray:
-        """Give the ids of some: making them is most of the work of a plan.
+        """Give the ids of some.
 
         Parameters
         ----------
@@ -155,6 +155,7 @@ class Quanta:
     n_datasets: int = 0
     own: npt.NDArray[np.bool_] | None = None
     visits: IndexArray = field(default_factory=lambda: np.empty(0, np.int64))
+    _ids: tuple[IdArray, IdArray] | None = field(default=None, repr=False)
 
     def own_rows(self, task: PlannedTask) -> IndexArray:
         """Give the rows of the quanta of a task that the plan is for.
@@ -167,6 +168,28 @@ class Quanta:
         if self.own is None:
             return np.arange(len(task.rows))
         return np.flatnonzero(self.own[task.start : task.start + len(task.rows)])
+
+    def ids(self) -> tuple[IdArray, IdArray]:
+        """Give the ids of quanta and of datasets, made once: they are most of the work of a plan.
+
+        Returns
+        -------
+        quanta, datasets
+            Shapes ``(n_quanta, 16)`` and ``(n_datasets, 16)``; zeros for those of other shards that
+            this one does not name.
+        """
+        if self._ids is None:
+            quanta = np.zeros((self.n_quanta, 16), dtype=np.uint8)
+            for task in self.tasks:
+                rows = self.own_rows(task)
+                quanta[task.start + rows] = task.ids_of(rows)
+            datasets = np.zeros((self.n_datasets, 16), dtype=np.uint8)
+            named = self.named_datasets()
+            for item in self.datasets:
+                rows = np.flatnonzero(named[item.start : item.start + len(item.rows)])
+                datasets[item.start + rows] = item.ids_of(rows)
+            self._ids = quanta, datasets
+        return self._ids
 
     def named_datasets(self) -> npt.NDArray[np.bool_]:
         """Tell which datasets the quanta read or make that the plan is for."""

@@ -25,8 +25,7 @@ from lsstpipe.errors import RepositoryError
 from lsstpipe.plan.chunking import Chunking, assign_chunks, make_chunks
 from lsstpipe.plan.chunks import Chunk, write_chunks
 from lsstpipe.plan.cost import expected_cpu_s, expected_memory_mb
-from lsstpipe.plan.digests import all_dataset_ids
-from lsstpipe.plan.quanta import IdArray, PlannedDatasets, Quanta, take_lists
+from lsstpipe.plan.quanta import PlannedDatasets, Quanta, take_lists
 from lsstpipe.plan.rows import IndexArray, Rows
 
 SCHEMA_VERSION = 1
@@ -66,9 +65,8 @@ def write_plan(folder: Path, quanta: Quanta, campaign: Campaign) -> dict[str, An
     }
     _invalidate(folder)
     write_atomically(folder / "campaign.json", _json(campaign.plain()))
-    ids = all_dataset_ids(quanta)
-    write_atomically(folder / "plan.parquet", _parquet(_quantum_table(quanta, chunking, ids)))
-    write_atomically(folder / "datasets.parquet", _parquet(_dataset_table(quanta, ids)))
+    write_atomically(folder / "plan.parquet", _parquet(_quantum_table(quanta, chunking)))
+    write_atomically(folder / "datasets.parquet", _parquet(_dataset_table(quanta)))
     skipped = [asdict(item) for item in quanta.skipped]
     write_atomically(folder / "skipped.json", _json(skipped))
     write_atomically(folder / "chunks.tsv", write_chunks(chunks).encode())
@@ -111,8 +109,9 @@ def _parquet(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
-def _quantum_table(quanta: Quanta, chunking: Chunking, ids: IdArray) -> pa.Table:
+def _quantum_table(quanta: Quanta, chunking: Chunking) -> pa.Table:
     """Make the table of quanta, in the order in which they run."""
+    quantum_ids, ids = quanta.ids()
     place = np.empty(quanta.n_quanta, dtype=np.int64)
     place[chunking.order] = np.arange(len(chunking.order))
     labels = pa.array(chunking.labels, pa.string())
@@ -123,7 +122,7 @@ def _quantum_table(quanta: Quanta, chunking: Chunking, ids: IdArray) -> pa.Table
         n_rows = len(rows)
         chunk_of = pa.array(chunking.chunk_of[task.start + taken], pa.int32())
         columns: dict[str, Any] = {
-            "quantum_id": _id_array(task.ids_of(taken)),
+            "quantum_id": _id_array(quantum_ids[task.start + taken]),
             "stage": _same(task.stage.name, n_rows),
             "task": _same(task.task.name, n_rows),
             "chunk": pa.DictionaryArray.from_arrays(chunk_of, labels),
@@ -140,8 +139,9 @@ def _quantum_table(quanta: Quanta, chunking: Chunking, ids: IdArray) -> pa.Table
     return pa.concat_tables(parts).take(pa.array(np.argsort(np.concatenate(places))))
 
 
-def _dataset_table(quanta: Quanta, ids: IdArray) -> pa.Table:
+def _dataset_table(quanta: Quanta) -> pa.Table:
     """Make the table of the datasets that quanta name."""
+    _, ids = quanta.ids()
     named = quanta.named_datasets()
     parts = []
     for item in quanta.datasets:
