@@ -45,12 +45,21 @@ class Blocks:
 
     def names(self) -> dict[int, str]:
         """Name the blocks by their first numbers: the number, or the range."""
-        first = self.visits >> self.bits << self.bits
-        last = first + (np.int64(1) << self.bits) - 1
-        return {
-            low: str(low) if low == high else f"{low}-{high}"
-            for low, high in zip(first.tolist(), last.tolist(), strict=True)
-        }
+        numbers = (self.visits >> self.bits).tolist()
+        pairs = zip(numbers, self.bits.tolist(), strict=True)
+        return {number << bits: spell_range(number, bits) for number, bits in pairs}
+
+
+def spell_range(number: int, bits: int) -> str:
+    """Spell a block: a number, or the first and the last.
+
+    Parameters
+    ----------
+    number, bits
+        It begins at ``number * 2**bits`` and has ``2**bits`` numbers.
+    """
+    first = number << bits
+    return f"{first}-{first + (1 << bits) - 1}" if bits else str(first)
 
 
 def make_blocks(visits: IndexArray, most: int) -> Blocks:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from lsstpipe.config import Campaign
-from lsstpipe.plan.blocks import Blocks, make_blocks
+from lsstpipe.plan.blocks import Blocks, make_blocks, spell_range
 from lsstpipe.plan.chunks import Chunk
-from lsstpipe.plan.cost import START_CPU_S, expected_cpu_s, expected_memory_mb, runtime_minutes
+from lsstpipe.plan.cost import START_CPU_S, ChunkSize, CostModel, chunk_size, runtime_minutes
 from lsstpipe.plan.digests import digest_chunks
 from lsstpipe.plan.quanta import PlannedTask, Quanta, take_lists
 from lsstpipe.plan.rows import IndexArray, Rows, encode
-from lsstpipe.stages import Stage
 
+DEFAULT = CostModel()
 WHOLE = "all"
 """Name of the chunk of a stage that runs as one."""
 
@@ -39,7 +40,7 @@ class Chunking:
     order: IndexArray
 
 
-def assign_chunks(quanta: Quanta, campaign: Campaign) -> Chunking:
+def assign_chunks(quanta: Quanta, campaign: Campaign, model: CostModel = DEFAULT) -> Chunking:
     """Give each quantum its chunk.
 
     Parameters
@@ -47,7 +48,9 @@ def assign_chunks(quanta: Quanta, campaign: Campaign) -> Chunking:
     quanta
         All tasks of the plan.
     campaign
-        How many visits a chunk has.
+        How large chunks are.
+    model
+        What quanta take.
     """
     labels: list[str] = []
     chunk_of = np.empty(quanta.n_quanta, dtype=np.int64)
@@ -55,12 +58,13 @@ def assign_chunks(quanta: Quanta, campaign: Campaign) -> Chunking:
     stages: dict[str, list[PlannedTask]] = defaultdict(list)
     for task in quanta.tasks:
         stages[task.stage.name].append(task)
-    blocks = make_blocks(quanta.visits, campaign.visits_per_chunk)
     for tasks in stages.values():
-        keys = _chunk_keys(tasks[0].stage, tasks)
+        size = chunk_size(tasks[0].stage, campaign, model)
+        blocks = make_blocks(quanta.visits, size.visits)
+        keys = _chunk_keys(tasks, size)
         # What a chunk would be with one visit each keeps its place within a larger chunk.
         units, _ = encode(keys, None, tuple(keys.columns))
-        names, numbers = _group(keys, blocks)
+        names, numbers = _group(keys, blocks, size)
         start = 0
         for task in tasks:
             span = slice(start, start + len(task.rows))
@@ -75,7 +79,9 @@ def assign_chunks(quanta: Quanta, campaign: Campaign) -> Chunking:
     return Chunking(labels, chunk_of, order)
 
 
-def make_chunks(quanta: Quanta, campaign: Campaign, chunking: Chunking) -> list[Chunk]:
+def make_chunks(
+    quanta: Quanta, campaign: Campaign, chunking: Chunking, model: CostModel = DEFAULT
+) -> list[Chunk]:
     """Describe each chunk that the plan is for: what it waits for, takes, and depends on.
 
     Parameters
@@ -86,6 +92,8 @@ def make_chunks(quanta: Quanta, campaign: Campaign, chunking: Chunking) -> list[
         The settings of the tasks.
     chunking
         Which quantum runs in which chunk.
+    model
+        What quanta take.
     """
     n_chunks = len(chunking.labels)
     stage_of = np.zeros(n_chunks, dtype=np.int64)
@@ -98,8 +106,9 @@ def make_chunks(quanta: Quanta, campaign: Campaign, chunking: Chunking) -> list[
         stage_of[chunk_of] = stages.index(task.stage.name)
         counts = np.bincount(chunk_of[quanta.own_rows(task)], minlength=n_chunks)
         n_quanta += counts
-        cpu_s += counts * expected_cpu_s(task.task.name)
-        memory = np.maximum(memory, (counts > 0) * expected_memory_mb(task.task.name))
+        cost = model.of(task.task.name)
+        cpu_s += counts * cost.cpu_s
+        memory = np.maximum(memory, (counts > 0) * cost.memory_mb)
     names = [
         (stages[i], label) for i, label in zip(stage_of.tolist(), chunking.labels, strict=True)
     ]
@@ -119,16 +128,18 @@ def make_chunks(quanta: Quanta, campaign: Campaign, chunking: Chunking) -> list[
     ]
 
 
-def _chunk_keys(stage: Stage, tasks: list[PlannedTask]) -> Rows:
-    """Put the chunk dimensions of all quanta of a stage below one another."""
+def _chunk_keys(tasks: list[PlannedTask], size: ChunkSize) -> Rows:
+    """Put what tells the chunks of a stage apart below one another, task after task."""
     n_rows = sum(len(task.rows) for task in tasks)
-    columns = {
-        name: np.concatenate([task.rows[name] for task in tasks]) for name in stage.chunk_dimensions
-    }
+    names = [*tasks[0].stage.chunk_dimensions]
+    names += ["detector"] if size.detector_bits >= 0 else []
+    columns = {name: np.concatenate([task.rows[name] for task in tasks]) for name in names}
+    if size.detector_bits >= 0:
+        columns["detector"] >>= size.detector_bits
     return Rows(columns, n_rows)
 
 
-def _group(keys: Rows, blocks: Blocks) -> tuple[list[str], IndexArray]:
+def _group(keys: Rows, blocks: Blocks, size: ChunkSize) -> tuple[list[str], IndexArray]:
     """Name the chunks of a stage and give each quantum the number of its own."""
     columns = dict(keys.columns)
     block_names: dict[int, str] = {}
@@ -141,13 +152,16 @@ def _group(keys: Rows, blocks: Blocks) -> tuple[list[str], IndexArray]:
         return [WHOLE], np.zeros(len(keys), dtype=np.int64)
     distinct = grouped.project(names)
     codes, _ = encode(grouped, None, names)
-    parts = [
-        [block_names[value] for value in distinct[name].tolist()]
-        if name == "visit"
-        else [str(value).replace("/", "-").replace(" ", "-") for value in distinct[name].tolist()]
-        for name in names
-    ]
+    spell = {"visit": block_names.__getitem__}
+    if size.detector_bits >= 0:
+        spell["detector"] = partial(spell_range, bits=size.detector_bits)
+    parts = [[spell.get(name, _plain)(v) for v in distinct[name].tolist()] for name in names]
     return ["_".join(values) for values in zip(*parts, strict=True)], codes
+
+
+def _plain(value: object) -> str:
+    """Spell a value as a file name can hold it."""
+    return str(value).replace("/", "-").replace(" ", "-")
 
 
 def _upstream(quanta: Quanta, chunking: Chunking) -> dict[int, list[int]]:

@@ -22,9 +22,9 @@ from lsstpipe.config.campaign import digest
 from lsstpipe.data_model import DIMENSIONS
 from lsstpipe.datastore.atomic import write_atomically
 from lsstpipe.errors import RepositoryError
-from lsstpipe.plan.chunking import Chunking, assign_chunks, make_chunks
+from lsstpipe.plan.chunking import DEFAULT, Chunking, assign_chunks, make_chunks
 from lsstpipe.plan.chunks import Chunk, write_chunks
-from lsstpipe.plan.cost import expected_cpu_s, expected_memory_mb
+from lsstpipe.plan.cost import CostModel
 from lsstpipe.plan.quanta import PlannedDatasets, Quanta, take_lists
 from lsstpipe.plan.rows import IndexArray, Rows
 
@@ -33,7 +33,9 @@ _ID = pa.binary(16)
 _ROW_GROUP = 20_000
 
 
-def write_plan(folder: Path, quanta: Quanta, campaign: Campaign) -> dict[str, Any]:
+def write_plan(
+    folder: Path, quanta: Quanta, campaign: Campaign, model: CostModel = DEFAULT
+) -> dict[str, Any]:
     """Write a plan, file by file, each by rename.
 
     Parameters
@@ -44,14 +46,16 @@ def write_plan(folder: Path, quanta: Quanta, campaign: Campaign) -> dict[str, An
         All tasks and datasets.
     campaign
         The settings.
+    model
+        What quanta take.
 
     Returns
     -------
     summary
         The content of ``plan.json``.
     """
-    chunking = assign_chunks(quanta, campaign)
-    chunks = make_chunks(quanta, campaign, chunking)
+    chunking = assign_chunks(quanta, campaign, model)
+    chunks = make_chunks(quanta, campaign, chunking, model)
     summary = {
         "schema_version": SCHEMA_VERSION,
         "digest": digest([SCHEMA_VERSION, campaign.plain(), [c.digest for c in chunks]]),
@@ -65,7 +69,7 @@ def write_plan(folder: Path, quanta: Quanta, campaign: Campaign) -> dict[str, An
     }
     _invalidate(folder)
     write_atomically(folder / "campaign.json", _json(campaign.plain()))
-    write_atomically(folder / "plan.parquet", _parquet(_quantum_table(quanta, chunking)))
+    write_atomically(folder / "plan.parquet", _parquet(_quantum_table(quanta, chunking, model)))
     write_atomically(folder / "datasets.parquet", _parquet(_dataset_table(quanta)))
     skipped = [asdict(item) for item in quanta.skipped]
     write_atomically(folder / "skipped.json", _json(skipped))
@@ -109,7 +113,7 @@ def _parquet(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
-def _quantum_table(quanta: Quanta, chunking: Chunking) -> pa.Table:
+def _quantum_table(quanta: Quanta, chunking: Chunking, model: CostModel) -> pa.Table:
     """Make the table of quanta, in the order in which they run."""
     quantum_ids, ids = quanta.ids()
     place = np.empty(quanta.n_quanta, dtype=np.int64)
@@ -118,7 +122,7 @@ def _quantum_table(quanta: Quanta, chunking: Chunking) -> pa.Table:
     parts, places = [], []
     for task in quanta.tasks:
         taken = quanta.own_rows(task)
-        rows = task.rows.take(taken)
+        rows, cost = task.rows.take(taken), model.of(task.task.name)
         n_rows = len(rows)
         chunk_of = pa.array(chunking.chunk_of[task.start + taken], pa.int32())
         columns: dict[str, Any] = {
@@ -129,8 +133,8 @@ def _quantum_table(quanta: Quanta, chunking: Chunking) -> pa.Table:
             **_dimension_columns(rows.columns, task.task.dimensions, n_rows),
             "inputs": _id_lists(ids, *take_lists(task.inputs, task.input_offsets, taken)),
             "outputs": _id_lists(ids, *take_lists(task.outputs, task.output_offsets, taken)),
-            "cpu_s": pa.array(np.full(n_rows, expected_cpu_s(task.task.name), np.float32)),
-            "memory_mb": pa.array(np.full(n_rows, expected_memory_mb(task.task.name), np.float32)),
+            "cpu_s": pa.array(np.full(n_rows, cost.cpu_s, np.float32)),
+            "memory_mb": pa.array(np.full(n_rows, cost.memory_mb, np.float32)),
         }
         parts.append(pa.table(columns))
         places.append(place[task.start + taken])
