@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,6 +37,9 @@ SUFFIXES: dict[Storage, str] = {
 }
 
 _NAMESPACE = uuid.UUID("6c7c2b0e-6a3b-5d0b-9f4e-2d1b8f0c5a11")
+# What uuid.uuid5 does to two bytes of a digest, by RFC 9562.
+_VERSION_5 = bytes(value & 0x0F | 0x50 for value in range(256))
+_VARIANT = bytes(value & 0x3F | 0x80 for value in range(256))
 
 
 class DataId(Mapping[str, DataIdValue]):
@@ -140,9 +143,32 @@ class DatasetType:
         run
             Name of the run that it belongs to.
         """
-        values = [str(v) for v in data_id.subset(self.dimensions).values()]
-        stem = "_".join([self.name, *(v.replace("/", "-").replace(" ", "-") for v in values)])
-        return f"{run}/{self.name}/{stem}{SUFFIXES[self.storage]}"
+        columns = [[value] for value in data_id.subset(self.dimensions).values()]
+        return self.paths(columns, run, 1)[0]
+
+    def paths(self, columns: Sequence[Sequence[DataIdValue]], run: str, n_rows: int) -> list[str]:
+        """Spell the paths of many datasets of one run.
+
+        Parameters
+        ----------
+        columns
+            Values of the dimensions of this type, in the order of `DIMENSIONS`.
+        run
+            Name of the run that they belong to.
+        n_rows
+            How many they are, for the case without dimensions.
+        """
+        form = f"{run}/{self.name}/{self.name}".replace("%", "%%")
+        form += "_%s" * len(columns) + SUFFIXES[self.storage]
+        plain = [
+            [str(value).replace("/", "-").replace(" ", "-") for value in column]
+            if column and isinstance(column[0], str)
+            else column
+            for column in columns
+        ]
+        if not plain:
+            return [form % ()] * n_rows
+        return [form % values for values in zip(*plain, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +228,57 @@ def make_id(run: str, kind: str, name: str) -> uuid.UUID:
     name
         Canonical name within the kind, such as ``str(data_id)``.
     """
+    return uuid.UUID(bytes=make_ids(run, kind, [name]))
+
+
+def make_ids(run: str, kind: str, names: Iterable[str]) -> bytes:
+    """Derive the ids of many things of one run and kind, 16 bytes each, one after another.
+
+    They are those of `make_id`, at a tenth of its cost.
+
+    Parameters
+    ----------
+    run
+        Name of the run.
+    kind
+        Name of the dataset type or task.
+    names
+        Canonical names within the kind.
+    """
     prefix = hashlib.sha1(run.encode(), usedforsecurity=False).digest()[:4]
-    return uuid.UUID(bytes=prefix + uuid.uuid5(_NAMESPACE, f"{run}\n{kind}\n{name}").bytes[4:])
+    # What all names begin with is hashed once.
+    head = hashlib.sha1(_NAMESPACE.bytes + f"{run}\n{kind}\n".encode(), usedforsecurity=False)
+    copies = []
+    for name in names:
+        whole = head.copy()
+        whole.update(name.encode())
+        copies.append(prefix + whole.digest()[4:16])
+    ids = bytearray(b"".join(copies))
+    ids[6::16] = ids[6::16].translate(_VERSION_5)
+    ids[8::16] = ids[8::16].translate(_VARIANT)
+    return bytes(ids)
+
+
+def name_data_ids(
+    dimensions: Sequence[str], columns: Sequence[Sequence[DataIdValue]], n_rows: int
+) -> list[str]:
+    """Spell the canonical names of many data IDs: those of ``str(data_id)``.
+
+    Parameters
+    ----------
+    dimensions
+        Their dimensions.
+    columns
+        Their values, dimension by dimension.
+    n_rows
+        How many they are, for the case without dimensions.
+    """
+    if not dimensions:
+        return [""] * n_rows
+    given = dict(zip(dimensions, columns, strict=True))
+    own = [name for name in DIMENSIONS if name in given]
+    form = ",".join(f"{name}=%s" for name in own)
+    return [form % values for values in zip(*(given[name] for name in own), strict=True)]
 
 
 _SOURCE_BITS, _DETECTOR_BITS, _VISIT_BITS = 15, 8, 40

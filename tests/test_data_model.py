@@ -1,5 +1,6 @@
 """Data IDs, dataset ids and paths."""
 
+import hashlib
 import itertools
 import uuid
 
@@ -8,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsstpipe import datasets
-from lsstpipe.data_model import DIMENSIONS, DataId, make_id, make_ref
+from lsstpipe.data_model import (
+    DIMENSIONS,
+    DataId,
+    DataIdValue,
+    DatasetType,
+    make_id,
+    make_ids,
+    make_ref,
+    name_data_ids,
+)
 from lsstpipe.errors import DataIdError, UserError
 
 VALUES = {
@@ -38,6 +48,30 @@ def test_a_wrong_dimension_or_type_is_refused() -> None:
         DataId(visit="24")
     with pytest.raises(DataIdError, match="detector must be int, got bool True"):
         DataId(detector=True)
+
+
+@given(st.text(), st.text(), st.lists(DATA_IDS, max_size=5))
+def test_ids_in_bulk_are_uuids_of_version_5_after_the_prefix_of_the_run(
+    run: str, kind: str, data_ids: list[DataId]
+) -> None:
+    namespace = uuid.UUID("6c7c2b0e-6a3b-5d0b-9f4e-2d1b8f0c5a11")
+    ids = make_ids(run, kind, [str(data_id) for data_id in data_ids])
+    prefix = hashlib.sha1(run.encode()).digest()[:4]
+    expected = [uuid.uuid5(namespace, f"{run}\n{kind}\n{data_id}").bytes for data_id in data_ids]
+    assert ids == b"".join(prefix + value[4:] for value in expected)
+
+
+@given(st.lists(st.fixed_dictionaries(VALUES), min_size=1, max_size=5), st.data())
+def test_names_and_paths_in_bulk_are_those_of_one_data_id_after_the_other(
+    rows: list[dict[str, DataIdValue]], data: st.DataObject
+) -> None:
+    dimensions = data.draw(st.lists(st.sampled_from(list(DIMENSIONS)), unique=True))
+    data_ids = [DataId({name: row[name] for name in dimensions}) for row in rows]
+    columns = [[row[name] for row in rows] for name in dimensions]
+    assert name_data_ids(dimensions, columns, len(rows)) == [str(d) for d in data_ids]
+    kind = DatasetType("kind", tuple(dimensions), "json", "For this test.")
+    in_order = [[row[name] for row in rows] for name in DIMENSIONS if name in dimensions]
+    assert kind.paths(in_order, "100%", len(rows)) == [kind.path(d, "100%") for d in data_ids]
 
 
 def test_an_id_is_always_the_same_and_no_other_dataset_has_it() -> None:

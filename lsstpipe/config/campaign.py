@@ -154,6 +154,9 @@ class Campaign(_Section):
     target: Target | None = None
     visits_per_chunk: Annotated[int, Field(ge=1)] = 1
     """How many visits one job runs in stages that run visit by visit."""
+    target_minutes: Annotated[float, Field(gt=0)] | None = None
+    """How long a chunk of such a stage should take at most, in minutes of one processor: then the
+    plan chooses how many visits, or detectors of a visit, it holds."""
     calibrations: tuple[str, ...] = ()
     """Collections to look for certified calibrations in, the first first; without any, all are
     searched and two that hold for one exposure are refused."""

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from lsstpipe.config import Campaign
 from lsstpipe.config.campaign import Stages
-from lsstpipe.data_model import DatasetType, make_id, make_ref
+from lsstpipe.data_model import DatasetType
 from lsstpipe.datasets import DATASET_TYPES
 from lsstpipe.errors import UserError
 from lsstpipe.instruments import get_camera
@@ -19,6 +19,7 @@ from lsstpipe.plan.rows import IndexArray, Rows, is_in, match, offsets
 from lsstpipe.plan.selection import Selection, science_rows, sky_rows
 from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.stages import STAGES, Stage, Task
+from lsstpipe.tasks.base import Port
 
 _SKY = {"skymap", "tract", "patch"}
 
@@ -49,7 +50,9 @@ class Builder:
             ("instrument", "visit", "exposure", "physical_filter", "band")
         )
         self._finder = InputFinder(selection, self._sky, self._by_type, self._certified)
-        self.result = Quanta()
+        own_visits = np.unique(self._science["visit"])
+        visits = selection.visits if selection.visits is not None else own_visits
+        self.result = Quanta(visits=visits)
 
     def build(self) -> Quanta:
         """Make all quanta.
@@ -110,15 +113,13 @@ class Builder:
         if name == "raw":
             raws = self._selection.raws
             rows = Rows({**raws.columns, "visit": raws["exposure"]}, len(raws))
-        ids = b"".join(r.id.bytes for r in records)
         none = np.full(len(records), -1)
-        return self._add_datasets(DATASET_TYPES[name], rows, ids, none, records=records)
+        return self._add_datasets(DATASET_TYPES[name], rows, none, records)
 
     def _add_datasets(
         self,
         dataset_type: DatasetType,
         rows: Rows,
-        ids: bytes,
         producers: IndexArray,
         records: Sequence[DatasetRecord] = (),
     ) -> PlannedDatasets:
@@ -126,7 +127,7 @@ class Builder:
         added = PlannedDatasets(
             dataset_type,
             self._expand(rows),
-            np.frombuffer(ids, dtype=np.uint8).reshape(-1, 16),
+            self._campaign.run,
             self.result.n_datasets,
             producers,
             records,
@@ -182,7 +183,7 @@ class Builder:
                 stage,
                 task,
                 rows,
-                self._quantum_ids(task, rows),
+                self._campaign.run,
                 start,
                 inputs[order],
                 offsets(quanta[order], len(rows)),
@@ -256,26 +257,30 @@ class Builder:
     ) -> npt.NDArray[np.bool_]:
         """Tell which quanta have what they need; record why others are left out."""
         keep = np.ones(len(rows), dtype=np.bool_)
-        has_any, many = np.zeros(len(rows), dtype=np.bool_), []
+        has = {port.name: _marked(len(rows), found[port.name][0]) for port in task.inputs}
         for port in task.inputs:
-            has = np.isin(np.arange(len(rows)), found[port.name][0])
-            if port.is_many:
-                many.append(port.dataset_type.name)
-                has_any |= has
-            elif not port.is_optional:
-                self._note(stage, task, int((keep & ~has).sum()), port.dataset_type.name)
-                keep &= has
+            if not (port.is_many or port.is_optional):
+                keep &= self._need(stage, task, keep, has, (port,))
+        many = tuple(port for port in task.inputs if port.is_many)
         if many:
-            self._note(stage, task, int((keep & ~has_any).sum()), " or ".join(many))
-            keep &= has_any
+            keep &= self._need(stage, task, keep, has, many)
         if all(port.is_optional for port in task.inputs):
-            found_any = np.isin(
-                np.arange(len(rows)), np.concatenate([q for q, _ in found.values()])
-            )
-            names = " or ".join(port.dataset_type.name for port in task.inputs)
-            self._note(stage, task, int((keep & ~found_any).sum()), names)
-            keep &= found_any
+            keep &= self._need(stage, task, keep, has, task.inputs)
         return keep
+
+    def _need(
+        self,
+        stage: Stage,
+        task: Task,
+        keep: npt.NDArray[np.bool_],
+        has: dict[str, npt.NDArray[np.bool_]],
+        ports: Sequence[Port],
+    ) -> npt.NDArray[np.bool_]:
+        """Tell which quanta have an input of any of some ports; note those of the rest."""
+        has_any = np.any([has[port.name] for port in ports], axis=0)
+        names = " or ".join(port.dataset_type.name for port in ports)
+        self._note(stage, task, int((keep & ~has_any).sum()), names)
+        return np.asarray(has_any, dtype=np.bool_)
 
     def _note_empty(self, stage: Stage, task: Task) -> None:
         kinds = " or ".join(k for k in (task.observation_type, task.other_type) if k)
@@ -301,11 +306,7 @@ class Builder:
                 )
             else:
                 own, owners = self._many_outputs(task, dimensions, rows)
-            ids = b"".join(
-                make_ref(dataset_type, data_id, self._campaign.run).id.bytes
-                for data_id in data_ids(own, dimensions)
-            )
-            added = self._add_datasets(dataset_type, own, ids, owners + start)
+            added = self._add_datasets(dataset_type, own, owners + start)
             self._by_type[dataset_type.name] = added
             quanta.append(owners)
             numbers.append(np.arange(len(own)) + added.start)
@@ -327,11 +328,9 @@ class Builder:
         owners = made["_quantum"][of_made[np.unique(first, return_index=True)[1]]]
         return single, owners
 
-    def _quantum_ids(self, task: Task, rows: Rows) -> npt.NDArray[np.uint8]:
-        """Derive the ids of quanta from their data IDs."""
-        run = self._campaign.run
-        ids = b"".join(
-            make_id(run, task.name, str(data_id)).bytes
-            for data_id in data_ids(rows, task.dimensions)
-        )
-        return np.frombuffer(ids, dtype=np.uint8).reshape(-1, 16)
+
+def _marked(n_rows: int, rows: IndexArray) -> npt.NDArray[np.bool_]:
+    """Mark some rows of many."""
+    marks = np.zeros(n_rows, dtype=np.bool_)
+    marks[rows] = True
+    return marks

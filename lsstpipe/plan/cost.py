@@ -1,8 +1,29 @@
-"""What a quantum of each task is expected to take, in CPU seconds and memory."""
+"""What a quantum of each task is expected to take, and how large chunks become of it.
+
+The expectation is learnt from what the quanta of a registry took (`learn_costs`) and kept as a
+small file beside the plan; for tasks that never ran it is that of the frames of 0.8 megapixels that
+come with lsstpipe.
+"""
 
 from __future__ import annotations
 
-CPU_S: dict[str, float] = {
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import sqlalchemy as sa
+
+from lsstpipe.config import Campaign
+from lsstpipe.datastore.atomic import write_atomically
+from lsstpipe.errors import RepositoryError
+from lsstpipe.instruments import get_camera
+from lsstpipe.registry.database import Database
+from lsstpipe.registry.tables import quantum
+from lsstpipe.stages import Stage
+
+_CPU_S: dict[str, float] = {
     "bias": 1.5,
     "ptc": 6.0,
     "linearizer": 3.0,
@@ -25,30 +46,208 @@ CPU_S: dict[str, float] = {
     "tables": 0.8,
     "metrics": 0.5,
 }
-"""CPU seconds a quantum, on the frames of 0.8 megapixels that come with lsstpipe."""
+_BASE_MB = 350.0
+"""Memory of a job that holds no pixels yet, in MB."""
+_MB: dict[str, float] = {"dark": 250, "flat": 750, "fringe": 750, "assemble": 650, "object": 700}
+_OTHER_MB = 150.0
 
 START_CPU_S = 2.0
 """CPU seconds to start a job: the interpreter and its imports."""
 
-BASE_MB = 350
-"""Memory of a job that holds no pixels yet, in MB."""
-
-MB: dict[str, float] = {"dark": 250, "flat": 750, "fringe": 750, "assemble": 650, "object": 700}
-"""Memory that a quantum takes beyond that, in MB; others take `OTHER_MB`."""
-
-OTHER_MB = 150.0
+_UPPER = 95
+"""Memory is asked for that this share of quanta needs at most, in percent."""
+_USD_PER_CPU_H = 0.023
+"""A vCPU of m7a for an hour: 0.23184 for four on demand (us-east-1, July 2026), Spot at 0.4 of it."""
 
 
-def expected_cpu_s(task: str) -> float:
-    """CPU seconds of a quantum of a task."""
-    return CPU_S.get(task, 1.0)
+@dataclass(frozen=True, slots=True)
+class TaskCost:
+    """What a quantum of a task takes.
+
+    Attributes
+    ----------
+    cpu_s
+        CPU seconds, the median.
+    memory_mb
+        Memory of its process, MB, the 95th percentile.
+    written_mb
+        Bytes that it writes, MB, the median.
+    n_quanta
+        How many quanta say so; 0 where nothing was learnt.
+    """
+
+    cpu_s: float
+    memory_mb: float
+    written_mb: float = 0.0
+    n_quanta: int = 0
 
 
-def expected_memory_mb(task: str) -> float:
-    """Memory of a quantum of a task, in MB."""
-    return BASE_MB + MB.get(task, OTHER_MB)
+@dataclass(frozen=True, slots=True)
+class CostModel:
+    """What quanta take, task by task.
+
+    Attributes
+    ----------
+    tasks
+        What was learnt, by task.
+    usd_per_cpu_h
+        Price of a processor for an hour.
+    """
+
+    tasks: Mapping[str, TaskCost] = field(default_factory=dict)
+    usd_per_cpu_h: float = _USD_PER_CPU_H
+
+    def of(self, task: str) -> TaskCost:
+        """Give what a quantum of a task takes.
+
+        Parameters
+        ----------
+        task
+            Name of the task.
+        """
+        known = self.tasks.get(task)
+        return known or TaskCost(_CPU_S.get(task, 1.0), _BASE_MB + _MB.get(task, _OTHER_MB))
+
+    def usd(self, cpu_s: float) -> float:
+        """Give the price of some CPU seconds."""
+        return cpu_s / 3600.0 * self.usd_per_cpu_h
+
+
+def cost_path(repo: str | Path) -> Path:
+    """File of what was learnt in a repository."""
+    return Path(repo) / "cost.json"
+
+
+def read_costs(repo: str | Path) -> CostModel:
+    """Read what was learnt in a repository, the defaults where nothing was.
+
+    Parameters
+    ----------
+    repo
+        The repository.
+
+    Raises
+    ------
+    RepositoryError
+        If the file is not one of costs.
+    """
+    path = cost_path(repo)
+    try:
+        plain = json.loads(path.read_text())
+        tasks = {name: TaskCost(**values) for name, values in plain["tasks"].items()}
+        return CostModel(tasks, float(plain["usd_per_cpu_h"]))
+    except FileNotFoundError:
+        return CostModel()
+    except (KeyError, TypeError, ValueError) as error:
+        raise RepositoryError(
+            f"{path} is no file of costs ({error}); `lsstpipe plan --learn` writes it anew."
+        ) from None
+
+
+def write_costs(repo: str | Path, model: CostModel) -> None:
+    """Keep what was learnt beside the plan.
+
+    Parameters
+    ----------
+    repo
+        The repository.
+    model
+        What was learnt.
+    """
+    text = json.dumps(asdict(model), indent=1) + "\n"
+    write_atomically(cost_path(repo), text.encode())
+
+
+def learn_costs(url: str | sa.URL, instrument: str) -> CostModel:
+    """Learn what quanta take from those of a registry that did their work.
+
+    Parameters
+    ----------
+    url
+        Where the registry is.
+    instrument
+        Quanta of other cameras are left out; those of no camera are taken.
+    """
+    database = Database(url)
+    columns = (quantum.c.task, quantum.c.data_id, quantum.c.cpu_s, quantum.c.max_rss_mb)
+    try:
+        with database.read() as connection:
+            rows = connection.execute(
+                sa.select(*columns, quantum.c.bytes_written)
+                .where(quantum.c.status == "done")
+                .order_by(quantum.c.task)
+            ).all()
+    finally:
+        database.close()
+    found: dict[str, list[tuple[float, float, float]]] = {}
+    for row in rows:
+        given = dict(part.split("=", 1) for part in row.data_id.split(",") if part)
+        if given.get("instrument", instrument) == instrument:
+            values = (row.cpu_s, row.max_rss_mb, row.bytes_written / 1e6)
+            found.setdefault(row.task, []).append(values)
+    return CostModel({task: _summarise(values) for task, values in found.items()})
+
+
+def _summarise(values: Sequence[tuple[float, float, float]]) -> TaskCost:
+    """Sum up the quanta of a task by what a few strange ones do not move."""
+    cpu_s, memory_mb, written_mb = np.array(values, dtype=np.float64).T
+    return TaskCost(
+        round(float(np.median(cpu_s)), 3),
+        round(float(np.percentile(memory_mb, _UPPER)), 1),
+        round(float(np.median(written_mb)), 3),
+        len(values),
+    )
 
 
 def runtime_minutes(cpu_s: float) -> int:
     """Time to ask for: four times what is expected, and at least five minutes."""
     return max(5, round(4 * cpu_s / 60))
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkSize:
+    """How much of a stage that runs visit by visit goes into one chunk.
+
+    Attributes
+    ----------
+    visits
+        How many visits.
+    detector_bits
+        Of a visit that is too long for one chunk, blocks of ``2**detector_bits`` detectors; -1
+        where visits stay whole.
+    """
+
+    visits: int
+    detector_bits: int = -1
+
+
+def chunk_size(stage: Stage, campaign: Campaign, model: CostModel) -> ChunkSize:
+    """Choose how much of a stage goes into one chunk.
+
+    With ``target_minutes`` it is the largest power of two whose chunks take no longer, for visits
+    with all detectors of the camera: a size that depends on the exposures would change when some
+    are added, and with it every chunk.
+
+    Parameters
+    ----------
+    stage
+        The stage.
+    campaign
+        ``target_minutes``, else ``visits_per_chunk``.
+    model
+        What quanta take.
+    """
+    if campaign.target_minutes is None or "visit" not in stage.chunk_dimensions:
+        return ChunkSize(campaign.visits_per_chunk)
+    per_detector = sum(model.of(task.name).cpu_s for task in stage.tasks)
+    is_by_detector = all("detector" in task.dimensions for task in stage.tasks)
+    n_detectors = len(get_camera(campaign.instrument).detectors) if is_by_detector else 1
+    fit = (60.0 * campaign.target_minutes - START_CPU_S) / per_detector
+    if fit >= n_detectors or not is_by_detector:
+        return ChunkSize(2 ** _bits(fit / n_detectors))
+    return ChunkSize(1, _bits(fit))
+
+
+def _bits(ratio: float) -> int:
+    """Give the exponent of the largest power of two in a ratio, 0 below 2."""
+    return max(1, int(ratio)).bit_length() - 1

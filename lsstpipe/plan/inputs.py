@@ -9,11 +9,14 @@ import numpy.typing as npt
 
 from lsstpipe.data_model import DIMENSIONS
 from lsstpipe.plan.quanta import PlannedDatasets
-from lsstpipe.plan.rows import IndexArray, Rows, is_in, match
+from lsstpipe.plan.rows import IndexArray, Rows, match
 from lsstpipe.plan.selection import Selection, prefer_kinds
 from lsstpipe.plan.validity import choose_valid, find_times
 from lsstpipe.stages import Task
 from lsstpipe.tasks.base import Port
+
+_PLACES = ("instrument", "visit", "detector", "skymap", "tract", "patch")
+"""What tells which part of the sky a quantum or a dataset is about."""
 
 
 class InputFinder:
@@ -42,6 +45,7 @@ class InputFinder:
         self._sky = sky
         self._planned = planned
         self._certified = certified
+        self._projections: dict[tuple[str, ...], Rows] = {}
 
     def taken(self, task: Task) -> npt.NDArray[np.bool_]:
         """Tell which raws a task takes.
@@ -75,7 +79,7 @@ class InputFinder:
             If of certified calibrations none, or more than one, holds for a quantum.
         """
         left, right = self._find_planned(task, port, rows)
-        if not port.is_many and len(np.unique(left)) != len(left):
+        if not port.is_many and np.any(left[1:] == left[:-1]):
             raise ValueError(
                 f"{task.name}.{port.name} takes one {port.dataset_type.name} a quantum, "
                 f"but there are several over {', '.join(task.dimensions)}"
@@ -90,13 +94,11 @@ class InputFinder:
         if datasets is None:
             return np.empty(0, np.int64), np.empty(0, np.int64)
         candidates = datasets.rows
-        names = [n for n in rows.columns if n in candidates and n in DIMENSIONS]
-        left, right = match(rows, candidates, names)
+        left, right = self._agree(rows, candidates)
         if port.dataset_type.name == "raw" and task.observation_type:
             taken = self.taken(task)[right]
             left, right = left[taken], right[taken]
-        near = self._overlaps(rows, candidates, left, right)
-        return left[near], right[near] + datasets.start
+        return left, right + datasets.start
 
     def _find_certified(
         self, task: Task, port: Port, rows: Rows, made: IndexArray
@@ -104,7 +106,9 @@ class InputFinder:
         """Pair quanta with the certified calibrations of their dates."""
         name = port.dataset_type.name
         datasets = self._certified.get(name)
-        rest = np.setdiff1d(np.arange(len(rows)), made)
+        is_made = np.zeros(len(rows), dtype=np.bool_)
+        is_made[made] = True
+        rest = np.flatnonzero(~is_made)
         # What is derived from other calibrations is derived from new ones only.
         is_derived = not task.observation_type and task.makes_calibrations
         if datasets is None or port.is_many or is_derived or len(rest) == 0:
@@ -123,14 +127,25 @@ class InputFinder:
         )
         return left, right + datasets.start
 
-    def _overlaps(
-        self, rows: Rows, candidates: Rows, left: IndexArray, right: IndexArray
-    ) -> npt.NDArray[np.bool_]:
-        """Tell which pairs of a quantum and a dataset may touch on the sky."""
-        names = ("instrument", "visit", "detector", "skymap", "tract", "patch")
-        pairs = {n: rows[n][left] for n in names if n in rows}
-        pairs |= {n: candidates[n][right] for n in names if n in candidates and n not in pairs}
-        if not ("visit" in pairs and "tract" in pairs) or ("visit" in rows and "tract" in rows
-            and set(pairs) <= set(rows.columns)):  # fmt: skip
-            return np.ones(len(left), dtype=np.bool_)
-        return is_in(Rows(pairs, len(left)), self._sky.project(tuple(pairs)), tuple(pairs))
+    def _agree(self, rows: Rows, candidates: Rows) -> tuple[IndexArray, IndexArray]:
+        """Pair quanta with the datasets that agree in all dimensions and may touch on the sky.
+
+        Where one has the visit and the other the patch or tract, the table of raws and patches
+        that overlap is between them: all visits with all patches would be far too many pairs.
+        """
+        common = [n for n in rows.columns if n in candidates and n in DIMENSIONS]
+        both = {n for n in _PLACES if n in rows or n in candidates}
+        if not {"visit", "tract"} <= both or both <= rows.columns.keys() or (
+            both <= candidates.columns.keys()):  # fmt: skip
+            return match(rows, candidates, common)
+        between = self._project_sky(tuple(n for n in DIMENSIONS if n in both or n in common))
+        left, via = match(rows, between, [n for n in between.columns if n in rows])
+        names = [n for n in between.columns if n in candidates]
+        pair, right = match(between.take(via), candidates, names)
+        return left[pair], right
+
+    def _project_sky(self, names: tuple[str, ...]) -> Rows:
+        """Keep some columns of the sky; the same are asked for again and again."""
+        if names not in self._projections:
+            self._projections[names] = self._sky.project(names)
+        return self._projections[names]

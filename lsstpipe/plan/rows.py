@@ -7,9 +7,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 IndexArray = npt.NDArray[np.int64]
 Values = npt.NDArray[Any]
+
+_FEW = 8
+"""A table of this many entries a row is cheaper than sorting the rows."""
+_MAX_SPAN = 2**62
 
 
 class Rows:
@@ -64,8 +69,11 @@ class Rows:
         """
         if not names:
             return Rows({}, min(1, len(self)))
-        codes, _ = encode(self, None, names)
-        _, first = np.unique(codes, return_index=True)
+        codes, _, _ = _encode(self, None, names)
+        if np.any(codes[1:] < codes[:-1]):
+            _, first = np.unique(codes, return_index=True)
+        else:
+            first = np.flatnonzero(np.diff(codes, prepend=-1))
         return Rows({name: self.columns[name][first] for name in names}, len(first))
 
 
@@ -82,17 +90,59 @@ def encode(left: Rows, right: Rows | None, names: Sequence[str]) -> tuple[IndexA
     Returns
     -------
     codes_left, codes_right
-        A number per row; equal where the columns are equal, and ordered as they are.
+        A number per row, from 0 without gaps; equal where the columns are equal, and ordered as
+        they are.
     """
+    codes_left, codes_right, span = _encode(left, right, names)
+    codes, _ = _renumber(np.concatenate([codes_left, codes_right]), span)
+    return codes[: len(left)], codes[len(left) :]
+
+
+def _encode(
+    left: Rows, right: Rows | None, names: Sequence[str]
+) -> tuple[IndexArray, IndexArray, int]:
+    """Give numbers as `encode` does, but with gaps; all are below the third of what is returned."""
     n_left = len(left)
-    total = n_left + (len(right) if right is not None else 0)
-    codes = np.zeros(total, dtype=np.int64)
+    codes = np.zeros(n_left + (len(right) if right is not None else 0), dtype=np.int64)
+    span = 1
     for name in names:
         values = left[name] if right is None else np.concatenate([left[name], right[name]])
-        distinct, numbers = np.unique(values, return_inverse=True)
-        # Numbering again after every column keeps the product from overflowing.
-        _, codes = np.unique(codes * max(1, len(distinct)) + numbers, return_inverse=True)
-    return codes[:n_left], codes[n_left:]
+        numbers, n_distinct = _number(values)
+        if n_distinct <= 1:
+            continue
+        if span * n_distinct > _MAX_SPAN:
+            codes, span = _renumber(codes, span)
+        codes = codes * n_distinct + numbers
+        span *= n_distinct
+    return codes[:n_left], codes[n_left:], span
+
+
+def _number(values: Values) -> tuple[IndexArray, int]:
+    """Give the distinct values of a column numbers in their order; of integers some may be free."""
+    if len(values) == 0 or not np.any(values != values[0]):
+        return np.zeros(len(values), dtype=np.int64), min(1, len(values))
+    if values.dtype.kind == "i":
+        low, high = int(values.min()), int(values.max())
+        if high - low < _FEW * len(values):
+            return values.astype(np.int64) - low, high - low + 1
+    # Hashing finds the distinct values faster than sorting; then only those are sorted.
+    encoded = pa.array(values).dictionary_encode()
+    distinct = np.array(encoded.dictionary.to_pylist(), dtype=values.dtype)
+    order = np.argsort(distinct)
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    return rank[encoded.indices.to_numpy()], len(order)
+
+
+def _renumber(codes: IndexArray, span: int) -> tuple[IndexArray, int]:
+    """Close the gaps between numbers below a span; give the new span too."""
+    if span <= _FEW * len(codes):
+        present = np.zeros(span, dtype=np.int64)
+        present[codes] = 1
+        rank = np.cumsum(present) - 1
+        return rank[codes], int(rank[-1]) + 1
+    distinct, numbers = np.unique(codes, return_inverse=True)
+    return numbers.astype(np.int64), len(distinct)
 
 
 def match(left: Rows, right: Rows, names: Sequence[str]) -> tuple[IndexArray, IndexArray]:
@@ -111,13 +161,16 @@ def match(left: Rows, right: Rows, names: Sequence[str]) -> tuple[IndexArray, In
         Row numbers of the pairs, sorted by left, then right.
     """
     codes_left, codes_right = encode(left, right, names)
-    order = np.argsort(codes_right, kind="stable")
-    ordered = codes_right[order]
-    start = np.searchsorted(ordered, codes_left, side="left")
-    count = np.searchsorted(ordered, codes_left, side="right") - start
+    n_codes = 1 + max(codes_left.max(initial=-1), codes_right.max(initial=-1))
+    ends = np.cumsum(np.bincount(codes_right, minlength=n_codes))
+    count = np.bincount(codes_right, minlength=n_codes)[codes_left]
+    start = ends[codes_left] - count
+    is_sorted = not np.any(codes_right[1:] < codes_right[:-1])
     rows_left = np.repeat(np.arange(len(left)), count)
     within = np.arange(len(rows_left)) - np.repeat(np.cumsum(count) - count, count)
-    return rows_left, order[np.repeat(start, count) + within]
+    places = np.repeat(start, count) + within
+    order = places if is_sorted else np.argsort(codes_right, kind="stable")[places]
+    return rows_left, order
 
 
 def is_in(left: Rows, right: Rows, names: Sequence[str]) -> npt.NDArray[np.bool_]:
@@ -131,7 +184,10 @@ def is_in(left: Rows, right: Rows, names: Sequence[str]) -> npt.NDArray[np.bool_
         Columns that both have.
     """
     codes_left, codes_right = encode(left, right, names)
-    return np.isin(codes_left, codes_right)
+    is_there = np.zeros(1 + codes_left.max(initial=-1), dtype=np.bool_)
+    is_there[codes_right[codes_right < len(is_there)]] = True
+    found: npt.NDArray[np.bool_] = is_there[codes_left]
+    return found
 
 
 def offsets(groups: IndexArray, n_groups: int) -> IndexArray:

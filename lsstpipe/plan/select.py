@@ -22,7 +22,7 @@ from lsstpipe.instruments import get_camera
 from lsstpipe.plan.build import Builder
 from lsstpipe.plan.layout import ingest_manifest_path
 from lsstpipe.plan.quanta import Quanta
-from lsstpipe.plan.rows import Rows
+from lsstpipe.plan.rows import IndexArray, Rows
 from lsstpipe.plan.selection import RAW_COLUMNS, Selection
 from lsstpipe.registry.calibrations import Calibration
 from lsstpipe.registry.registry import Registry
@@ -182,20 +182,27 @@ def _raw_rows(infos: Sequence[ObservationInfo], campaign: Campaign) -> Rows:
     return Rows(columns, len(infos))
 
 
-def make_patches(skymap: SkyMap) -> tuple[Rows, npt.NDArray[np.float64]]:
-    """Make the columns and the outer polygons of all patches.
+def make_patches(
+    skymap: SkyMap, tracts: IndexArray | None = None
+) -> tuple[Rows, npt.NDArray[np.float64]]:
+    """Make the columns and the outer polygons of patches.
 
     Parameters
     ----------
     skymap
         Its tracts.
+    tracts
+        Numbers of those to take; None for all.
     """
-    numbers = [(t.index, patch.index) for t in skymap.tracts for patch in t.patches]
+    chosen = [skymap.tracts[i] for i in tracts.tolist()] if tracts is not None else skymap.tracts
+    polygons = [tract.patch_polygons() for tract in chosen] or [np.empty((0, 4, 3))]
+    counts = [len(own) for own in polygons] if chosen else []
+    n_patches = sum(counts)
     rows = Rows(
         {
-            "skymap": np.array([skymap.name] * len(numbers)),
-            "tract": np.array([tract for tract, _ in numbers], dtype=np.int64),
-            "patch": np.array([patch for _, patch in numbers], dtype=np.int64),
+            "skymap": np.full(n_patches, skymap.name),
+            "tract": np.repeat(np.array([t.index for t in chosen], dtype=np.int64), counts),
+            "patch": np.concatenate([np.arange(n) for n in counts] or [np.empty(0, np.int64)]),
         }
     )
-    return rows, np.concatenate([t.patch_polygons() for t in skymap.tracts])
+    return rows, np.concatenate(polygons)

@@ -8,12 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from lsstpipe.geometry.region import polygons_overlap_circles
+from lsstpipe.plan.overlap import find_overlaps
 from lsstpipe.plan.rows import IndexArray, Rows, is_in
 from lsstpipe.registry.calibrations import Calibration
 from lsstpipe.registry.records import DatasetRecord
-
-_BLOCK = 4096
 
 RAW_COLUMNS = (
     "instrument",
@@ -53,6 +51,8 @@ class Selection:
     is_ordered
         Whether that order was asked for: of two calibrations that hold at once the first is taken
         then, else they are refused.
+    visits
+        Numbers of all visits of the campaign, ascending, where `raws` has only a part of them.
     """
 
     raws: Rows
@@ -63,6 +63,7 @@ class Selection:
     existing: Mapping[str, Sequence[DatasetRecord]] = field(default_factory=dict)
     calibrations: Mapping[str, Sequence[Calibration]] = field(default_factory=dict)
     is_ordered: bool = False
+    visits: IndexArray | None = None
 
 
 def science_rows(raws: Rows) -> Rows:
@@ -114,21 +115,9 @@ def sky_rows(science: Rows, selection: Selection) -> Rows:
     sky
         One row a pair, with the columns `SKY_COLUMNS` and `PATCH_COLUMNS`, sorted by raw.
     """
-    raws: list[IndexArray] = []
-    patches: list[IndexArray] = []
-    for start in range(0, len(science), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        overlap = polygons_overlap_circles(
-            selection.polygons,
-            science["ra_deg"][block],
-            science["dec_deg"][block],
-            selection.radius_deg,
-        )
-        rows, columns = np.nonzero(overlap.T)
-        raws.append(rows.astype(np.int64) + start)
-        patches.append(columns.astype(np.int64))
-    left = np.concatenate([*raws, np.empty(0, np.int64)])
-    right = np.concatenate([*patches, np.empty(0, np.int64)])
+    left, right = find_overlaps(
+        selection.polygons, science["ra_deg"], science["dec_deg"], selection.radius_deg
+    )
     columns_of = {name: science[name][left] for name in SKY_COLUMNS}
     columns_of |= {name: selection.patches[name][right] for name in PATCH_COLUMNS}
     return Rows(columns_of, len(left))

@@ -22,18 +22,20 @@ from lsstpipe.config.campaign import digest
 from lsstpipe.data_model import DIMENSIONS
 from lsstpipe.datastore.atomic import write_atomically
 from lsstpipe.errors import RepositoryError
-from lsstpipe.plan.chunking import Chunking, all_dataset_ids, assign_chunks, make_chunks
+from lsstpipe.plan.chunking import DEFAULT, Chunking, assign_chunks, make_chunks
 from lsstpipe.plan.chunks import Chunk, write_chunks
-from lsstpipe.plan.cost import expected_cpu_s, expected_memory_mb
-from lsstpipe.plan.quanta import Quanta, data_ids
-from lsstpipe.plan.rows import IndexArray
+from lsstpipe.plan.cost import CostModel
+from lsstpipe.plan.quanta import PlannedDatasets, Quanta, take_lists
+from lsstpipe.plan.rows import IndexArray, Rows
 
 SCHEMA_VERSION = 1
 _ID = pa.binary(16)
 _ROW_GROUP = 20_000
 
 
-def write_plan(folder: Path, quanta: Quanta, campaign: Campaign) -> dict[str, Any]:
+def write_plan(
+    folder: Path, quanta: Quanta, campaign: Campaign, model: CostModel = DEFAULT
+) -> dict[str, Any]:
     """Write a plan, file by file, each by rename.
 
     Parameters
@@ -44,29 +46,31 @@ def write_plan(folder: Path, quanta: Quanta, campaign: Campaign) -> dict[str, An
         All tasks and datasets.
     campaign
         The settings.
+    model
+        What quanta take.
 
     Returns
     -------
     summary
         The content of ``plan.json``.
     """
-    chunking = assign_chunks(quanta, campaign)
-    chunks = make_chunks(quanta, campaign, chunking)
+    chunking = assign_chunks(quanta, campaign, model)
+    chunks = make_chunks(quanta, campaign, chunking, model)
     summary = {
         "schema_version": SCHEMA_VERSION,
         "digest": digest([SCHEMA_VERSION, campaign.plain(), [c.digest for c in chunks]]),
         "campaign": campaign.name,
         "run": campaign.run,
         "repo": campaign.repo,
-        "n_quanta": quanta.n_quanta,
-        "n_datasets": quanta.n_datasets,
+        "n_quanta": len(chunking.order),
+        "n_datasets": int(quanta.named_datasets().sum()),
         "n_chunks": len(chunks),
         "notes": [asdict(item) for item in quanta.notes],
     }
     _invalidate(folder)
     write_atomically(folder / "campaign.json", _json(campaign.plain()))
-    write_atomically(folder / "plan.parquet", _parquet(_quantum_table(quanta, chunking)))
-    write_atomically(folder / "datasets.parquet", _parquet(_dataset_table(quanta, campaign)))
+    write_atomically(folder / "plan.parquet", _parquet(_quantum_table(quanta, chunking, model)))
+    write_atomically(folder / "datasets.parquet", _parquet(_dataset_table(quanta)))
     skipped = [asdict(item) for item in quanta.skipped]
     write_atomically(folder / "skipped.json", _json(skipped))
     write_atomically(folder / "chunks.tsv", write_chunks(chunks).encode())
@@ -109,67 +113,95 @@ def _parquet(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
-def _quantum_table(quanta: Quanta, chunking: Chunking) -> pa.Table:
+def _quantum_table(quanta: Quanta, chunking: Chunking, model: CostModel) -> pa.Table:
     """Make the table of quanta, in the order in which they run."""
-    ids = all_dataset_ids(quanta)
-    parts = []
+    quantum_ids, ids = quanta.ids()
+    place = np.empty(quanta.n_quanta, dtype=np.int64)
+    place[chunking.order] = np.arange(len(chunking.order))
+    labels = pa.array(chunking.labels, pa.string())
+    parts, places = [], []
     for task in quanta.tasks:
-        n_rows = len(task.rows)
-        own = chunking.chunk_of[task.start : task.start + n_rows]
+        taken = quanta.own_rows(task)
+        rows, cost = task.rows.take(taken), model.of(task.task.name)
+        n_rows = len(rows)
+        chunk_of = pa.array(chunking.chunk_of[task.start + taken], pa.int32())
         columns: dict[str, Any] = {
-            "quantum_id": _id_array(task.ids),
-            "stage": pa.array([task.stage.name] * n_rows),
-            "task": pa.array([task.task.name] * n_rows),
-            "chunk": pa.array([chunking.labels[i] for i in own.tolist()]),
-            **_dimension_columns(task.rows.columns, task.task.dimensions, n_rows),
-            "inputs": _id_lists(ids, task.inputs, task.input_offsets),
-            "outputs": _id_lists(ids, task.outputs, task.output_offsets),
-            "cpu_s": pa.array(np.full(n_rows, expected_cpu_s(task.task.name), np.float32)),
-            "memory_mb": pa.array(np.full(n_rows, expected_memory_mb(task.task.name), np.float32)),
+            "quantum_id": _id_array(quantum_ids[task.start + taken]),
+            "stage": _same(task.stage.name, n_rows),
+            "task": _same(task.task.name, n_rows),
+            "chunk": pa.DictionaryArray.from_arrays(chunk_of, labels),
+            **_dimension_columns(rows.columns, task.task.dimensions, n_rows),
+            "inputs": _id_lists(ids, *take_lists(task.inputs, task.input_offsets, taken)),
+            "outputs": _id_lists(ids, *take_lists(task.outputs, task.output_offsets, taken)),
+            "cpu_s": pa.array(np.full(n_rows, cost.cpu_s, np.float32)),
+            "memory_mb": pa.array(np.full(n_rows, cost.memory_mb, np.float32)),
         }
         parts.append(pa.table(columns))
+        places.append(place[task.start + taken])
     if not parts:
         return pa.table({"stage": pa.array([], pa.string()), "chunk": pa.array([], pa.string())})
-    return pa.concat_tables(parts).take(pa.array(chunking.order))
+    return pa.concat_tables(parts).take(pa.array(np.argsort(np.concatenate(places))))
 
 
-def _dataset_table(quanta: Quanta, campaign: Campaign) -> pa.Table:
-    """Make the table of datasets."""
+def _dataset_table(quanta: Quanta) -> pa.Table:
+    """Make the table of the datasets that quanta name."""
+    _, ids = quanta.ids()
+    named = quanta.named_datasets()
     parts = []
     for item in quanta.datasets:
-        n_rows = len(item.rows)
-        dimensions = item.dataset_type.dimensions
-        exists = bool(item.records)
-        records = item.records
-        own = data_ids(item.rows, dimensions)
+        taken = np.flatnonzero(named[item.start : item.start + len(item.rows)])
+        rows, dimensions = item.rows.take(taken), item.dataset_type.dimensions
+        n_rows = len(rows)
         columns = {
-            "id": _id_array(item.ids),
-            "type": pa.array([item.dataset_type.name] * n_rows),
-            **_dimension_columns(item.rows.columns, dimensions, n_rows),
-            "run": pa.array([r.run for r in records] if exists else [campaign.run] * n_rows),
-            "path": pa.array(
-                [r.path for r in records]
-                if exists
-                else [item.dataset_type.path(data_id, campaign.run) for data_id in own]
-            ),
-            "exists": pa.array(np.full(n_rows, exists)),
-            "size": pa.array([r.size for r in records] if exists else [0] * n_rows, pa.int64()),
-            "checksum": pa.array([r.checksum for r in records] if exists else [""] * n_rows),
+            "id": _id_array(ids[item.start + taken]),
+            "type": _same(item.dataset_type.name, n_rows),
+            **_dimension_columns(rows.columns, dimensions, n_rows),
+            **(_known(item, taken) if item.records else _expected(item, rows)),
         }
         parts.append(pa.table(columns))
     return pa.concat_tables(parts) if parts else pa.table({"id": pa.array([], _ID)})
+
+
+def _known(item: PlannedDatasets, taken: IndexArray) -> dict[str, pa.Array]:
+    """Make the columns of datasets that exist."""
+    records = [item.records[i] for i in taken.tolist()]
+    return {
+        "run": pa.array([r.run for r in records], pa.string()).dictionary_encode(),
+        "path": pa.array([r.path for r in records], pa.string()),
+        "exists": pa.array(np.ones(len(records), np.bool_)),
+        "size": pa.array([r.size for r in records], pa.int64()),
+        "checksum": pa.array([r.checksum for r in records], pa.string()),
+    }
+
+
+def _expected(item: PlannedDatasets, rows: Rows) -> dict[str, pa.Array]:
+    """Make the columns of datasets that a quantum will make."""
+    n_rows, kind = len(rows), item.dataset_type
+    columns = [rows[name].tolist() for name in DIMENSIONS if name in kind.dimensions]
+    return {
+        "run": _same(item.run, n_rows),
+        "path": pa.array(kind.paths(columns, item.run, n_rows), pa.string()),
+        "exists": pa.array(np.zeros(n_rows, np.bool_)),
+        "size": pa.array(np.zeros(n_rows, np.int64)),
+        "checksum": pa.array([""] * n_rows, pa.string()),
+    }
 
 
 def _dimension_columns(
     values: dict[str, Any], dimensions: tuple[str, ...], n_rows: int
 ) -> dict[str, Any]:
     """Make a column for every dimension; null where a data ID has none."""
-    return {
-        name: pa.array(values[name].tolist(), pa.int64() if kind is int else pa.string())
-        if name in dimensions
-        else pa.nulls(n_rows, pa.int64() if kind is int else pa.string())
-        for name, kind in DIMENSIONS.items()
-    }
+    columns = {}
+    for name, kind in DIMENSIONS.items():
+        typed = pa.int64() if kind is int else pa.string()
+        column = pa.array(values[name], typed) if name in dimensions else pa.nulls(n_rows, typed)
+        columns[name] = column if kind is int else column.dictionary_encode()
+    return columns
+
+
+def _same(text: str, n_rows: int) -> pa.DictionaryArray:
+    """Make a column of one text."""
+    return pa.DictionaryArray.from_arrays(np.zeros(n_rows, np.int32), pa.array([text]))
 
 
 def _id_array(ids: np.ndarray[Any, np.dtype[np.uint8]]) -> pa.Array:
