@@ -1,5 +1,7 @@
 """Where the bytes are."""
 
-from lsstpipe.datastore.datastore import Datastore, Stored
+from lsstpipe.datastore.chain import ChainedDatastore
+from lsstpipe.datastore.datastore import Datastore
+from lsstpipe.datastore.stored import Found, Stored
 
-__all__ = ["Datastore", "Stored"]
+__all__ = ["ChainedDatastore", "Datastore", "Found", "Stored"]

@@ -28,24 +28,67 @@ def write_atomically(path: Path, content: bytes) -> None:
     RepositoryError
         If the folder cannot be written or is full.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
+    with _explained(path), _temporary(path, content) as temporary:
+        temporary.replace(path)
         _sync_folder(path.parent)
+
+
+def create_atomically(path: Path, content: bytes) -> None:
+    """Write a file that is not there; of two that do so at once one succeeds.
+
+    Parameters
+    ----------
+    path
+        Where; folders above it are made.
+    content
+        What.
+
+    Raises
+    ------
+    FileExistsError
+        If there is a file.
+    RepositoryError
+        If the folder cannot be written or is full.
+    """
+    with _explained(path), _temporary(path, content) as temporary:
+        path.hardlink_to(temporary)
+        temporary.unlink()
+        _sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def _temporary(path: Path, content: bytes) -> Iterator[Path]:
+    """Write a file under a temporary name beside its place; none is left when something fails."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        yield temporary
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileExistsError:
+        if not path.is_file():  # a file stands where a folder should be
+            raise _not_written(path, "File exists") from None
+        raise
     except OSError as error:
-        raise RepositoryError(
-            f"{path.name} cannot be written into the folder {path.parent}: {error.strerror}."
-        ) from error
+        raise _not_written(path, str(error.strerror)) from error
+
+
+def _not_written(path: Path, reason: str) -> RepositoryError:
+    return RepositoryError(
+        f"{path.name} cannot be written into the folder {path.parent}: {reason}."
+    )
 
 
 def _sync_folder(folder: Path) -> None:
@@ -72,6 +115,17 @@ def find_temporaries(root: Path) -> Iterator[Path]:
         match = _TEMPORARY.fullmatch(path.name)
         if match and not _is_alive(int(match["pid"])):
             yield path
+
+
+def is_temporary(path: Path) -> bool:
+    """Tell whether a file is one that is being written, or was when its process was killed.
+
+    Parameters
+    ----------
+    path
+        The file.
+    """
+    return _TEMPORARY.fullmatch(path.name) is not None
 
 
 def _is_alive(pid: int) -> bool:

@@ -2,55 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
 
-import xxhash
-
-from lsstpipe.datastore.atomic import find_temporaries, write_atomically
-from lsstpipe.datastore.remote import RemoteFiles
+from lsstpipe.datastore.atomic import find_temporaries
+from lsstpipe.datastore.cache import ReadCache
+from lsstpipe.datastore.files import files_of
+from lsstpipe.datastore.stored import Found, Stored, compute_checksum
 from lsstpipe.errors import InputFileError, RepositoryError
-
-_ALGORITHM = "xxh3_128"
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A file that is in place: its path as it was given, bytes, ``algorithm:hexdigest``."""
-
-    path: str
-    size: int
-    checksum: str
-
-
-class Files(Protocol):
-    """What a datastore needs of a file system."""
-
-    def write(self, path: str, content: bytes) -> None:
-        """Write a file so that it is there as a whole or not at all."""
-
-    def read(self, path: str) -> bytes:
-        """Read a file; FileNotFoundError where there is none, OSError where it cannot be read."""
-
-    def size(self, path: str) -> int | None:
-        """Give its bytes; None where there is none."""
-
-    def remove(self, path: str) -> None:
-        """Remove a file; nothing happens where there is none."""
-
-
-def compute_checksum(content: bytes) -> str:
-    """Give ``xxh3_128:`` and 32 hexadecimal digits.
-
-    It is made against damage and mix-ups, not against forgery, and costs no more than reading.
-
-    Parameters
-    ----------
-    content
-        The bytes of a file.
-    """
-    return f"{_ALGORITHM}:{xxhash.xxh3_128_hexdigest(content)}"
 
 
 class Datastore:
@@ -60,12 +19,13 @@ class Datastore:
     ----------
     root
         A local folder, or an URL that fsspec knows, such as ``s3://bucket/prefix``.
+    cache
+        Keeps copies of remote files that are read with their checksums.
     """
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, cache: ReadCache | None = None) -> None:
         self.root = str(root)
-        self._local = LocalFiles()
-        self._remote = RemoteFiles()
+        self._cache = cache
 
     def resolve(self, path: str) -> str:
         """Give the absolute path or URL of a file.
@@ -76,8 +36,8 @@ class Datastore:
             Path below the root, or an absolute path or URL of a file that lies elsewhere.
         """
         if _is_absolute(path):
-            return path
-        return f"{self.root.rstrip('/')}/{path}"
+            return path.removeprefix("file://")
+        return f"{self.root.rstrip('/')}/{path}".removeprefix("file://")
 
     def local_path(self, path: str) -> Path | None:
         """Give the path of a file on a local disk; None for one that lies elsewhere.
@@ -87,7 +47,7 @@ class Datastore:
         path
             As for `resolve`.
         """
-        where = self.resolve(path).removeprefix("file://")
+        where = self.resolve(path)
         return None if "://" in where else Path(where)
 
     def write(self, path: str, content: bytes) -> Stored:
@@ -103,12 +63,35 @@ class Datastore:
         Raises
         ------
         RepositoryError
-            If the folder cannot be written.
+            If it lies elsewhere, or the folder cannot be written.
+        TemporaryError
+            If the store does not answer.
         """
-        if _is_absolute(path):
-            raise RepositoryError(f"{path} lies outside of {self.root}, so it is only read.")
-        files, where = self._find(path)
-        files.write(where, content)
+        where = self._own(path)
+        files_of(where).write(where, content)
+        return Stored(path, len(content), compute_checksum(content))
+
+    def create(self, path: str, content: bytes) -> Stored:
+        """Put a file in place that is not there, or is there with the same content.
+
+        Of two writers with other contents one succeeds.
+
+        Parameters
+        ----------
+        path
+            Path below the root.
+        content
+            Its bytes.
+
+        Raises
+        ------
+        ConflictError
+            If it is there with other content.
+        RepositoryError, TemporaryError
+            As for `write`.
+        """
+        where = self._own(path)
+        files_of(where).create(where, content)
         return Stored(path, len(content), compute_checksum(content))
 
     def describe(self, path: str) -> Stored:
@@ -141,10 +124,17 @@ class Datastore:
         ------
         InputFileError
             If it is absent, cannot be read, or does not have the checksum.
+        TemporaryError
+            If the store does not answer.
         """
-        files, where = self._find(path)
+        where = self.resolve(path)
+        if self._cache is not None and checksum and "://" in where:
+            return self._cache.read(checksum, lambda: self._read(where, checksum))
+        return self._read(where, checksum)
+
+    def _read(self, where: str, checksum: str) -> bytes:
         try:
-            content = files.read(where)
+            content = files_of(where).read(where)
         except FileNotFoundError as error:
             raise InputFileError(f"{where} is not there.") from error
         except OSError as error:
@@ -152,6 +142,29 @@ class Datastore:
         if checksum and compute_checksum(content) != checksum:
             raise InputFileError(f"{where} was changed or damaged since it was written.")
         return content
+
+    def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Read parts of a file, of a remote one several at once; their checksum is not known.
+
+        Parameters
+        ----------
+        path
+            As for `resolve`.
+        ranges
+            First byte, and the byte after the last, of each.
+
+        Raises
+        ------
+        InputFileError
+            If it is absent or cannot be read.
+        """
+        where = self.resolve(path)
+        try:
+            return files_of(where).read_ranges(where, ranges)
+        except FileNotFoundError as error:
+            raise InputFileError(f"{where} is not there.") from error
+        except OSError as error:
+            raise InputFileError(f"{where} cannot be read: {error.strerror or error}.") from error
 
     def exists(self, path: str) -> bool:
         """Tell whether there is a file.
@@ -161,18 +174,42 @@ class Datastore:
         path
             As for `resolve`.
         """
-        files, where = self._find(path)
-        return files.size(where) is not None
+        return self.size(path) is not None
 
-    def verify(self, stored: Stored) -> bool:
-        """Tell whether a file is there and has the size and the checksum that it should.
+    def size(self, path: str) -> int | None:
+        """Give the bytes of a file; None where there is none.
+
+        Parameters
+        ----------
+        path
+            As for `resolve`.
+        """
+        where = self.resolve(path)
+        return files_of(where).size(where)
+
+    def holds(self, stored: Stored) -> bool:
+        """Tell whether a file is there as it was written, at the least cost.
+
+        Of an object of S3 the checksum is taken that it was written with; `verify` reads it.
 
         Parameters
         ----------
         stored
             What it should be.
         """
-        files, where = self._find(stored.path)
+        where = self.resolve(stored.path)
+        return files_of(where).holds(where, stored.size, stored.checksum)
+
+    def verify(self, stored: Stored) -> bool:
+        """Tell whether a file is there and its bytes have the size and the checksum they should.
+
+        Parameters
+        ----------
+        stored
+            What it should be.
+        """
+        where = self.resolve(stored.path)
+        files = files_of(where)
         if files.size(where) != stored.size:
             return False
         return compute_checksum(files.read(where)) == stored.checksum
@@ -190,10 +227,13 @@ class Datastore:
         RepositoryError
             If it lies elsewhere: what was ingested is not ours to remove.
         """
-        if _is_absolute(path):
-            raise RepositoryError(f"{path} lies outside of {self.root}, so it is only read.")
-        files, where = self._find(path)
-        files.remove(where)
+        where = self._own(path)
+        files_of(where).remove(where)
+
+    def scan(self) -> Iterator[Found]:
+        """Find all files below the root; none that is half written."""
+        where = self.resolve("")
+        yield from files_of(where).scan(where)
 
     def sweep(self) -> list[str]:
         """Remove the temporary files that killed processes left, and give their paths.
@@ -206,32 +246,11 @@ class Datastore:
             path.unlink(missing_ok=True)
         return [str(path) for path in found]
 
-    def _find(self, path: str) -> tuple[Files, str]:
-        local = self.local_path(path)
-        return (self._remote, self.resolve(path)) if local is None else (self._local, str(local))
-
-
-class LocalFiles:
-    """Files on a local or parallel file system."""
-
-    def write(self, path: str, content: bytes) -> None:
-        """Write a file so that it is there as a whole or not at all."""
-        write_atomically(Path(path), content)
-
-    def read(self, path: str) -> bytes:
-        """Read a file."""
-        return Path(path).read_bytes()
-
-    def size(self, path: str) -> int | None:
-        """Give its bytes; None where there is none."""
-        try:
-            return Path(path).stat().st_size
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-
-    def remove(self, path: str) -> None:
-        """Remove a file; nothing happens where there is none."""
-        Path(path).unlink(missing_ok=True)
+    def _own(self, path: str) -> str:
+        """Give the place of a file that may be written."""
+        if _is_absolute(path):
+            raise RepositoryError(f"{path} lies outside of {self.root}, so it is only read.")
+        return Datastore.resolve(self, path)
 
 
 def _is_absolute(path: str) -> bool:

@@ -13,8 +13,8 @@ import pytest
 
 from lsstpipe.datastore import Datastore
 from lsstpipe.datastore.atomic import write_atomically
-from lsstpipe.datastore.datastore import Stored, compute_checksum
-from lsstpipe.errors import InputFileError, RepositoryError
+from lsstpipe.datastore.stored import Stored, compute_checksum
+from lsstpipe.errors import ConflictError, InputFileError, RepositoryError
 
 
 @pytest.fixture(params=["local", "remote"])
@@ -145,3 +145,76 @@ def test_sweep_leaves_files_that_are_not_its_own(tmp_path: Path) -> None:
 
 def test_an_object_store_has_nothing_to_sweep() -> None:
     assert Datastore(f"memory://{uuid.uuid4()}").sweep() == []
+
+
+def test_a_file_is_created_once(datastore: Datastore) -> None:
+    stored = datastore.create("run/a", b"abc")
+    assert datastore.create("run/a", b"abc") == stored
+    with pytest.raises(ConflictError, match="run/a is there already with other content"):
+        datastore.create("run/a", b"xyz")
+    assert datastore.read("run/a") == b"abc"
+    assert datastore.holds(stored)
+    assert not datastore.holds(Stored("run/a", 3, compute_checksum(b"xyz")))
+    assert [(found.path, found.size) for found in datastore.scan()] == [("run/a", 3)]
+
+
+def test_parts_of_a_file_are_read(datastore: Datastore) -> None:
+    datastore.write("a", b"0123456789")
+    assert datastore.read_ranges("a", [(8, 10), (0, 2), (3, 3)]) == [b"89", b"01", b""]
+    with pytest.raises(InputFileError, match="b is not there"):
+        datastore.read_ranges("b", [(0, 1)])
+
+
+def test_a_local_datastore_imports_neither_fsspec_nor_boto3(tmp_path: Path) -> None:
+    script = """
+import sys
+from lsstpipe.butler import ProductStore
+store = ProductStore(sys.argv[1]).datastore
+stored = store.write("a", b"abc")
+assert store.read("a", stored.checksum) == b"abc" and store.verify(stored)
+assert not {"fsspec", "s3fs", "boto3", "botocore", "aiohttp"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
+def test_a_full_disk_leaves_the_old_file_and_is_told(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=False)
+    if mounted.returncode:
+        pytest.skip("this machine lets nobody mount")
+    try:
+        datastore = Datastore(disk)
+        old = datastore.write("run/a", b"old")
+        for write in (datastore.write, datastore.create):
+            with pytest.raises(RepositoryError, match="No space left on device"):
+                write("run/a" if write == datastore.write else "run/b", bytes(2_000_000))
+        assert datastore.verify(old)
+        assert [found.path for found in datastore.scan()] == ["run/a"]
+        assert [path.name for path in (disk / "run").iterdir()] == ["a"]
+        datastore.write("run/b", bytes(500_000))
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_a_quota_leaves_the_old_file_and_is_told(tmp_path: Path) -> None:
+    script = """
+import resource, signal, sys
+from lsstpipe.datastore import Datastore
+from lsstpipe.errors import RepositoryError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    Datastore(sys.argv[1]).write("run/a", bytes(200_000))
+except RepositoryError as error:
+    print(error)
+"""
+    old = Datastore(tmp_path).write("run/a", b"old")
+    told = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert "cannot be written into the folder" in told.stdout
+    assert "File too large" in told.stdout
+    assert Datastore(tmp_path).verify(old)
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["a"]

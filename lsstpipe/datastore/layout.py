@@ -1,0 +1,63 @@
+"""How the bucket of products is laid out: THE place where its prefixes are spelled.
+
+::
+
+    releases/<right>/index.json            what the release has (`lsstpipe.execute.index`)
+    releases/<right>/<run>/<type>/<file>   who holds the right reads all below its prefix
+    embargo/<night>/...                    the same; the pipeline alone reads it
+
+A right is a prefix, never a tag of each object: policies of access points name prefixes, and a tag
+would cost a request an object.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+
+from lsstpipe.errors import UserError
+
+INDEX = "index.json"
+"""Path of the index below the prefix of a release, and in a folder that was exported."""
+
+_RIGHT = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def release_prefix(right: str) -> str:
+    """Spell the prefix of what the holders of a right may read.
+
+    Parameters
+    ----------
+    right
+        Its name: small letters, digits and hyphens, such as ``dp1``.
+
+    Raises
+    ------
+    UserError
+        If it is no such name.
+    """
+    if not _RIGHT.fullmatch(right):
+        raise UserError(
+            f"A right is named by up to 63 small letters, digits and hyphens, got '{right}'."
+        )
+    return f"releases/{right}"
+
+
+def embargo_prefix(night: str) -> str:
+    """Spell the prefix of what nobody but the pipeline may read yet.
+
+    Parameters
+    ----------
+    night
+        Date of its evening, such as ``2026-11-26``.
+
+    Raises
+    ------
+    UserError
+        If it is no date.
+    """
+    try:
+        date = datetime.date.fromisoformat(night)
+    except ValueError:
+        raise UserError(f"A night is a date such as 2026-11-26, got '{night}'.") from None
+    return f"embargo/{date.isoformat()}"

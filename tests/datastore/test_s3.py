@@ -1,0 +1,236 @@
+"""Objects of S3: whole or absent, never silently another; patient with a store that stumbles."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from fault_proxy import DELAY_S, Fault, first
+from moto.core import enable_iam_authentication
+from s3_server import SECRET, S3Server
+
+from lsstpipe.datastore import Datastore, Stored
+from lsstpipe.datastore.cache import ReadCache
+from lsstpipe.datastore.s3 import PART_BYTES, S3Files
+from lsstpipe.datastore.stored import compute_checksum
+from lsstpipe.errors import ConflictError, InputFileError, RepositoryError, TemporaryError
+
+LARGE = bytes(range(256)) * ((2 * PART_BYTES + 1000) // 256)
+PASSING: list[Fault] = ["500", "503", "reset", "lose_answer", "truncate"]
+
+
+@pytest.fixture
+def store(bucket: str) -> Datastore:
+    return Datastore(f"{bucket}/products")
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few attempts, so that a test of giving up is quick."""
+    monkeypatch.setattr("lsstpipe.datastore.files._S3", _few_attempts(2))
+
+
+def _few_attempts(n: int) -> S3Files:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_MAX_ATTEMPTS", str(n))
+        return S3Files()
+
+
+def test_what_is_written_is_read_measured_and_found(
+    s3: S3Server, bucket: str, store: Datastore
+) -> None:
+    stored = store.write("run/type/a.json", b"abc")
+    assert s3.objects(bucket) == {"products/run/type/a.json": b"abc"}
+    assert store.read("run/type/a.json", stored.checksum) == b"abc"
+    assert store.holds(stored)
+    assert store.verify(stored)
+    assert [(f.path, f.size) for f in store.scan()] == [("run/type/a.json", 3)]
+    assert abs(next(store.scan()).modified_s - time.time()) < 60
+    assert store.read_ranges("run/type/a.json", [(0, 1), (1, 3)]) == [b"a", b"bc"]
+    store.remove("run/type/a.json")
+    store.remove("run/type/a.json")
+    assert not store.exists("run/type/a.json")
+    with pytest.raises(InputFileError, match=r"a\.json is not there"):
+        store.read("run/type/a.json")
+
+
+def test_a_retry_succeeds_and_other_content_is_a_conflict(store: Datastore) -> None:
+    first_time = store.create("a", b"abc")
+    assert store.create("a", b"abc") == first_time
+    with pytest.raises(ConflictError, match="products/a is there already with other content"):
+        store.create("a", b"abd")
+    assert store.read("a") == b"abc"
+    store.write("a", b"abd")
+    assert store.read("a") == b"abd"
+
+
+def test_of_many_writers_with_other_contents_one_succeeds(store: Datastore) -> None:
+    def write(number: int) -> bool:
+        try:
+            store.create("a", bytes([number]) * 1000)
+        except ConflictError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(write, range(8)))
+    assert sum(won) == 1
+    assert store.read("a") == bytes([won.index(True)]) * 1000
+
+
+def test_an_object_that_others_wrote_is_compared_by_its_bytes(
+    s3: S3Server, bucket: str, store: Datastore
+) -> None:
+    s3.client.put_object(Bucket=bucket.removeprefix("s3://"), Key="products/a", Body=b"abc")
+    store.create("a", b"abc")
+    with pytest.raises(ConflictError):
+        store.create("a", b"xyz")
+
+
+def test_a_large_file_goes_in_parts_at_the_same_time(s3: S3Server, store: Datastore) -> None:
+    stored = store.create("large", LARGE)
+    parts = [path for method, path in s3.plan.requests if "partNumber" in path and method == "PUT"]
+    assert len(parts) == 3
+    s3.plan.clear()
+    assert store.read("large", stored.checksum) == LARGE
+    assert [method for method, _ in s3.plan.requests].count("GET") == 3
+    s3.plan.clear()
+    store.create("large", LARGE)
+    assert [method for method, _ in s3.plan.requests] == ["HEAD"]
+
+
+def test_a_large_file_does_not_replace_another(s3: S3Server, bucket: str, store: Datastore) -> None:
+    store.create("large", b"small")
+    with pytest.raises(ConflictError):
+        store.create("large", LARGE)
+    assert store.read("large") == b"small"
+    assert s3.unfinished_uploads(bucket) == 0
+
+
+@pytest.mark.parametrize("fault", PASSING)
+def test_what_passes_is_tried_again(s3: S3Server, store: Datastore, fault: Fault) -> None:
+    s3.plan.rule = first(1, fault, "PUT")
+    stored = store.create("a", b"abc" * 1000)
+    s3.plan.rule = first(2, fault, "GET")
+    assert store.read("a", stored.checksum) == b"abc" * 1000
+
+
+def test_two_conditional_writes_that_meet_are_tried_again(s3: S3Server, store: Datastore) -> None:
+    s3.plan.rule = first(2, "409", "PUT")
+    store.create("a", b"abc")
+    assert store.read("a") == b"abc"
+    assert [method for method, _ in s3.plan.requests].count("PUT") == 3
+
+
+def test_a_part_that_fails_is_sent_again_alone(s3: S3Server, store: Datastore) -> None:
+    s3.plan.rule = first(1, "503", "PUT", "partNumber=2")
+    store.create("large", LARGE)
+    sent = [path for method, path in s3.plan.requests if method == "PUT"]
+    assert len(sent) == 4
+    assert store.read("large") == LARGE
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("fault", ["500", "503", "reset", "409"])
+def test_a_write_that_never_succeeds_is_one_sentence_and_leaves_nothing(
+    s3: S3Server, bucket: str, store: Datastore, fault: Fault
+) -> None:
+    s3.plan.rule = first(1000, fault, "PUT")
+    for content in (b"abc", LARGE):
+        with pytest.raises(
+            TemporaryError, match=r"a cannot be written: \w+ in 2 attempts; try"
+        ) as e:
+            store.create("a", content)
+        assert SECRET not in str(e.value)
+        assert e.value.exit_code == 75
+    assert s3.objects(bucket) == {}
+    assert s3.unfinished_uploads(bucket) == 0
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("fault", ["500", "503", "reset", "truncate"])
+def test_a_read_that_never_succeeds_is_one_sentence(
+    s3: S3Server, store: Datastore, fault: Fault
+) -> None:
+    store.create("a", b"abc" * 1000)
+    s3.plan.rule = first(1000, fault)
+    calls: list[Callable[[], object]] = [
+        lambda: store.read("a"),
+        lambda: store.read_ranges("a", [(0, 10), (20, 3000)]),
+    ]
+    for call in calls:
+        with pytest.raises(TemporaryError, match=r"a cannot be read: \w+ in 2 attempts; try again"):
+            call()
+
+
+def test_an_answer_that_takes_too_long_is_asked_for_again(
+    s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lsstpipe.datastore.files._S3", S3Files(read_timeout_s=DELAY_S / 3))
+    store = Datastore(bucket)
+    s3.plan.rule = first(1, "delay", "PUT")
+    store.create("a", b"abc")
+    s3.plan.rule = first(1, "delay", "GET")
+    assert store.read("a") == b"abc"
+
+
+def test_what_was_damaged_in_the_store_is_noticed(
+    s3: S3Server, bucket: str, store: Datastore
+) -> None:
+    stored = store.create("a", b"abc")
+    s3.client.put_object(
+        Bucket=bucket.removeprefix("s3://"), Key="products/a", Body=b"abd",
+        Metadata={"checksum": stored.checksum},
+    )  # fmt: skip
+    assert not store.verify(stored)
+    with pytest.raises(InputFileError, match="changed or damaged"):
+        store.read("a", stored.checksum)
+    assert not store.holds(Stored("a", 2, stored.checksum))
+    assert not store.holds(Stored("a", 3, compute_checksum(b"xyz")))
+
+
+def test_a_bucket_that_is_absent_is_named(s3: S3Server) -> None:
+    for call in (lambda s: s.write("a", b"x"), lambda s: s.read("a")):
+        with pytest.raises(RepositoryError, match="There is no bucket 'absent-bucket'"):
+            call(Datastore("s3://absent-bucket/prefix"))
+
+
+def test_without_credentials_one_sentence_says_so(
+    s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setattr("lsstpipe.datastore.files._S3", S3Files(read_timeout_s=7.0))
+    with pytest.raises(RepositoryError, match="there are no credentials of AWS"):
+        Datastore(bucket).write("a", b"x")
+
+
+def test_wrong_credentials_are_refused_and_no_secret_is_told(
+    s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lsstpipe.datastore.files._S3", S3Files(read_timeout_s=8.0))
+    store = Datastore(bucket)
+    # moto, which runs in a thread of this process, knows no users, so no key is right.
+    with enable_iam_authentication():
+        for call in (lambda: store.write("a", b"x"), lambda: store.read("a")):
+            with pytest.raises(RepositoryError, match="access is refused") as error:
+                call()
+            assert SECRET not in str(error.value)
+            assert "AKIA" not in str(error.value)
+    assert s3.objects(bucket) == {}
+
+
+def test_a_datastore_keeps_copies_of_remote_files_that_are_checked(
+    s3: S3Server, bucket: str, tmp_path: Path
+) -> None:
+    store = Datastore(bucket, ReadCache(tmp_path, 1000))
+    stored = store.write("a", b"abc")
+    for _ in range(3):
+        assert store.read("a", stored.checksum) == b"abc"
+    assert [method for method, _ in s3.plan.requests].count("GET") == 1
+    store.write("a", b"xyz")
+    assert store.read("a") == b"xyz"
+    assert store.read("a", compute_checksum(b"xyz")) == b"xyz"
