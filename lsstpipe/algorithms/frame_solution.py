@@ -20,6 +20,7 @@ from lsstpipe.errors import AlgorithmError
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 _MAX_MATCHES = 20
 _MAX_IDLE_MATCHES = 2
@@ -52,7 +53,9 @@ class DetectedStars:
     flux: FloatArray
     """Flux in any one unit; only its order counts."""
     err_pix: FloatArray
-    """Error of the centroid on each axis, pixels."""
+    """Error of the centroid on each axis, pixels; of a saturated star that of the photons alone."""
+    is_saturated: BoolArray | None = None
+    """Stars whose position may be wrong beyond its error; None where there are none."""
     straight: tuple[FloatArray, FloatArray] | None = None
     """Positions (y, x) without the distortion that the camera is known to have, for the first
     match; None where it is known to have none."""
@@ -199,6 +202,7 @@ def _settle(
             np.hypot(stars.err_pix[detection], reference_err_pix[catalogue]),
             reference.ra_deg[catalogue],
             reference.dec_deg[catalogue],
+            None if stars.is_saturated is None else stars.is_saturated[detection],
         )
         fit = fit_tan_sip(matched, shape=shape, config=config.fit)
         if fit.n_used > most:

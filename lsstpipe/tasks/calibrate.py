@@ -332,6 +332,7 @@ def _solve(
             x=x,
             flux=stars.flux[placed],
             err_pix=stars.err_pix[placed],
+            is_saturated=None if stars.is_saturated is None else stars.is_saturated[placed],
             straight=camera.straighten(camera.detector(info.detector), y=y, x=x),
         ),
         reference_stars(reference),
