@@ -24,7 +24,7 @@ from lsstpipe.tasks import calibrate
 STEPS = {
     "background": ("fit_background", "estimate_sky_variance"),
     "cosmic rays": ("find_cosmic_rays", "_repair"),
-    "PSF": ("_learn_psf",),
+    "PSF": ("find_bright_sources", "fit_psf_among"),
     "detection": ("detect_sources",),
     "measurement": ("measure_sources", "correct_apertures", "place_stars"),
     "astrometry": ("_solve",),

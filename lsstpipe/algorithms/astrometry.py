@@ -37,6 +37,8 @@ class MatchedStars:
     """Right ascension of the catalogue star, degrees."""
     dec_deg: FloatArray
     """Declination of the catalogue star, degrees."""
+    is_saturated: BoolArray | None = None
+    """Stars with a floor of errors of their own, told by how they miss; None if there are none."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,10 @@ class TanSipConfig:
     """What is added to the errors of fewer stars than can tell it themselves, pixels."""
     min_floor_stars: int = 20
     """Stars, beyond the coefficients of one axis, that can tell it by how they miss the map."""
+    saturated_floor_pix: float = 0.1
+    """What is added to the errors of saturated stars where they are too few to tell it, pixels."""
+    min_saturated_stars: int = 8
+    """Saturated stars that can tell it: a wrong floor of theirs only costs weight."""
     clip_sigma: float = 4.0
     """Stars that miss by more robust standard deviations are left out."""
 
@@ -120,7 +126,7 @@ def fit_tan_sip(
     crval = _mean_position(stars, used)
     unit = max(shape) / 2.0
     u, v = (stars.x - crpix[1]) / unit, (stars.y - crpix[0]) / unit
-    floor, order = config.err_floor_pix, 1
+    floor, order = _first_floors(stars, config), 1
     for _ in range(_MAX_CLIPS):
         weight = 1.0 / np.hypot(stars.err_pix, floor)
         # The tangent point moves to the reference pixel, where SIP wants it.
@@ -137,12 +143,11 @@ def fit_tan_sip(
         predicted_y, predicted_x = wcs.sky_to_pixel(stars.ra_deg, stars.dec_deg)
         residual = np.stack([stars.y - predicted_y, stars.x - predicted_x], axis=1)
         kept = _clip(residual, weight, used, config.clip_sigma)
-        if used.sum() >= _n_terms(order) + config.min_floor_stars:
-            free = 1.0 - _leverage(_design(u, v, order)[used] * weight[used, None])
-            miss = np.hypot(*residual[used].T) / np.sqrt(np.maximum(free, 1e-9))
-            floor = estimate_error_floor(miss, stars.err_pix[used])
+        free = 1.0 - _leverage(_design(u, v, order)[used] * weight[used, None])
+        miss = np.hypot(*residual[used].T) / np.sqrt(np.maximum(free, 1e-9))
+        floor = _error_floors(stars, miss, used, _n_terms(order), config)
         known = np.allclose(
-            np.hypot(stars.err_pix[used], floor) * weight[used], 1.0, atol=_FLOOR_TOLERANCE
+            (np.hypot(stars.err_pix, floor) * weight)[used], 1.0, atol=_FLOOR_TOLERANCE
         )
         if known and np.array_equal(kept, used):
             break
@@ -152,6 +157,29 @@ def fit_tan_sip(
     return AstrometryFit(
         wcs, order, residual[:, 0], residual[:, 1], used, float(rms[0]), float(rms[1])
     )
+
+
+def _first_floors(stars: MatchedStars, config: TanSipConfig) -> FloatArray:
+    """Give each star the floor of errors of its kind that is assumed before the stars tell it."""
+    floor = np.full(len(stars.y), config.err_floor_pix)
+    if stars.is_saturated is not None:
+        floor[stars.is_saturated] = config.saturated_floor_pix
+    return floor
+
+
+def _error_floors(
+    stars: MatchedStars, miss: FloatArray, used: BoolArray, n_terms: int, config: TanSipConfig
+) -> FloatArray:
+    """Let the used stars of each kind tell its floor by how they miss, if they are enough."""
+    floor = _first_floors(stars, config)
+    if used.sum() < n_terms + config.min_floor_stars:
+        return floor
+    saturated = np.zeros(len(used), bool) if stars.is_saturated is None else stars.is_saturated
+    # Whether the middle of a plateau is that of the star depends on the camera: only they can tell.
+    for kind, least in ((~saturated, 1), (saturated, config.min_saturated_stars)):
+        if (kind & used).sum() >= least:
+            floor[kind] = estimate_error_floor(miss[kind[used]], stars.err_pix[kind & used])
+    return floor
 
 
 def estimate_error_floor(miss: FloatArray, err: FloatArray) -> float:

@@ -15,11 +15,13 @@ from lsstpipe.algorithms.astrometry import (
 )
 from lsstpipe.algorithms.blind_match import PointingGuess, match_blind
 from lsstpipe.algorithms.match import match_plane
+from lsstpipe.algorithms.match_coverage import Matched, find_thin_quarters
 from lsstpipe.algorithms.pointed_match import Pointing, match_pointed
 from lsstpipe.errors import AlgorithmError
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 _MAX_MATCHES = 20
 _MAX_IDLE_MATCHES = 2
@@ -52,7 +54,9 @@ class DetectedStars:
     flux: FloatArray
     """Flux in any one unit; only its order counts."""
     err_pix: FloatArray
-    """Error of the centroid on each axis, pixels."""
+    """Error of the centroid on each axis, pixels; of a saturated star that of the photons alone."""
+    is_saturated: BoolArray | None = None
+    """Stars whose position may be wrong beyond its error; None where there are none."""
     straight: tuple[FloatArray, FloatArray] | None = None
     """Positions (y, x) without the distortion that the camera is known to have, for the first
     match; None where it is known to have none."""
@@ -117,7 +121,8 @@ def solve_frame(
     Raises
     ------
     AlgorithmError
-        Nothing matches, too few stars are left, or the residuals are too large to believe.
+        Nothing matches, too few stars are left, the residuals are too large to believe, or a
+        quarter of the frame has stars in both lists and hardly any pairs.
     """
     detection, catalogue, odds = _first_match(stars, reference, guess, shape, config)
     fit, detection, catalogue = _settle(
@@ -134,7 +139,35 @@ def solve_frame(
             f"The astrometric residuals of {fit.n_used} stars are {worst:.2f} pixels rms; allowed "
             f"are {config.max_rms_pix:g}."
         )
-    return AstrometrySolution(fit, detection, catalogue, odds)
+    solution = AstrometrySolution(fit, detection, catalogue, odds)
+    _require_coverage(solution, stars, reference, shape)
+    return solution
+
+
+def _require_coverage(
+    solution: AstrometrySolution,
+    stars: DetectedStars,
+    reference: ReferenceStars,
+    shape: tuple[int, int],
+) -> None:
+    """Refuse a map that leaves a part of the frame unmatched though its stars are there."""
+    used = solution.fit.used
+    in_pair = np.zeros(len(stars.y), dtype=bool), np.zeros(len(reference.mag), dtype=bool)
+    in_pair[0][solution.detection[used]] = True
+    in_pair[1][solution.reference[used]] = True
+    y, x = solution.fit.wcs.sky_to_pixel(reference.ra_deg, reference.dec_deg)
+    thin = find_thin_quarters(
+        Matched(stars.y, stars.x, stars.flux, in_pair[0]),
+        Matched(y, x, -reference.mag, in_pair[1]),
+        shape,
+    )
+    if thin:
+        said = " and ".join(f"{q.n_pairs} in the {q.name} quarter" for q in thin)
+        wanted = " and ".join(f"{q.n_expected:.0f}" for q in thin)
+        raise AlgorithmError(
+            f"The astrometric solution holds on a part of the frame only: of the bright catalogue "
+            f"stars {said} are matched; at the share of the best quarter there would be {wanted}."
+        )
 
 
 def _first_match(
@@ -199,6 +232,7 @@ def _settle(
             np.hypot(stars.err_pix[detection], reference_err_pix[catalogue]),
             reference.ra_deg[catalogue],
             reference.dec_deg[catalogue],
+            None if stars.is_saturated is None else stars.is_saturated[detection],
         )
         fit = fit_tan_sip(matched, shape=shape, config=config.fit)
         if fit.n_used > most:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from lsstpipe import datasets
 from lsstpipe.algorithms.astrometry import TanSipConfig
@@ -48,7 +49,7 @@ from lsstpipe.image.catalog import Catalog
 from lsstpipe.image.exposure import Exposure, ObservationInfo
 from lsstpipe.image.mask import MaskPlane
 from lsstpipe.image.photocalib import AB_NJY
-from lsstpipe.image.psf import nearest_pixel
+from lsstpipe.image.psf import FWHM_PER_SIGMA, nearest_pixel
 from lsstpipe.instruments import get_camera
 from lsstpipe.tasks.base import Json, TaskConfig, get_info
 from lsstpipe.tasks.visit_flux_scale import FluxScale, correct_apertures
@@ -76,6 +77,8 @@ _POSITION_STEPS = 3
 _PHOTON_WEIGHTS = 0.5
 """Bright stars scatter nearly as little as with 1; stars on galaxies are hardly brighter for it."""
 _LARGEST_EXTENDEDNESS = 0.5
+_WINGS_PER_FWHM = 1.5
+"""How far the wings of stars are left out of the background."""
 
 
 class Config(TaskConfig):
@@ -83,6 +86,10 @@ class Config(TaskConfig):
 
     background_mesh_pix: PositiveInt = 64
     """Side of the meshes between which the background is interpolated, in pixels."""
+
+    background_min_mesh_fwhm: NonNegativeFloat = 12.0
+    """Least side of a mesh in full widths at half maximum of the PSF; where the configured one is
+    smaller the background is fitted again, because small meshes take the wings of stars for sky."""
 
     first_psf_fwhm_pix: PositiveFloat = 3.0
     """Full width at half maximum of the Gaussian that the first detection takes for the PSF."""
@@ -168,12 +175,8 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     """
     exposure, info = inputs.post_isr_image, get_info(inputs.post_isr_image)
     reference = look_up(inputs.reference_catalog, info)
-    background = fit_background(
-        exposure.image, exposure.mask, BackgroundSettings(mesh_size=config.background_mesh_pix)
-    )
+    background, planes, fit = _learn_sky_and_psf(exposure, config)
     unfilled = exposure.image - background.image
-    planes = Planes(unfilled, exposure.variance, exposure.mask)
-    planes, fit = _learn_psf(planes, config)
     planes = planes.with_plane(MaskPlane.EDGE, _rim(planes, fit.psf.size // 2))
     detection = detect_sources(
         planes,
@@ -248,18 +251,40 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     )
 
 
-def _learn_psf(planes: Planes, config: Config) -> tuple[Planes, PsfFit]:
-    """Find the PSF, and with it the cosmic rays; give the mended image and the PSF of it."""
-    # Cosmic rays only need the width of the PSF: a plain fit to few stars has it.
+def _learn_sky_and_psf(exposure: Exposure, config: Config) -> tuple[Background, Planes, PsfFit]:
+    """Find background, PSF and cosmic rays; give the mended image without background too."""
+    background = _fit_background(exposure, config, fwhm=0.0)
+    planes = Planes(exposure.image - background.image, exposure.variance, exposure.mask)
+    # Meshes and cosmic rays only need the width of the PSF: a plain fit to few stars has it.
     search = _search_settings(config, max_order=0, n_wanted=_FIRST_STARS)
     search = replace(search, model=replace(search.model, n_iterations=_FIRST_ITERATIONS))
     bright = find_bright_sources(planes, search)
     fit = fit_psf_among(planes, bright, search)
+    ny, nx = planes.image.shape
+    fwhm = FWHM_PER_SIGMA * fit.psf.sigma(y=ny / 2, x=nx / 2)
+    if config.background_min_mesh_fwhm * fwhm > config.background_mesh_pix:
+        background = _fit_background(exposure, config, fwhm=fwhm)
+        planes = replace(planes, image=exposure.image - background.image)
     stamp = _central_stamp(fit, planes)
     rays = find_cosmic_rays(planes, stamp, CosmicRaySettings(n_sigma=config.cosmic_ray_n_sigma))
     planes = _repair(planes.with_plane(MaskPlane.CR, rays), fit)
     search = _search_settings(config, max_order=config.psf_order, n_wanted=config.psf_wanted_stars)
-    return planes, fit_psf_among(planes, bright, search)
+    return background, planes, fit_psf_among(planes, bright, search)
+
+
+def _fit_background(exposure: Exposure, config: Config, *, fwhm: float) -> Background:
+    """Fit the background between stars of a width, 0 before it is known."""
+    least = BackgroundSettings(mesh_size=config.background_mesh_pix)
+    return fit_background(
+        exposure.image,
+        exposure.mask,
+        replace(
+            least,
+            mesh_size=max(least.mesh_size, math.ceil(config.background_min_mesh_fwhm * fwhm)),
+            source_sigma=max(least.source_sigma, fwhm / FWHM_PER_SIGMA),
+            source_growth=max(least.source_growth, math.ceil(_WINGS_PER_FWHM * fwhm)),
+        ),
+    )
 
 
 def _search_settings(config: Config, *, max_order: int, n_wanted: int) -> PsfSearchSettings:
@@ -332,6 +357,7 @@ def _solve(
             x=x,
             flux=stars.flux[placed],
             err_pix=stars.err_pix[placed],
+            is_saturated=None if stars.is_saturated is None else stars.is_saturated[placed],
             straight=camera.straighten(camera.detector(info.detector), y=y, x=x),
         ),
         reference_stars(reference),

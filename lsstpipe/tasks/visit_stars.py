@@ -26,7 +26,7 @@ from lsstpipe.image.reference import as_seen, bands_of
 
 FloatArray = npt.NDArray[np.float64]
 
-_SATURATED_ERR_PIX = 0.1
+_UNSETTLED_ERR_PIX = 0.1
 _CELL_SNR = 20.0
 
 
@@ -79,8 +79,15 @@ def place_stars(
         whole, y=y[saturated], x=x[saturated], psf_sigma=fit.psf.sigma(y=ny / 2, x=nx / 2)
     )
     y[saturated], x[saturated] = middle.y, middle.x
-    error[saturated] = _SATURATED_ERR_PIX
-    return DetectedStars(y=y, x=x, flux=columns["psfFlux"].astype(np.float64), err_pix=error)
+    photons = np.hypot(middle.y_error, middle.x_error) / np.sqrt(2)
+    error[saturated] = np.where(middle.flag, _UNSETTLED_ERR_PIX, photons)
+    return DetectedStars(
+        y=y,
+        x=x,
+        flux=columns["psfFlux"].astype(np.float64),
+        err_pix=error,
+        is_saturated=saturated,
+    )
 
 
 def reference_stars(reference: Catalog) -> ReferenceStars:

@@ -173,6 +173,30 @@ def test_the_map_is_as_good_as_one_that_knows_the_floor(floor: float) -> None:
     assert rms["estimated"] < 0.8 * rms["equal"]
 
 
+@pytest.mark.parametrize(("middle_pix", "gain"), [(0.006, (0.0, 0.7)), (0.1, (0.9, 1.03))])
+def test_saturated_stars_count_by_how_well_their_middle_holds(
+    middle_pix: float, gain: tuple[float, float]
+) -> None:
+    # Half of 120 stars are saturated. Where their middle is good they have nine tenths of the
+    # weight; where it is bad they hardly count, and do no harm.
+    saturated = np.arange(120) % 2 == 0
+    exact = stars_of(true_map(0.0), 120, noise=0.0)
+    err = np.where(saturated, 0.001, 0.02)
+    own, photons, without = [], [], []
+    for seed in range(40):
+        y, x = np.random.default_rng(seed).normal(size=(2, 120)) * np.where(
+            saturated, middle_pix, 0.02
+        )
+        stars = replace(exact, y=exact.y + y, x=exact.x + x, err_pix=err)
+        known = replace(stars, is_saturated=saturated)
+        none = replace(stars, err_pix=np.where(saturated, np.nan, err))
+        for given, misses in ((known, own), (stars, photons), (none, without)):
+            wcs = fit_tan_sip(given, shape=SHAPE, config=replace(CONFIG, max_order=1)).wcs
+            misses.append(miss_pix(wcs, true_map(0.0)))
+    assert gain[0] < np.mean(own) / np.mean(without) < gain[1]
+    assert np.mean(own) < 1.02 * np.mean(photons)
+
+
 def test_stars_without_a_position_are_left_out() -> None:
     stars = stars_of(true_map(0.0), 30)
     stars.ra_deg[3] = np.nan

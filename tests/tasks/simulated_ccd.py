@@ -29,6 +29,8 @@ _NODES, _WEIGHTS = np.array([-0.5, 0.0, 0.5]) * np.sqrt(0.6), np.array([5.0, 8.0
 _HALF = 31
 _HALF_FAINT = 15
 _FAINT = 3e4
+_USUAL_FWHM = 4.2
+"""Stamps of wider PSFs are as much larger."""
 _FULL_WELL = 1.2e5
 
 
@@ -140,11 +142,12 @@ def isolate(sky: Sky, distance: float) -> Sky:
 def draw(sky: Sky, setup: Setup) -> FloatArray:
     """Draw all sources without noise."""
     ny, nx = setup.shape
-    pad = 2 * _HALF
+    stretch = max(1.0, setup.fwhm / _USUAL_FWHM)
+    pad = round(2 * _HALF * stretch)
     image = np.zeros((ny + 2 * pad, nx + 2 * pad))
     for y, x, flux, radius in zip(sky.y, sky.x, sky.flux, sky.radius, strict=True):
         faint = flux < _FAINT
-        half = _HALF_FAINT if faint else _HALF
+        half = round((_HALF_FAINT if faint else _HALF) * stretch)
         stamp = flux * draw_psf(setup, y=y, x=x, half=half, radius=radius)
         j, i = int(np.floor(y + 0.5)) + pad - half, int(np.floor(x + 0.5)) + pad - half
         if min(j, i) >= 0:

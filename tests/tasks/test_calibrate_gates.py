@@ -323,6 +323,26 @@ def test_a_globular_cluster_is_calibrated_by_the_stars_around_it() -> None:
     assert np.median(np.hypot(y - ccd.sky.y, x - ccd.sky.x)) < 0.1
 
 
+def sky_under_stars(seed: int, config: calibrate.Config) -> float:
+    """Give how much higher the background of a flat sky is under its wide stars than on average."""
+    setup = Setup(seed=seed, fwhm=11.0)
+    sky = isolate(scatter(setup, n_stars=300, n_galaxies=0, mags=(15.0, 21.5)), 45.0)
+    ccd = expose(sky, setup)
+    out = calibrate.run(calibrate.Inputs(ccd.exposure, ccd.reference), config, DATA_ID)
+    found = out.visit_image_background.image
+    to_electrons = np.median(ccd.exposure.image / (out.visit_image.image + found))
+    y, x = np.clip(np.round([sky.y, sky.x]).astype(int), 0, 1023)
+    return float((found[y, x].mean() - found.mean()) * to_electrons)
+
+
+def test_the_wings_of_wide_stars_are_not_taken_for_sky() -> None:
+    # The right answer is 0; the noise of a mesh of 64 pixels at 150 places is 0.04 electrons.
+    small = CONFIG.model_copy(update={"background_min_mesh_fwhm": 0.0})
+    seeds = (21, 22, 23)
+    assert np.mean([sky_under_stars(seed, small) for seed in seeds]) > 0.3
+    assert abs(np.mean([sky_under_stars(seed, CONFIG) for seed in seeds])) < 0.15
+
+
 def test_clouds_over_half_of_a_detector_are_noticed() -> None:
     clouds = np.ones((1024, 1024))
     clouds[:, 512:] = 0.5
