@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lsstpipe.algorithms._brighter_fatter_kernel import add_displaced
+from lsstpipe.algorithms._brighter_fatter_kernel import add_displaced, potential_of
 from lsstpipe.algorithms._interpolate_kernel import fill_along_rows
-from lsstpipe.algorithms.convolve import Convolution
 from lsstpipe.errors import AlgorithmError
 
 FloatImage = npt.NDArray[np.float32]
@@ -107,16 +106,16 @@ def correct_brighter_fatter(
     kept = image[where]
     if len(kept):
         fill_along_rows(work, hole, np.float32(np.median(image[::8, ::8])))
-    convolve = Convolution(kernel.kernel, image.shape)
+    weights = kernel.kernel.astype(np.float32)
     # Beyond its edges the image goes on at its median.
-    level = float(np.median(work[::8, ::8]))
+    level = np.float32(np.median(work[::8, ::8]))
     n_iterations = 0
     change = np.inf
     # Memory is scarce here: the image holds the filled pixels while it is worked with.
     image[where] = work[where]
     try:
         while change >= tolerance and n_iterations < max_iterations:
-            change = add_displaced(image, work, convolve(work, level=level))
+            change = add_displaced(image, work, potential_of(work, weights, level))
             n_iterations += 1
     finally:
         image[where] = kept

@@ -44,6 +44,22 @@ def command(
       lsstpipe run visit --plan runs/demo/plan --jobs 2
       lsstpipe run coadd --plan runs/demo/plan --chunk tres1_0_0_clear
     """
+    from lsstpipe.execute.memory import rare_search_for_cycles
+
+    with rare_search_for_cycles():  # from before the modules of the tasks are imported
+        manifests = _run(stage, folder, chunk, manifest, jobs)
+    counts = Counter(entry.record.status for item in manifests for entry in item.quanta)
+    if as_json:
+        click.echo(json.dumps(counts))
+    else:
+        text = ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
+        click.echo(f"{stage}: {len(manifests)} chunks, {text}")
+
+
+def _run(
+    stage: str, folder: Path, chunk: str | None, manifest: Path | None, jobs: int
+) -> list[Manifest]:
+    """Run what was asked for."""
     from lsstpipe.errors import UserError
     from lsstpipe.plan.read import open_plan
 
@@ -53,15 +69,8 @@ def command(
     if manifest is not None and chunk is None:
         raise UserError("--manifest names the manifest of one chunk: give --chunk with it.")
     if chunk is None:
-        manifests = _run_all(plan, stage, jobs)
-    else:
-        manifests = [_run_one(plan, stage, chunk, manifest)]
-    counts = Counter(entry.record.status for item in manifests for entry in item.quanta)
-    if as_json:
-        click.echo(json.dumps(counts))
-    else:
-        text = ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
-        click.echo(f"{stage}: {len(manifests)} chunks, {text}")
+        return _run_all(plan, stage, jobs)
+    return [_run_one(plan, stage, chunk, manifest)]
 
 
 def _run_all(plan: Plan, stage: str, jobs: int) -> list[Manifest]:

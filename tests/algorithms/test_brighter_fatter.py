@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pytest
 from scipy import ndimage
 
+from lsstpipe.algorithms._brighter_fatter_kernel import potential_of
 from lsstpipe.algorithms.brighter_fatter import BrighterFatterKernel, correct_brighter_fatter
 from lsstpipe.errors import AlgorithmError
 from lsstpipe.io.json import read_json, write_json
@@ -121,3 +122,13 @@ def test_a_kernel_is_the_same_after_json_and_has_a_middle() -> None:
     np.testing.assert_array_equal(again.kernel, made.kernel)
     with pytest.raises(ValueError, match="odd sides"):
         BrighterFatterKernel(np.zeros((4, 4)))
+
+
+@pytest.mark.parametrize("size", [1, 5, 11, 13])
+def test_the_potential_is_the_convolution_of_what_is_above_the_level(size: int) -> None:
+    rng = np.random.default_rng(size)
+    image = rng.uniform(100.0, 5000.0, SHAPE).astype(np.float32)
+    kernel = rng.standard_normal((size, size)).astype(np.float32)
+    expected = ndimage.convolve(image.astype(float) - 1000, kernel.astype(float), mode="constant")
+    got = potential_of(image, kernel, np.float32(1000))
+    assert np.abs(got - expected).max() < 1e-6 * np.abs(expected).max()
