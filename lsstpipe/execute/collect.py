@@ -1,30 +1,181 @@
-"""Collect: load the manifests of a plan into the registry; as often as you like."""
+"""Collect: load the manifests of a plan into the registry; as often as you like.
+
+Several collectors of one plan do no harm: ids are deterministic and the newest record of an id is
+the one that counts.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
-from itertools import islice
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import pyarrow.parquet as pq
 
 from lsstpipe.butler import registry_url
 from lsstpipe.datasets import DATASET_TYPES
+from lsstpipe.errors import RepositoryError
 from lsstpipe.execute.ingest import read_ingest_manifest
 from lsstpipe.execute.manifest import Manifest, read_manifest
-from lsstpipe.execute.policy import check_flagged
+from lsstpipe.execute.policy import FlagTally
 from lsstpipe.plan.layout import manifest_path
 from lsstpipe.plan.read import Plan
 from lsstpipe.registry.provenance import Document
 from lsstpipe.registry.registry import Registry
 
-BATCH = 500
-"""Manifests a transaction."""
+BATCH_QUANTA = 50_000
+"""Quanta a transaction: the number of statements does not depend on it, memory does."""
 
 _MARGIN_DAYS = 0.5
 
 
-def collect(plan: Plan) -> tuple[int, int]:
+@dataclass(slots=True)
+class Collected:
+    """What was loaded.
+
+    Attributes
+    ----------
+    n_manifests, n_quanta, n_datasets
+        How many.
+    n_missing
+        Chunks of the plan that have no manifest yet.
+    """
+
+    n_manifests: int = 0
+    n_quanta: int = 0
+    n_datasets: int = 0
+    n_missing: int = 0
+
+
+@dataclass(slots=True)
+class Collector:
+    """Loads the manifests of a plan as they come.
+
+    Attributes
+    ----------
+    plan
+        The plan.
+    registry
+        Where they go.
+    result
+        What was loaded so far.
+    """
+
+    plan: Plan
+    registry: Registry
+    result: Collected = field(default_factory=Collected)
+    _seen: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    _quanta: set[bytes] = field(default_factory=set)
+    _calibrations: dict[uuid.UUID, None] = field(default_factory=dict)
+    _documents: set[str] = field(default_factory=set)
+    _tally: FlagTally = field(default_factory=FlagTally)
+
+    def collect_new(self) -> int:
+        """Load the manifests that were written since the last call; give their number.
+
+        Raises
+        ------
+        RepositoryError
+            If one is damaged or of another plan; those before it are loaded.
+        """
+        n_before = self.result.n_manifests
+        batch: list[Manifest] = []
+        for path in self._find_new():
+            manifest = read_manifest(path)
+            self._check(path, manifest)
+            batch.append(manifest)
+            if sum(len(item.quanta) for item in batch) >= BATCH_QUANTA:
+                self._load(batch)
+                batch = []
+        if batch:
+            self._load(batch)
+        return self.result.n_manifests - n_before
+
+    def finish(self) -> Collected:
+        """Certify the calibrations and judge how much was flagged.
+
+        Raises
+        ------
+        UserError
+            If a stage has more flagged quanta than it may.
+        """
+        times = [raw["mid_mjd"] for raw in read_ingest_manifest(self.plan.campaign.repo)["raws"]]
+        if self._calibrations and times:
+            # They hold from the first to the last raw, and half a day around.
+            begin, end = math.floor(min(times)) - _MARGIN_DAYS, math.ceil(max(times)) + _MARGIN_DAYS
+            name = f"{self.plan.campaign.run}/calib"
+            self.registry.certify(name, list(self._calibrations), begin, end)
+        self._tally.check(self.plan, whole_only=False)
+        return self.result
+
+    def _find_new(self) -> Iterator[Path]:
+        """Find manifests that are new, or were written again, in the order of the stages."""
+        self.result.n_missing = 0
+        for stage, chunks in self.plan.chunks.items():
+            for name in chunks:
+                path = manifest_path(self.plan.campaign.repo, stage, name)
+                try:
+                    status = path.stat()
+                except FileNotFoundError:
+                    self.result.n_missing += 1
+                    continue
+                version = (status.st_mtime_ns, status.st_size)
+                if self._seen.get(path) != version:
+                    self._seen[path] = version
+                    yield path
+
+    def _check(self, path: Path, manifest: Manifest) -> None:
+        """Refuse a manifest that does not belong to the plan."""
+        if not self._quanta:
+            table = pq.read_table(
+                self.plan.folder / "plan.parquet",
+                columns=["quantum_id"],
+                use_threads=False,
+                pre_buffer=False,
+            )
+            self._quanta = set(table["quantum_id"].to_pylist())
+        own = (self.plan.campaign.run, path.parent.name, path.stem)
+        found = (manifest.run, manifest.stage, manifest.chunk)
+        if found != own or any(q.record.id.bytes not in self._quanta for q in manifest.quanta):
+            raise RepositoryError(
+                f"{path} is a manifest of another plan (run '{manifest.run}', {manifest.stage} "
+                f"{manifest.chunk}); run the chunk with the plan in {self.plan.folder}."
+            )
+
+    def _load(self, manifests: list[Manifest]) -> None:
+        """Load manifests in one transaction, the texts that they name in another before it."""
+        documents: dict[str, Document] = {}
+        for manifest in manifests:
+            for kind, texts in (
+                ("config", manifest.configs),
+                ("environment", manifest.environments),
+            ):
+                documents |= {
+                    key: Document(kind, json.dumps(text, sort_keys=True))
+                    for key, text in texts.items()
+                    if key not in self._documents
+                }
+        if documents:
+            self.registry.insert_documents(documents)
+            self._documents |= set(documents)
+        entries = [entry for manifest in manifests for entry in manifest.quanta]
+        files = [file for entry in entries for file in entry.files]
+        self.registry.load(files, [entry.record for entry in entries])
+        for manifest in manifests:
+            self._tally.add(manifest)
+        for file in files:
+            if DATASET_TYPES[file.dataset_type].is_calibration:
+                self._calibrations[file.id] = None
+        self.result.n_manifests += len(manifests)
+        self.result.n_quanta += len(entries)
+        self.result.n_datasets += len(files)
+
+
+def collect(plan: Plan) -> Collected:
     """Load all manifests that there are of a plan, certify its calibrations.
 
     Parameters
@@ -32,66 +183,41 @@ def collect(plan: Plan) -> tuple[int, int]:
     plan
         The plan.
 
-    Returns
-    -------
-    n_manifests, n_datasets
-        How many were loaded.
+    Raises
+    ------
+    UserError
+        If a stage has more flagged quanta than it may.
+    """
+    with Registry.open(registry_url(plan.campaign.repo)) as registry:
+        collector = Collector(plan, registry)
+        collector.collect_new()
+        return collector.finish()
+
+
+def follow(
+    plan: Plan, interval_s: float, on_new: Callable[[Collected], None] = lambda result: None
+) -> Collected:
+    """Load the manifests of a plan as its jobs write them, until all are there.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    interval_s
+        Seconds between two looks.
+    on_new
+        Called with what was loaded so far when something was.
 
     Raises
     ------
     UserError
         If a stage has more flagged quanta than it may.
     """
-    repo = plan.campaign.repo
-    paths = [
-        path
-        for stage, chunks in plan.chunks.items()
-        for name in chunks
-        if (path := manifest_path(repo, stage, name)).exists()
-    ]
-    n_datasets = 0
-    loaded: list[Manifest] = []
-    with Registry.open(registry_url(repo)) as registry:
-        for batch in _batches(paths):
-            manifests = [read_manifest(path) for path in batch]
-            n_datasets += _load(registry, manifests)
-            loaded += manifests
-        _certify(registry, plan, loaded)
-    check_flagged(plan, loaded, whole_only=False)
-    return len(paths), n_datasets
-
-
-def _batches(paths: Sequence[Path]) -> Iterator[list[Path]]:
-    remaining = iter(paths)
-    while batch := list(islice(remaining, BATCH)):
-        yield batch
-
-
-def _load(registry: Registry, manifests: Sequence[Manifest]) -> int:
-    """Load manifests in one transaction, the texts that they name in another before it."""
-    documents: dict[str, Document] = {}
-    for manifest in manifests:
-        for kind, texts in (("config", manifest.configs), ("environment", manifest.environments)):
-            documents |= {
-                key: Document(kind, json.dumps(text, sort_keys=True)) for key, text in texts.items()
-            }
-    registry.insert_documents(documents)
-    entries = [entry for manifest in manifests for entry in manifest.quanta]
-    files = [file for entry in entries for file in entry.files]
-    registry.load(files, [entry.record for entry in entries])
-    return len(files)
-
-
-def _certify(registry: Registry, plan: Plan, manifests: Sequence[Manifest]) -> None:
-    """Let the calibrations hold from the first to the last raw, and half a day around."""
-    calibrations = [
-        file.id
-        for manifest in manifests
-        for entry in manifest.quanta
-        for file in entry.files
-        if DATASET_TYPES[file.dataset_type].is_calibration
-    ]
-    times = [raw["mid_mjd"] for raw in read_ingest_manifest(plan.campaign.repo)["raws"]]
-    if calibrations and times:
-        begin, end = math.floor(min(times)) - _MARGIN_DAYS, math.ceil(max(times)) + _MARGIN_DAYS
-        registry.certify(f"{plan.campaign.run}/calib", calibrations, begin, end)
+    with Registry.open(registry_url(plan.campaign.repo)) as registry:
+        collector = Collector(plan, registry)
+        while True:
+            if collector.collect_new():
+                on_new(collector.result)
+            if not collector.result.n_missing:
+                return collector.finish()
+            time.sleep(interval_s)

@@ -1,0 +1,207 @@
+"""Collectors keep a registry in step with manifests: late, twice, side by side, and killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import fake_campaign as fake
+import numpy as np
+import pytest
+import sqlalchemy as sa
+from click.testing import CliRunner
+
+from lsstpipe.butler import Butler, ProductStore, registry_url
+from lsstpipe.cli.collect import command
+from lsstpipe.errors import RepositoryError
+from lsstpipe.execute.collect import Collector, collect, follow
+from lsstpipe.execute.manifest import read_manifest, write_manifest
+from lsstpipe.plan.layout import manifest_path
+from lsstpipe.plan.read import Plan, open_plan
+from lsstpipe.registry.records import DatasetRecord
+from lsstpipe.registry.registry import Registry
+from tests.postgres_server import PostgresServer
+
+
+def datasets_of(repo: Path) -> list[DatasetRecord]:
+    with Registry.open(registry_url(repo)) as registry:
+        return registry.query_datasets(where="run = 'fake'")
+
+
+def named_by_manifests(plan: Plan) -> dict[object, DatasetRecord]:
+    named: dict[object, DatasetRecord] = {}
+    for stage, chunks in plan.chunks.items():
+        for name in chunks:
+            for entry in read_manifest(manifest_path(plan.campaign.repo, stage, name)).quanta:
+                named |= {file.id: file for file in entry.files}
+    return named
+
+
+def assert_agrees(plan: Plan) -> None:
+    """Registry, manifests and files say the same."""
+    found = datasets_of(Path(plan.campaign.repo))
+    assert {record.id: record for record in found} == named_by_manifests(plan)
+    assert len(found) == len({record.id for record in found})
+    store = ProductStore(plan.campaign.repo)
+    assert all(store.verify(record) for record in found)
+
+
+def test_what_is_collected_is_what_the_manifests_name(tmp_path: Path) -> None:
+    plan = fake.make_plan(tmp_path, 6, visits_per_chunk=2)
+    fake.run_all(plan)
+    first = collect(plan)
+    assert (first.n_manifests, first.n_missing) == (len(plan.chunks["visit"]) + 1, 0)
+    assert_agrees(plan)
+    assert collect(plan) == first
+    assert_agrees(plan)
+
+
+def test_a_collector_loads_only_what_is_new(tmp_path: Path) -> None:
+    plan = fake.make_plan(tmp_path, 4)
+    with Registry.open(registry_url(tmp_path)) as registry:
+        collector = Collector(plan, registry)
+        assert collector.collect_new() == 0
+        assert collector.result.n_missing == 5
+        fake.run_all(plan)
+        assert collector.collect_new() == 5
+        assert collector.collect_new() == 0
+        path = manifest_path(plan.campaign.repo, "visit", next(iter(plan.chunks["visit"])))
+        write_manifest(path, read_manifest(path))
+        assert collector.collect_new() == 1
+    assert_agrees(plan)
+
+
+def test_followers_side_by_side_keep_up_with_the_jobs(tmp_path: Path) -> None:
+    plan = fake.make_plan(tmp_path, 8)
+    seen: list[int] = []
+    threads = [
+        threading.Thread(
+            target=follow, args=(plan, 0.1), kwargs={"on_new": lambda r: seen.append(r.n_manifests)}
+        )
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    fake.run_all(plan)
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
+    assert max(seen) == 9
+    assert_agrees(plan)
+
+
+def test_the_number_of_statements_does_not_depend_on_the_number_of_quanta(tmp_path: Path) -> None:
+    counts = []
+    for n_visits in (2, 40):
+        plan = fake.make_plan(tmp_path / str(n_visits), n_visits, visits_per_chunk=2)
+        fake.run_all(plan)
+        statements: list[str] = []
+
+        def note(*arguments: object, into: list[str] = statements) -> None:
+            into.append(str(arguments[2]))
+
+        sa.event.listen(sa.Engine, "before_cursor_execute", note)
+        try:
+            collect(plan)
+        finally:
+            sa.event.remove(sa.Engine, "before_cursor_execute", note)
+        counts.append(len(statements))
+    assert counts[0] == counts[1] <= 45
+
+
+@pytest.mark.parametrize("change", ["run", "chunk", "quanta"])
+def test_a_manifest_of_another_plan_is_refused(tmp_path: Path, change: str) -> None:
+    plan = fake.make_plan(tmp_path, 2)
+    fake.run_all(plan)
+    other = fake.make_plan(tmp_path / "other", 3)
+    fake.run_all(other)
+    path, *_ = (manifest_path(plan.campaign.repo, "visit", name) for name in plan.chunks["visit"])
+    manifest = read_manifest(path)
+    if change == "quanta":
+        last = read_manifest(
+            manifest_path(other.campaign.repo, "visit", list(other.chunks["visit"])[-1])
+        )
+        manifest = replace(manifest, quanta=last.quanta)
+    else:
+        manifest = replace(manifest, **{change: "another"})  # type: ignore[arg-type]
+    write_manifest(path, manifest)
+    with pytest.raises(RepositoryError, match="is a manifest of another plan"):
+        collect(plan)
+
+
+def test_a_manifest_that_was_cut_in_half_is_named_and_changes_nothing(tmp_path: Path) -> None:
+    plan = fake.make_plan(tmp_path, 2)
+    fake.run_all(plan)
+    path = manifest_path(
+        plan.campaign.repo, "visit_summary", next(iter(plan.chunks["visit_summary"]))
+    )
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(RepositoryError, match="is not a readable manifest"):
+        collect(plan)
+    assert datasets_of(tmp_path) == []
+    path.write_bytes(content)
+    collect(plan)
+    assert_agrees(plan)
+
+
+_COLLECT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+import fake_campaign as fake
+from lsstpipe.execute import collect
+from lsstpipe.plan.read import open_plan
+plan = open_plan(sys.argv[1], fake.STAGES)
+print("ready", flush=True)
+collect.BATCH_QUANTA = 4
+while True:
+    collect.collect(plan)
+"""
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_collectors_that_are_killed_leave_nothing_half_done(
+    tmp_path: Path, postgres: PostgresServer, rng: np.random.Generator, kind: str
+) -> None:
+    if kind == "postgresql":
+        Butler.create(tmp_path, registry=postgres.create_database())
+    plan = fake.make_plan(tmp_path, 12, visits_per_chunk=3)
+    fake.run_all(plan)
+    root = Path(__file__).parents[2]
+    collector = [sys.executable, "-c", _COLLECT, str(plan.folder), str(Path(__file__).parent)]
+    for _ in range(4):
+        pair = [
+            subprocess.Popen(
+                collector, env=os.environ | {"PYTHONPATH": str(root)}, stdout=subprocess.PIPE
+            )
+            for _ in range(2)
+        ]
+        for process in pair:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+        for process in pair:
+            time.sleep(float(rng.uniform(0.0, 0.2)))
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+        known = named_by_manifests(plan)
+        for record in datasets_of(tmp_path):
+            assert known[record.id] == record
+    collect(open_plan(plan.folder, fake.STAGES))
+    assert_agrees(plan)
+
+
+def test_the_command_prints_its_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = fake.make_plan(tmp_path, 2)
+    fake.run_all(plan)
+    monkeypatch.setattr("lsstpipe.plan.read.open_plan", lambda *_, **__: plan)
+    words = ["--plan", str(plan.folder), "--follow", "--json"]
+    printed = json.loads(CliRunner().invoke(command, words, catch_exceptions=False).stdout)
+    assert printed == {"n_manifests": 3, "n_quanta": 5, "n_datasets": 3, "n_missing": 0}
