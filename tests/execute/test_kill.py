@@ -13,9 +13,10 @@ import fake_campaign as fake
 import numpy as np
 
 from lsstpipe.butler import ProductStore, registry_url
+from lsstpipe.errors import RepositoryError
 from lsstpipe.execute.collect import collect
 from lsstpipe.execute.sweep import sweep
-from lsstpipe.plan.read import open_plan
+from lsstpipe.plan.read import PlanIndex, open_plan
 from lsstpipe.registry.registry import Registry
 
 _SLOW = {"visit": {"halve": {"sleep_s": 0.02}, "square": {"sleep_s": 0.02}}, "visits_per_chunk": 8}
@@ -69,3 +70,51 @@ def test_two_jobs_of_one_chunk_wait_for_each_other(tmp_path: Path) -> None:
     fake.run_all(calm)
     assert fake.products(tmp_path) == fake.products(tmp_path / "calm")
     assert open_plan(plan.folder, fake.STAGES).digest == plan.digest
+
+
+_PLANNER = """
+import itertools, sys
+from pathlib import Path
+import fake_campaign as fake
+print("ready", flush=True)
+for n in itertools.count():
+    fake.make_plan(Path(sys.argv[1]), 4 + n % 3)
+"""
+
+
+def test_a_planner_that_is_killed_leaves_a_whole_plan_or_none(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    whole = {}
+    for n_visits in (4, 5, 6):
+        plan = fake.make_plan(tmp_path / "hurt", n_visits)
+        whole[plan.digest] = n_visits
+    folder = str(Path(__file__).parent)
+    paths = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), folder])}
+    for _ in range(10):
+        process = subprocess.Popen(
+            [sys.executable, "-c", _PLANNER, str(tmp_path / "hurt")],
+            env=os.environ | paths,
+            stdout=subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(float(rng.uniform(0.0, 0.1)))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        try:
+            plan = open_plan(tmp_path / "hurt" / "plan", fake.STAGES)
+        except RepositoryError as error:
+            assert "holds no plan" in str(error)  # noqa: PT017  (it may also open)
+            continue
+        index = PlanIndex(plan)
+        n_quanta = sum(
+            len(index.chunk(stage, name).quanta)
+            for stage, chunks in plan.chunks.items()
+            for name in chunks
+        )
+        assert n_quanta == 2 * whole[plan.digest] + 1
+    plan = fake.make_plan(tmp_path / "hurt", 4)
+    fake.run_all(plan)
+    fake.run_all(fake.make_plan(tmp_path / "calm", 4))
+    assert fake.products(tmp_path / "hurt") == fake.products(tmp_path / "calm")
