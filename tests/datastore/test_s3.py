@@ -7,16 +7,23 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
-from fault_proxy import DELAY_S, Fault, first
 from moto.core import enable_iam_authentication
-from s3_server import SECRET, S3Server
 
+from lsstpipe.butler import ProductStore
+from lsstpipe.data_model import DataId, make_ref
+from lsstpipe.datasets import DATASET_TYPES
 from lsstpipe.datastore import Datastore, Stored
 from lsstpipe.datastore.cache import ReadCache
 from lsstpipe.datastore.s3 import PART_BYTES, S3Files
 from lsstpipe.datastore.stored import compute_checksum
 from lsstpipe.errors import ConflictError, InputFileError, RepositoryError, TemporaryError
+from lsstpipe.geometry.box import Box
+from lsstpipe.image.exposure import Exposure
+from lsstpipe.image.mask import MaskPlane
+from tests.datastore.fault_proxy import DELAY_S, Fault, first
+from tests.datastore.s3_server import SECRET, S3Server
 
 LARGE = bytes(range(256)) * ((2 * PART_BYTES + 1000) // 256)
 PASSING: list[Fault] = ["500", "503", "reset", "lose_answer", "truncate"]
@@ -234,3 +241,26 @@ def test_a_datastore_keeps_copies_of_remote_files_that_are_checked(
     store.write("a", b"xyz")
     assert store.read("a") == b"xyz"
     assert store.read("a", compute_checksum(b"xyz")) == b"xyz"
+
+
+def test_a_cutout_reads_a_small_part_of_an_object(s3: S3Server, bucket: str) -> None:
+    rng = np.random.default_rng(3)
+    shape = (1500, 1000)
+    planes = [rng.normal(size=shape).astype(np.float32) for _ in range(2)]
+    mask = np.where(rng.random(shape) < 0.01, int(MaskPlane.CR), 0).astype(np.int32)
+    whole = Exposure(planes[0], mask, planes[1], Box(y0=10, x0=20, ny=1500, nx=1000), "nJy")
+    store = ProductStore(bucket)
+    ref = make_ref(DATASET_TYPES["visit_image"], DataId(instrument="a", visit=1, detector=0), "r")
+    record = store.write(ref, whole)
+    s3.plan.clear()
+    box = Box(y0=700, x0=500, ny=30, nx=40)
+    part = store.read_cutout(record, box)
+    assert s3.plan.bytes_sent < 0.05 * record.size
+    where = box.slices_in(whole.box)
+    for plane in ("image", "mask", "variance"):
+        np.testing.assert_array_equal(getattr(part, plane), getattr(whole, plane)[where])
+    assert store.read_cutout(ref, box).box == box
+    store.remove(ref)
+    for dataset in (ref, record):
+        with pytest.raises(InputFileError, match="is not there"):
+            store.read_cutout(dataset, box)
