@@ -18,7 +18,13 @@ from lsstpipe.datastore import Datastore, Stored
 from lsstpipe.datastore.cache import ReadCache
 from lsstpipe.datastore.s3 import PART_BYTES, S3Files
 from lsstpipe.datastore.stored import compute_checksum
-from lsstpipe.errors import ConflictError, InputFileError, RepositoryError, TemporaryError
+from lsstpipe.errors import (
+    ConfigError,
+    ConflictError,
+    InputFileError,
+    RepositoryError,
+    TemporaryError,
+)
 from lsstpipe.geometry.box import Box
 from lsstpipe.image.exposure import Exposure
 from lsstpipe.image.mask import MaskPlane
@@ -37,13 +43,7 @@ def store(bucket: str) -> Datastore:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few attempts, so that a test of giving up is quick."""
-    monkeypatch.setattr("lsstpipe.datastore.files._S3", _few_attempts(2))
-
-
-def _few_attempts(n: int) -> S3Files:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_MAX_ATTEMPTS", str(n))
-        return S3Files()
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
 
 
 def test_what_is_written_is_read_measured_and_found(
@@ -264,3 +264,34 @@ def test_a_cutout_reads_a_small_part_of_an_object(s3: S3Server, bucket: str) -> 
     for dataset in (ref, record):
         with pytest.raises(InputFileError, match="is not there"):
             store.read_cutout(dataset, box)
+
+
+def test_prefixes_and_names_do_not_run_into_each_other(bucket: str) -> None:
+    dp1, dp10 = Datastore(f"{bucket}/releases/dp1"), Datastore(f"{bucket}/releases/dp10")
+    names = [
+        "u/me/try 2/a+b.json",
+        "run/\u00e9t\u00e9/100%.json",
+        "run/a?b#c.json",
+        "run/[x]*.json",
+    ]
+    for name in names:
+        stored = dp1.create(name, name.encode())
+        assert dp1.holds(stored)
+        assert dp1.read(name) == name.encode()
+        assert dp1.read_ranges(name, [(1, 3)]) == [name.encode()[1:3]]
+    dp10.create("b", b"b")
+    assert sorted(found.path for found in dp1.scan()) == sorted(names)
+    assert [found.path for found in dp10.scan()] == ["b"]
+    assert list(Datastore(f"{bucket}/releases/dp").scan()) == []
+    for name in names:
+        dp1.remove(name)
+    assert list(dp1.scan()) == []
+
+
+@pytest.mark.parametrize("given", ["", "0", "-1", "many"])
+def test_a_number_of_attempts_that_is_none_is_refused(
+    bucket: str, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", given)
+    with pytest.raises(ConfigError, match=f"AWS_MAX_ATTEMPTS must be .* got '{given}'"):
+        Datastore(bucket).read("a")

@@ -16,7 +16,6 @@ import small_repository as small
 
 from lsstpipe.butler import Butler
 from lsstpipe.datastore import Datastore
-from lsstpipe.datastore.s3 import S3Files
 from lsstpipe.errors import ConflictError, InputFileError, RepositoryError, TemporaryError
 from lsstpipe.execute.fetch import select, take_in
 from lsstpipe.execute.index import read_index
@@ -141,7 +140,6 @@ def test_a_store_that_stays_down_is_one_error_and_no_tag(
     repo: Path, bucket: str, s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
-    monkeypatch.setattr("lsstpipe.datastore.files._S3", S3Files())
     s3.plan.rule = lambda method, path, number: "503" if number > 6 else None
     with pytest.raises(TemporaryError, match="SlowDown in 2 attempts"):
         release(repo, bucket)
