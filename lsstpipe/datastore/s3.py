@@ -6,7 +6,9 @@ it over by then. Endpoint, region and credentials are those of the environment, 
 of AWS.
 
 Every object carries its checksum as metadata, so that one small request tells whether an object is
-the one that is wanted. What is sent is checked by S3 against the CRC that botocore sends with it.
+the one that is wanted. What is sent is checked by S3 against a CRC that goes with it, and botocore
+checks what comes back: CRC64NVME, which covers an object of many parts as a whole, where the
+package awscrt is there, else CRC32.
 """
 
 from __future__ import annotations
@@ -111,11 +113,14 @@ class S3Files(RemoteFiles):
         return files, where
 
     def _options(self) -> dict[str, Any]:
+        from botocore.compat import HAS_CRT
+
         retries = {"mode": "standard", "total_max_attempts": _attempts()}
         return {
             "use_listings_cache": False,  # others write, too
             "default_block_size": PART_BYTES,
             "config_kwargs": {"retries": retries, "read_timeout": self._read_timeout_s},
+            "s3_additional_kwargs": {"ChecksumAlgorithm": "CRC64NVME"} if HAS_CRT else {},
         }
 
     def _put(self, path: str, content: bytes, *, mode: str) -> None:
@@ -215,11 +220,17 @@ def _code(error: BaseException | None) -> str:
 
 
 def _is_ours_to_repeat(error: TemporaryError) -> bool:
-    """Tell whether a body broke off, or two writers met; the rest botocore has tried enough."""
+    """Tell whether a body broke off or was damaged, or two writers met.
+
+    The rest botocore has tried often enough.
+    """
     import aiohttp
     from botocore import exceptions as aws
 
     return isinstance(
         error.__cause__,
-        aiohttp.ClientPayloadError | aws.IncompleteReadError | aws.ResponseStreamingError,
+        aiohttp.ClientPayloadError
+        | aws.FlexibleChecksumError
+        | aws.IncompleteReadError
+        | aws.ResponseStreamingError,
     ) or _code(error.__cause__) in {"ConditionalRequestConflict", "409"}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from botocore.compat import HAS_CRT
 from moto.core import enable_iam_authentication
 
 from lsstpipe.butler import ProductStore
@@ -32,7 +33,7 @@ from tests.datastore.fault_proxy import DELAY_S, Fault, first
 from tests.datastore.s3_server import SECRET, S3Server
 
 LARGE = bytes(range(256)) * ((2 * PART_BYTES + 1000) // 256)
-PASSING: list[Fault] = ["500", "503", "reset", "lose_answer", "truncate"]
+PASSING: list[Fault] = ["500", "503", "reset", "lose_answer", "truncate", "damage"]
 
 
 @pytest.fixture
@@ -295,3 +296,13 @@ def test_a_number_of_attempts_that_is_none_is_refused(
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", given)
     with pytest.raises(ConfigError, match=f"AWS_MAX_ATTEMPTS must be .* got '{given}'"):
         Datastore(bucket).read("a")
+
+
+def test_s3_checks_what_is_sent(s3: S3Server, bucket: str) -> None:
+    Datastore(bucket).create("a", b"123456789")
+    found = s3.client.head_object(
+        Bucket=bucket.removeprefix("s3://"), Key="a", ChecksumMode="ENABLED"
+    )
+    # The check values of the catalogue of CRCs: 0xAE8B14860A799888 and 0xCBF43926.
+    name, value = ("CRC64NVME", "rosUhgp5mIg=") if HAS_CRT else ("CRC32", "y/Q5Jg==")
+    assert found[f"Checksum{name}"] == value

@@ -272,3 +272,17 @@ def test_a_fetched_file_that_was_damaged_is_fetched_again(
         done = take_in(butler, source, index, index.datasets, jobs=2, advance=lambda _: None)
     assert done.n_copied == 1
     assert small.files_of(tmp_path / "mine") == small.files_of(repo)
+
+
+@pytest.mark.parametrize("fault", ["500", "truncate", "damage", "reset"])
+def test_a_fetch_from_a_store_that_stumbles_brings_the_right_bytes(
+    repo: Path, bucket: str, s3: S3Server, tmp_path: Path, fault: Fault
+) -> None:
+    release(repo, bucket)
+    source = Datastore(f"{bucket}/{TAG}")
+    index = read_index(source)
+    Butler.create(tmp_path / "mine")
+    s3.plan.rule = first(5, fault, "GET")
+    with Butler(tmp_path / "mine") as butler:
+        take_in(butler, source, index, index.datasets, jobs=2, advance=lambda _: None)
+    assert small.files_of(tmp_path / "mine") == small.files_of(repo)
