@@ -13,7 +13,8 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -22,13 +23,15 @@ from lsstpipe.data_model import DataId, DataIdValue, DatasetRef, DatasetType, ma
 from lsstpipe.datasets import find_dataset_type
 from lsstpipe.datastore import Datastore, Stored
 from lsstpipe.datastore.atomic import write_atomically
-from lsstpipe.errors import RepositoryError
+from lsstpipe.errors import InputFileError, RepositoryError
 from lsstpipe.registry.records import DatasetRecord
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+    from lsstpipe.geometry.box import Box
     from lsstpipe.geometry.position import Position
+    from lsstpipe.image.exposure import Exposure
 
 REGISTRY_FILE = "registry.sqlite3"
 REPOSITORY_FILE = "repository.json"
@@ -102,12 +105,12 @@ class ProductStore:
 
     Parameters
     ----------
-    root
-        Root of the datastore.
+    where
+        Root of the datastore, or one that was made with a chain or a cache.
     """
 
-    def __init__(self, root: str | Path) -> None:
-        self.datastore = Datastore(root)
+    def __init__(self, where: str | Path | Datastore) -> None:
+        self.datastore = where if isinstance(where, Datastore) else Datastore(where)
 
     def write(
         self, ref: DatasetRef, value: object, quantum_id: uuid.UUID | None = None
@@ -155,6 +158,31 @@ class ProductStore:
         content = self.datastore.read(dataset.path, checksum)
         return io.read(content, kind.storage, self.datastore.resolve(dataset.path))
 
+    def read_cutout(self, dataset: DatasetRef | DatasetRecord, box: Box) -> Exposure:
+        """Read the part of an exposure that lies in a box, and no more of its file than needed.
+
+        Parameters
+        ----------
+        dataset
+            What it is.
+        box
+            What to read, in absolute pixels; within the box of the exposure.
+
+        Raises
+        ------
+        InputFileError
+            If its file is absent or damaged, or the box does not lie within it.
+        """
+        from lsstpipe.io.cutout import read_cutout
+
+        n_bytes = dataset.size if isinstance(dataset, DatasetRecord) else None
+        if n_bytes is None and (n_bytes := self.datastore.size(dataset.path)) is None:
+            raise InputFileError(f"{self.datastore.resolve(dataset.path)} is not there.")
+        name = self.datastore.resolve(dataset.path)
+        return read_cutout(
+            lambda ranges: self.datastore.read_ranges(dataset.path, ranges), n_bytes, box, name
+        )
+
     def exists(self, dataset: DatasetRef | DatasetRecord) -> bool:
         """Tell whether its file is there.
 
@@ -189,10 +217,14 @@ class ProductStore:
         # The cameras bring astropy, which few commands need.
         from lsstpipe.instruments.raw import get_camera, read_raw
 
-        path = self.datastore.local_path(dataset.path)
-        if path is None:
-            raise RepositoryError(f"{dataset.path} is not on a local disk, where raws are read.")
-        return read_raw(path, get_camera(str(dataset.data_id["instrument"])))
+        camera = get_camera(str(dataset.data_id["instrument"]))
+        if (path := self.datastore.local_path(dataset.path)) is not None:
+            return read_raw(path, camera)
+        with TemporaryDirectory() as folder:  # cameras read files, not bytes
+            copy = Path(folder) / PurePosixPath(dataset.path).name
+            checksum = dataset.checksum if isinstance(dataset, DatasetRecord) else ""
+            copy.write_bytes(self.datastore.read(dataset.path, checksum))
+            return read_raw(copy, camera)
 
 
 class Butler:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ from lsstpipe.errors import (
 )
 from lsstpipe.geometry.box import Box
 from lsstpipe.image.exposure import Exposure
+from lsstpipe.instruments.raw import get_camera, read_raw
+from lsstpipe.registry.records import DatasetRecord
 from tests.postgres_server import PostgresServer
 
 SUMMARY = "visit_detector_summary"
@@ -169,3 +172,23 @@ def test_a_damaged_repository_file_is_named(tmp_path: Path, content: str) -> Non
     (tmp_path / "repository.json").write_text('{"schema_version": 9, "registry": "x"}')
     with pytest.raises(RepositoryError, match="has version 9, this lsstpipe reads version 1"):
         Butler(tmp_path)
+
+
+def test_a_raw_is_read_from_a_remote_datastore(tres1: Path) -> None:
+    path = next(path for path in sorted(tres1.rglob("*.fits*")))
+    camera = get_camera("st10")
+    local = read_raw(path, camera)
+    assert local.info is not None
+    store = ProductStore(f"memory://{uuid.uuid4()}")
+    data_id = DataId(instrument="st10", exposure=local.info.exposure, detector=0)
+    stored = store.datastore.write(f"raws/{path.name}", path.read_bytes())
+    record = DatasetRecord(
+        uuid.uuid4(), "raw", data_id, "raw", stored.path, stored.size, stored.checksum
+    )
+    remote = store.read(record)
+    assert isinstance(remote, Exposure)
+    assert remote.info == local.info
+    np.testing.assert_array_equal(remote.image, local.image)
+    store.datastore.write(stored.path, path.read_bytes()[:-1])
+    with pytest.raises(InputFileError, match="changed or damaged"):
+        store.read(record)

@@ -61,3 +61,27 @@ def embargo_prefix(night: str) -> str:
     except ValueError:
         raise UserError(f"A night is a date such as 2026-11-26, got '{night}'.") from None
     return f"embargo/{date.isoformat()}"
+
+
+def parse_prefix(url: str) -> str:
+    """Give the prefix of an URL that lies in the layout.
+
+    Parameters
+    ----------
+    url
+        Such as ``s3://products/releases/dp1``.
+
+    Raises
+    ------
+    UserError
+        If it does not lie in the layout.
+    """
+    bucket, kind, name = (["", "", *url.rsplit("/", 2)])[-3:]
+    if kind == "releases" and bucket:
+        return release_prefix(name)
+    if kind == "embargo" and bucket and embargo_prefix(name) == f"embargo/{name}":
+        return f"embargo/{name}"
+    raise UserError(
+        "Products are published to s3://BUCKET/releases/RIGHT or s3://BUCKET/embargo/YYYY-MM-DD, "
+        f"got '{url}'."
+    )

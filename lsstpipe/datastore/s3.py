@@ -6,7 +6,9 @@ it over by then. Endpoint, region and credentials are those of the environment, 
 of AWS.
 
 Every object carries its checksum as metadata, so that one small request tells whether an object is
-the one that is wanted. What is sent is checked by S3 against the CRC that botocore sends with it.
+the one that is wanted. What is sent is checked by S3 against a CRC that goes with it, and botocore
+checks what comes back: CRC64NVME, which covers an object of many parts as a whole, where the
+package awscrt is there, else CRC32.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import Any, TypeVar
 
 from lsstpipe.datastore.remote import RemoteFiles
 from lsstpipe.datastore.stored import compute_checksum
-from lsstpipe.errors import LsstpipeError, RepositoryError, TemporaryError
+from lsstpipe.errors import ConfigError, LsstpipeError, RepositoryError, TemporaryError
 
 ATTEMPTS = 6
 PART_BYTES = 16 * 2**20
@@ -50,15 +52,7 @@ class S3Files(RemoteFiles):
     """
 
     def __init__(self, *, read_timeout_s: float = 60.0) -> None:
-        self._attempts = int(os.environ.get("AWS_MAX_ATTEMPTS", ATTEMPTS))
-        self._options = {
-            "use_listings_cache": False,  # others write, too
-            "default_block_size": PART_BYTES,
-            "config_kwargs": {
-                "retries": {"mode": "standard", "total_max_attempts": self._attempts},
-                "read_timeout": read_timeout_s,
-            },
-        }
+        self._read_timeout_s = read_timeout_s
 
     def holds(self, path: str, size: int, checksum: str) -> bool:
         """Tell by one request whether an object is there with this size and checksum.
@@ -110,13 +104,24 @@ class S3Files(RemoteFiles):
         import fsspec
 
         try:
-            files, where = fsspec.url_to_fs(path, **self._options)
+            files, where = fsspec.url_to_fs(path, **self._options())
         except ImportError as error:
             raise RepositoryError(
                 f"{path} needs the package s3fs; `pip install lsstpipe[aws]` brings it."
             ) from error
         files.retries = 1  # botocore's and ours would multiply with these
         return files, where
+
+    def _options(self) -> dict[str, Any]:
+        from botocore.compat import HAS_CRT
+
+        retries = {"mode": "standard", "total_max_attempts": _attempts()}
+        return {
+            "use_listings_cache": False,  # others write, too
+            "default_block_size": PART_BYTES,
+            "config_kwargs": {"retries": retries, "read_timeout": self._read_timeout_s},
+            "s3_additional_kwargs": {"ChecksumAlgorithm": "CRC64NVME"} if HAS_CRT else {},
+        }
 
     def _put(self, path: str, content: bytes, *, mode: str) -> None:
         checksum = compute_checksum(content)
@@ -139,11 +144,12 @@ class S3Files(RemoteFiles):
 
     def _insist(self, call: Callable[[], T]) -> T:
         """Call again, after waits with jitter, where botocore does not do so by itself."""
-        for attempt in range(1, self._attempts + 1):
+        n_attempts = _attempts()
+        for attempt in range(1, n_attempts + 1):
             try:
                 return call()
             except TemporaryError as error:
-                if attempt == self._attempts or not _is_ours_to_repeat(error):
+                if attempt == n_attempts or not _is_ours_to_repeat(error):
                     raise
             wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**attempt)
             time.sleep(random.uniform(0.0, wait_s))
@@ -188,12 +194,19 @@ class S3Files(RemoteFiles):
             error, aws.BotoCoreError | aiohttp.ClientError | TimeoutError | ConnectionError
         ):
             return TemporaryError(
-                f"{path} cannot be {verb}: {code or type(error).__name__} in {self._attempts} "
+                f"{path} cannot be {verb}: {code or type(error).__name__} in {_attempts()} "
                 "attempts; try again later."
             )
         if isinstance(error, OSError):
             return RepositoryError(f"{path} cannot be {verb}: {code or error.strerror}.")
         return None
+
+
+def _attempts() -> int:
+    given = os.environ.get("AWS_MAX_ATTEMPTS", str(ATTEMPTS))
+    if not given.isdecimal() or not int(given):
+        raise ConfigError(f"AWS_MAX_ATTEMPTS must be a number from 1 on, got '{given}'.")
+    return int(given)
 
 
 def _code(error: BaseException | None) -> str:
@@ -207,11 +220,17 @@ def _code(error: BaseException | None) -> str:
 
 
 def _is_ours_to_repeat(error: TemporaryError) -> bool:
-    """Tell whether a body broke off, or two writers met; the rest botocore has tried enough."""
+    """Tell whether a body broke off or was damaged, or two writers met.
+
+    The rest botocore has tried often enough.
+    """
     import aiohttp
     from botocore import exceptions as aws
 
     return isinstance(
         error.__cause__,
-        aiohttp.ClientPayloadError | aws.IncompleteReadError | aws.ResponseStreamingError,
+        aiohttp.ClientPayloadError
+        | aws.FlexibleChecksumError
+        | aws.IncompleteReadError
+        | aws.ResponseStreamingError,
     ) or _code(error.__cause__) in {"ConditionalRequestConflict", "409"}

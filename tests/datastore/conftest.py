@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from s3_server import S3Server, serve_s3
+from tests.datastore.s3_server import S3Server, serve_s3
 
 
 @pytest.fixture(scope="session")

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 
-Fault = Literal["500", "503", "409", "reset", "lose_answer", "truncate", "delay"]
+Fault = Literal["500", "503", "409", "reset", "lose_answer", "truncate", "damage", "delay"]
 """
 ``500``, ``503``, ``409``   the server says InternalError, SlowDown, ConditionalRequestConflict
 ``reset``                   the connection breaks before the request is passed on
 ``lose_answer``             the request is done, and the connection breaks before the answer
 ``truncate``                the body breaks off in the middle
+``damage``                  the first byte of the body is another
 ``delay``                   the answer comes after `DELAY_S`
 """
 
@@ -124,6 +125,8 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "lose_answer":
             self._reset()
             return
+        if fault == "damage":
+            content = bytes([content[0] ^ 255]) + content[1:] if content else content
         self._answer(answer, content, cut=fault == "truncate")
 
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _pass_on  # noqa: N815  (their names)

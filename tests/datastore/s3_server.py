@@ -7,10 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import boto3
-from botocore.config import Config
-from fault_proxy import FaultProxy, Plan
-from moto.server import ThreadedMotoServer
+from tests.datastore.fault_proxy import FaultProxy, Plan
 
 SECRET = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY"
 
@@ -19,6 +16,10 @@ class S3Server:
     """A server of S3 with faults."""
 
     def __init__(self, backend: str, proxy: FaultProxy) -> None:
+        # Here, so that tests beside these, which share the fixtures, need not wait for it.
+        import boto3
+        from botocore.config import Config
+
         self.plan: Plan = proxy.plan
         self.environment = {
             "AWS_ENDPOINT_URL": proxy.url,
@@ -61,6 +62,8 @@ class S3Server:
 @contextmanager
 def serve_s3() -> Iterator[S3Server]:
     """Start a server on a port of its own, and stop it."""
+    from moto.server import ThreadedMotoServer
+
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     moto = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     moto.start()

@@ -7,19 +7,33 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
-from fault_proxy import DELAY_S, Fault, first
+from botocore.compat import HAS_CRT
 from moto.core import enable_iam_authentication
-from s3_server import SECRET, S3Server
 
+from lsstpipe.butler import ProductStore
+from lsstpipe.data_model import DataId, make_ref
+from lsstpipe.datasets import DATASET_TYPES
 from lsstpipe.datastore import Datastore, Stored
 from lsstpipe.datastore.cache import ReadCache
 from lsstpipe.datastore.s3 import PART_BYTES, S3Files
 from lsstpipe.datastore.stored import compute_checksum
-from lsstpipe.errors import ConflictError, InputFileError, RepositoryError, TemporaryError
+from lsstpipe.errors import (
+    ConfigError,
+    ConflictError,
+    InputFileError,
+    RepositoryError,
+    TemporaryError,
+)
+from lsstpipe.geometry.box import Box
+from lsstpipe.image.exposure import Exposure
+from lsstpipe.image.mask import MaskPlane
+from tests.datastore.fault_proxy import DELAY_S, Fault, first
+from tests.datastore.s3_server import SECRET, S3Server
 
 LARGE = bytes(range(256)) * ((2 * PART_BYTES + 1000) // 256)
-PASSING: list[Fault] = ["500", "503", "reset", "lose_answer", "truncate"]
+PASSING: list[Fault] = ["500", "503", "reset", "lose_answer", "truncate", "damage"]
 
 
 @pytest.fixture
@@ -30,13 +44,7 @@ def store(bucket: str) -> Datastore:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few attempts, so that a test of giving up is quick."""
-    monkeypatch.setattr("lsstpipe.datastore.files._S3", _few_attempts(2))
-
-
-def _few_attempts(n: int) -> S3Files:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_MAX_ATTEMPTS", str(n))
-        return S3Files()
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
 
 
 def test_what_is_written_is_read_measured_and_found(
@@ -234,3 +242,67 @@ def test_a_datastore_keeps_copies_of_remote_files_that_are_checked(
     store.write("a", b"xyz")
     assert store.read("a") == b"xyz"
     assert store.read("a", compute_checksum(b"xyz")) == b"xyz"
+
+
+def test_a_cutout_reads_a_small_part_of_an_object(s3: S3Server, bucket: str) -> None:
+    rng = np.random.default_rng(3)
+    shape = (1500, 1000)
+    planes = [rng.normal(size=shape).astype(np.float32) for _ in range(2)]
+    mask = np.where(rng.random(shape) < 0.01, int(MaskPlane.CR), 0).astype(np.int32)
+    whole = Exposure(planes[0], mask, planes[1], Box(y0=10, x0=20, ny=1500, nx=1000), "nJy")
+    store = ProductStore(bucket)
+    ref = make_ref(DATASET_TYPES["visit_image"], DataId(instrument="a", visit=1, detector=0), "r")
+    record = store.write(ref, whole)
+    s3.plan.clear()
+    box = Box(y0=700, x0=500, ny=30, nx=40)
+    part = store.read_cutout(record, box)
+    assert s3.plan.bytes_sent < 0.05 * record.size
+    where = box.slices_in(whole.box)
+    for plane in ("image", "mask", "variance"):
+        np.testing.assert_array_equal(getattr(part, plane), getattr(whole, plane)[where])
+    assert store.read_cutout(ref, box).box == box
+    store.remove(ref)
+    for dataset in (ref, record):
+        with pytest.raises(InputFileError, match="is not there"):
+            store.read_cutout(dataset, box)
+
+
+def test_prefixes_and_names_do_not_run_into_each_other(bucket: str) -> None:
+    dp1, dp10 = Datastore(f"{bucket}/releases/dp1"), Datastore(f"{bucket}/releases/dp10")
+    names = [
+        "u/me/try 2/a+b.json",
+        "run/\u00e9t\u00e9/100%.json",
+        "run/a?b#c.json",
+        "run/[x]*.json",
+    ]
+    for name in names:
+        stored = dp1.create(name, name.encode())
+        assert dp1.holds(stored)
+        assert dp1.read(name) == name.encode()
+        assert dp1.read_ranges(name, [(1, 3)]) == [name.encode()[1:3]]
+    dp10.create("b", b"b")
+    assert sorted(found.path for found in dp1.scan()) == sorted(names)
+    assert [found.path for found in dp10.scan()] == ["b"]
+    assert list(Datastore(f"{bucket}/releases/dp").scan()) == []
+    for name in names:
+        dp1.remove(name)
+    assert list(dp1.scan()) == []
+
+
+@pytest.mark.parametrize("given", ["", "0", "-1", "many"])
+def test_a_number_of_attempts_that_is_none_is_refused(
+    bucket: str, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", given)
+    with pytest.raises(ConfigError, match=f"AWS_MAX_ATTEMPTS must be .* got '{given}'"):
+        Datastore(bucket).read("a")
+
+
+def test_s3_checks_what_is_sent(s3: S3Server, bucket: str) -> None:
+    Datastore(bucket).create("a", b"123456789")
+    found = s3.client.head_object(
+        Bucket=bucket.removeprefix("s3://"), Key="a", ChecksumMode="ENABLED"
+    )
+    # The check values of the catalogue of CRCs: 0xAE8B14860A799888 and 0xCBF43926.
+    name, value = ("CRC64NVME", "rosUhgp5mIg=") if HAS_CRT else ("CRC32", "y/Q5Jg==")
+    assert found[f"Checksum{name}"] == value

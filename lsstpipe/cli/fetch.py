@@ -1,0 +1,43 @@
+"""``lsstpipe fetch``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from lsstpipe.cli.intake import bring, show
+
+
+@click.command("fetch")
+@click.argument("release")
+@click.option(
+    "--repo",
+    type=click.Path(path_type=Path),
+    envvar="LSSTPIPE_REPO",
+    default=".",
+    help="Folder of the repository.  [default: $LSSTPIPE_REPO, else this folder]",
+)
+@click.option("--where", default="", help="Condition, such as: type = 'deep_coadd' AND band = 'r'")
+@click.option(
+    "--jobs", type=click.IntRange(1), default=8, show_default=True, help="Files at the same time."
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be copied, change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(release: str, repo: Path, where: str, jobs: int, dry_run: bool, as_json: bool) -> None:
+    """Copy datasets of a release into a repository.
+
+    RELEASE is the prefix that `lsstpipe publish` wrote. Every file must have its checksum; the
+    datasets get the tag of the release.
+
+    \b
+    Example:
+      lsstpipe fetch s3://products/releases/dp1 --repo runs/mine --where "type = 'deep_coadd'"
+    """
+    from lsstpipe.datastore import Datastore
+    from lsstpipe.execute.fetch import select
+    from lsstpipe.execute.index import read_index
+
+    source = Datastore(release)
+    index = read_index(source)
+    show(bring(repo, source, index, select(index, where), jobs, dry_run), dry_run, as_json)

@@ -1,0 +1,58 @@
+"""``lsstpipe publish``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import click
+
+from lsstpipe.butler import Butler
+from lsstpipe.cli.progress import progress_bar
+from lsstpipe.datastore.layout import parse_prefix
+
+
+@click.command("publish")
+@click.argument("collection")
+@click.argument("target")
+@click.option(
+    "--repo",
+    type=click.Path(path_type=Path),
+    envvar="LSSTPIPE_REPO",
+    default=".",
+    help="Folder of the repository.  [default: $LSSTPIPE_REPO, else this folder]",
+)
+@click.option(
+    "--jobs", type=click.IntRange(1), default=8, show_default=True, help="Files at the same time."
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be copied, change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    collection: str, target: str, repo: Path, jobs: int, dry_run: bool, as_json: bool
+) -> None:
+    """Copy the products of COLLECTION into a bucket, and let them change no more.
+
+    TARGET is s3://BUCKET/releases/RIGHT, which the holders of the right may read, or
+    s3://BUCKET/embargo/NIGHT, which nobody but the pipeline may read yet. The runs are frozen, the
+    datasets get the tag releases/RIGHT or embargo/NIGHT. What is there is not copied again, so a
+    publication that was stopped goes on when the command is given again.
+
+    \b
+    Example:
+      lsstpipe publish main s3://products/releases/dp1 --repo runs/demo --dry-run
+    """
+    from lsstpipe.execute.publish import plan_publication, publish, select_products
+
+    tag = parse_prefix(target)
+    with Butler(repo) as butler:
+        if dry_run:
+            done = plan_publication(butler, collection, target, tag)
+        else:
+            n_files = len(select_products(butler, collection)[0])
+            with progress_bar("publishing", n_files) as advance:
+                done = publish(butler, collection, target, tag, jobs=jobs, advance=advance)
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(done), indent=1))
+    else:
+        click.echo(done.describe("would be" if dry_run else "were"))

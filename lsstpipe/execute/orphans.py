@@ -1,0 +1,116 @@
+"""Orphans: files of products that nothing knows of.
+
+A job that is killed between writing a file and recording it leaves one, unless it runs again; so
+does an import that is killed. Only a file whose folder and name are those of a dataset type can be
+an orphan: plans, logs and what a user keeps beside them never are.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from lsstpipe.butler import registry_url
+from lsstpipe.data_model import SUFFIXES
+from lsstpipe.datasets import DATASET_TYPES
+from lsstpipe.datastore import Datastore
+from lsstpipe.errors import RepositoryError
+from lsstpipe.registry.registry import Registry
+
+_DAY_S = 86400.0
+
+
+def find_orphans(repo: Path, grace_days: float) -> list[Path]:
+    """Find the products that neither the registry nor a manifest names.
+
+    Parameters
+    ----------
+    repo
+        Folder of the repository.
+    grace_days
+        Files that were changed within this time are left out: a job may be about to record them.
+
+    Returns
+    -------
+    paths
+        In order.
+
+    Raises
+    ------
+    RepositoryError
+        If a manifest cannot be read: then nobody knows what it names.
+    """
+    latest = time.time() - grace_days * _DAY_S
+    # Files first: what is recorded after they were listed is known when they are judged.
+    old = [
+        found.path
+        for found in Datastore(repo).scan()
+        if found.modified_s <= latest and _is_named_as_product(found.path)
+    ]
+    with Registry.open(registry_url(repo)) as registry:
+        known = {record.path for record in registry.query_datasets()}
+    known.update(_named_by_manifests(repo))
+    return [repo / path for path in old if path not in known and str(repo / path) not in known]
+
+
+def remove_orphans(repo: Path, paths: list[Path]) -> None:
+    """Remove files that `find_orphans` found.
+
+    Parameters
+    ----------
+    repo
+        Folder of the repository.
+    paths
+        The files.
+
+    Raises
+    ------
+    RepositoryError
+        If one cannot be removed.
+    """
+    datastore = Datastore(repo)
+    for path in paths:
+        try:
+            datastore.remove(str(path.relative_to(repo)))
+        except OSError as error:
+            raise RepositoryError(f"{path} cannot be removed: {error.strerror}.") from error
+
+
+def _is_named_as_product(path: str) -> bool:
+    """Tell whether a path is ``<run>/<type>/<type>[_...]<suffix>``."""
+    parts = PurePosixPath(path)
+    kind = DATASET_TYPES.get(parts.parent.name)
+    if kind is None or parts.suffix != SUFFIXES[kind.storage] or len(parts.parts) < 3:
+        return False
+    return parts.stem == kind.name or parts.stem.startswith(f"{kind.name}_")
+
+
+def _named_by_manifests(repo: Path) -> Iterator[str]:
+    """Give the paths that manifests, and the lines of jobs that run or were stopped, name."""
+    for path in sorted((repo / "manifests").rglob("*.json")):
+        yield from _paths(_parse(path, path.read_text()))
+    for path in sorted((repo / "manifests").rglob("*.json.partial")):
+        content = path.read_text()
+        for line in content[: content.rfind("\n") + 1].splitlines():
+            yield from _paths(_parse(path, line))
+
+
+def _parse(path: Path, text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise RepositoryError(f"{path} is not a readable manifest: {error}.") from error
+
+
+def _paths(value: object) -> Iterator[str]:
+    """Give what stands under ``path`` anywhere in a manifest, whatever its kind."""
+    if isinstance(value, dict):
+        if isinstance(named := value.get("path"), str):
+            yield named
+        for item in value.values():
+            yield from _paths(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _paths(item)

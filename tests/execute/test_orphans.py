@@ -1,0 +1,101 @@
+"""Orphans are found, and nothing else is: what is known, young or no product stays."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import fake_campaign as fake
+import pytest
+import small_repository as small
+
+from lsstpipe.errors import RepositoryError
+from lsstpipe.execute.orphans import find_orphans, remove_orphans
+
+DAY_S = 86400.0
+
+
+def age(path: Path, days: float) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    then = time.time() - days * DAY_S
+    os.utime(path, (then, then))
+    return path
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    repo = small.make_repository(tmp_path / "repo")
+    for path in repo.rglob("*"):
+        if path.is_file():
+            age(path, 30)
+    return repo
+
+
+def test_what_the_registry_knows_is_no_orphan(repo: Path) -> None:
+    assert find_orphans(repo, 0.0) == []
+
+
+def test_old_products_that_nothing_names_are_orphans(repo: Path) -> None:
+    orphans = [
+        age(repo / "main/metrics/metrics_x.json", 8),
+        age(repo / "main/visit_image/visit_image_st10_0_99.fits", 8),
+        age(repo / "u/me/try/source/source_st10_0_1.parquet", 100),
+    ]
+    age(repo / "main/visit_image/visit_image_st10_0_98.fits", 6)
+    assert find_orphans(repo, 7.0) == orphans
+    files = small.files_of(repo)
+    remove_orphans(repo, orphans)
+    assert find_orphans(repo, 7.0) == []
+    assert not any(path.exists() for path in orphans)
+    gone = {str(path.relative_to(repo)) for path in orphans}
+    assert small.files_of(repo) == {p: c for p, c in files.items() if p not in gone}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "notes.txt",
+        "logs/visit/1.log",
+        "plan/plan.parquet",
+        "plan/source/source.json",
+        "main/metrics/metrics.txt",
+        "main/metrics/my_metrics.json",
+        "main/metrics/metricsx.json",
+        "main/mine/metrics.json",
+        "metrics/metrics.json",
+        "main/metrics/below/metrics.json",
+        "main/metrics/.metrics.json.1.tmp",
+        "registry.sqlite3-wal",
+    ],
+)
+def test_what_is_not_named_as_a_product_stays(repo: Path, path: str) -> None:
+    age(repo / path, 1000)
+    assert find_orphans(repo, 0.0) == []
+
+
+def test_what_a_manifest_or_a_stopped_job_names_is_no_orphan(tmp_path: Path) -> None:
+    repo = tmp_path / "repo"
+    fake.run_all(fake.make_plan(repo, 3))  # not collected, so the registry knows none of it
+    products = sorted((repo / "fake").rglob("*.json"))
+    known = [path for path in products if path.parent.name != "skymap"]
+    assert len(known) == 4
+    # The skymap was written for this test and is named by nobody.
+    skymap = [path for path in products if path not in known]
+    assert find_orphans(repo, 0.0) == skymap
+    manifest = next((repo / "manifests" / "visit").glob("*.json"))
+    quanta = json.loads(manifest.read_bytes())["quanta"]
+    lines = "".join(json.dumps(quantum) + "\n" for quantum in quanta)
+    manifest.with_name(f"{manifest.name}.partial").write_text(lines + '{"torn')
+    manifest.unlink()
+    assert find_orphans(repo, 0.0) == skymap
+
+
+def test_a_manifest_that_cannot_be_read_ends_it(repo: Path) -> None:
+    age(repo / "main/metrics/metrics_x.json", 8)
+    (repo / "manifests").mkdir()
+    (repo / "manifests" / "1.json").write_text('{"quanta": [')
+    with pytest.raises(RepositoryError, match=r"1\.json is not a readable manifest"):
+        find_orphans(repo, 0.0)
