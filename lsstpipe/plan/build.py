@@ -17,6 +17,7 @@ from lsstpipe.plan.inputs import InputFinder
 from lsstpipe.plan.quanta import Note, PlannedDatasets, PlannedTask, Quanta, Skipped, data_ids
 from lsstpipe.plan.rows import IndexArray, Rows, is_in, match, offsets
 from lsstpipe.plan.selection import Selection, science_rows, sky_rows
+from lsstpipe.plan.shard import Shard, kind_of
 from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.stages import STAGES, Stage, Task
 from lsstpipe.tasks.base import Port
@@ -35,13 +36,22 @@ class Builder:
         What it starts from.
     stages
         The table of stages.
+    shard
+        The part of the campaign that the plan is for; None for all of it.
     """
 
-    def __init__(self, campaign: Campaign, selection: Selection, stages: Stages = STAGES) -> None:
+    def __init__(
+        self,
+        campaign: Campaign,
+        selection: Selection,
+        stages: Stages = STAGES,
+        shard: Shard | None = None,
+    ) -> None:
         self._campaign = campaign
         self._camera = get_camera(campaign.instrument)
         self._selection = selection
         self._stages = stages
+        self._shard = shard
         self._science = science_rows(selection.raws)
         self._sky = sky_rows(self._science, selection)
         self._by_type: dict[str, PlannedDatasets] = {}
@@ -72,7 +82,23 @@ class Builder:
             for task in stage.tasks:
                 self._check_raws(stage, task)
                 self._add_task(stage, task)
+        if self._shard is not None:
+            self._leave_to_others(self._shard)
         return self.result
+
+    def _leave_to_others(self, shard: Shard) -> None:
+        """Mark the quanta that the plan is for, and say nothing of the stages of other shards."""
+        own = [shard.owns(task.stage, task.rows) for task in self.result.tasks]
+        self.result.own = np.concatenate([np.empty(0, np.bool_), *own])
+        stages = {name for name, stage in self._stages.items() if kind_of(stage) == shard.kind}
+        self.result.skipped = [item for item in self.result.skipped if item.stage in stages]
+        self.result.notes = [note for note in self.result.notes if note.stage in stages]
+
+    def _owned(self, stage: Stage, rows: Rows) -> npt.NDArray[np.bool_]:
+        """Tell which quanta the plan is for."""
+        if self._shard is None:
+            return np.ones(len(rows), dtype=np.bool_)
+        return self._shard.owns(stage, rows)
 
     def _check_raws(self, stage: Stage, task: Task) -> None:
         """Refuse a campaign without the raws of a calibration that does not exist either."""
@@ -164,13 +190,15 @@ class Builder:
         rows = self._leave_certified(stage, task, self._fit_camera(stage, task, rows))
         if len(rows) == 0:
             return
-        found = {port.name: self._finder.find(task, port, rows) for port in task.inputs}
-        keep = self._keep(stage, task, rows, found)
+        own = self._owned(stage, rows)
+        found = {port.name: self._finder.find(task, port, rows, own) for port in task.inputs}
+        keep = self._keep(stage, task, own, found)
         rows = rows.take(keep)
         if len(rows) == 0:
             return
-        self._note_absent(stage, task, rows, {k: keep[q].sum() for k, (q, _) in found.items()})
-        self._note_other_type(stage, task, rows)
+        own_rows = rows.take(own[keep])
+        self._note_absent(stage, task, own_rows, {k: keep[q].sum() for k, (q, _) in found.items()})
+        self._note_other_type(stage, task, own_rows)
         number = np.cumsum(keep) - 1
         quanta = np.concatenate([number[q[keep[q]]] for q, _ in found.values()])
         inputs = np.concatenate([d[keep[q]] for q, d in found.values()])
@@ -205,7 +233,8 @@ class Builder:
         if not fits.all():
             lacking = ", ".join(str(v) for v in np.unique(rows[name][~fits]))
             reason = f"{self._camera.name} has no {task.needs} there: {name} {lacking}"
-            self.result.skipped.append(Skipped(stage.name, task.name, int((~fits).sum()), reason))
+            n_own = int((~fits & self._owned(stage, rows)).sum())
+            self.result.skipped.append(Skipped(stage.name, task.name, n_own, reason))
         return rows.take(fits)
 
     def _leave_certified(self, stage: Stage, task: Task, rows: Rows) -> Rows:
@@ -220,15 +249,16 @@ class Builder:
         own = raws.take((raws["observation_type"] == kinds[0]) & (kinds[0] != "science"))
         is_there = np.array([key in foreign for key in data_ids(rows, task.dimensions)])
         is_there &= ~is_in(rows, own, task.dimensions)
-        if is_there.any():
+        n_own = int((is_there & self._owned(stage, rows)).sum())
+        if n_own:
             text = f"not made of science exposures: a certified {name} is there"
-            self.result.notes.append(Note(stage.name, task.name, int(is_there.sum()), text))
+            self.result.notes.append(Note(stage.name, task.name, n_own, text))
         return rows.take(~is_there)
 
     def _note_absent(self, stage: Stage, task: Task, rows: Rows, n_found: dict[str, int]) -> None:
         """Say which calibrations all quanta of a task do without."""
         ports = [port for port in task.inputs if port.is_optional and not n_found[port.name]]
-        if ports:
+        if ports and len(rows):
             names = ", ".join(port.dataset_type.name for port in ports)
             text = f"do without {names}: this plan makes none and none is certified"
             self.result.notes.append(Note(stage.name, task.name, len(rows), text))
@@ -252,34 +282,34 @@ class Builder:
         self,
         stage: Stage,
         task: Task,
-        rows: Rows,
+        own: npt.NDArray[np.bool_],
         found: dict[str, tuple[IndexArray, IndexArray]],
     ) -> npt.NDArray[np.bool_]:
         """Tell which quanta have what they need; record why others are left out."""
-        keep = np.ones(len(rows), dtype=np.bool_)
-        has = {port.name: _marked(len(rows), found[port.name][0]) for port in task.inputs}
+        keep = np.ones(len(own), dtype=np.bool_)
+        has = {port.name: _marked(len(own), found[port.name][0]) for port in task.inputs}
         for port in task.inputs:
             if not (port.is_many or port.is_optional):
-                keep &= self._need(stage, task, keep, has, (port,))
+                keep &= self._need(stage, task, keep & own, has, (port,))
         many = tuple(port for port in task.inputs if port.is_many)
         if many:
-            keep &= self._need(stage, task, keep, has, many)
+            keep &= self._need(stage, task, keep & own, has, many)
         if all(port.is_optional for port in task.inputs):
-            keep &= self._need(stage, task, keep, has, task.inputs)
+            keep &= self._need(stage, task, keep & own, has, task.inputs)
         return keep
 
     def _need(
         self,
         stage: Stage,
         task: Task,
-        keep: npt.NDArray[np.bool_],
+        noted: npt.NDArray[np.bool_],
         has: dict[str, npt.NDArray[np.bool_]],
         ports: Sequence[Port],
     ) -> npt.NDArray[np.bool_]:
-        """Tell which quanta have an input of any of some ports; note those of the rest."""
+        """Tell which quanta have an input of any of some ports; note how many of some have not."""
         has_any = np.any([has[port.name] for port in ports], axis=0)
         names = " or ".join(port.dataset_type.name for port in ports)
-        self._note(stage, task, int((keep & ~has_any).sum()), names)
+        self._note(stage, task, int((noted & ~has_any).sum()), names)
         return np.asarray(has_any, dtype=np.bool_)
 
     def _note_empty(self, stage: Stage, task: Task) -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from lsstpipe.plan.layout import manifest_path
 
-COLUMNS = ("stage", "chunk", "upstream", "n_quanta", "cpu_s", "mem_mb", "runtime", "digest")
+COLUMNS = (
+    *("stage", "chunk", "upstream", "n_quanta", "cpu_s", "mem_mb", "runtime", "digest", "shard"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,8 @@ class Chunk:
         What it is expected to take: CPU seconds, memory, minutes with reserve.
     digest
         Digest of its settings and of those inputs that no chunk makes.
+    shard
+        Name of the shard whose tables have its quanta; empty where the plan has no shards.
     """
 
     stage: str
@@ -38,6 +42,7 @@ class Chunk:
     mem_mb: int
     runtime_min: int
     digest: str
+    shard: str = ""
 
 
 def read_chunks(path: str | Path) -> dict[str, dict[str, Chunk]]:
@@ -71,6 +76,7 @@ def _read(path: Path, mtime_ns: int) -> dict[str, dict[str, Chunk]]:
                 int(row["mem_mb"]),
                 int(row["runtime"]),
                 row["digest"],
+                row.get("shard", ""),
             )
             chunks.setdefault(chunk.stage, {})[chunk.name] = chunk
     return chunks
@@ -88,7 +94,7 @@ def write_chunks(chunks: list[Chunk]) -> str:
     for c in chunks:
         upstream = ",".join(f"{stage}/{name}" for stage, name in c.upstream)
         values = (c.stage, c.name, upstream, c.n_quanta, f"{c.cpu_s:.1f}", c.mem_mb, c.runtime_min)
-        lines.append("\t".join([*map(str, values), c.digest]))
+        lines.append("\t".join([*map(str, values), c.digest, c.shard]))
     return "\n".join(lines) + "\n"
 
 

@@ -57,7 +57,7 @@ START_CPU_S = 2.0
 _UPPER = 95
 """Memory is asked for that this share of quanta needs at most, in percent."""
 _USD_PER_CPU_H = 0.023
-"""A vCPU of m7a for an hour: 0.23184 for four on demand (us-east-1, July 2026), Spot at 0.4."""
+"""A vCPU of m7a for an hour: 0.23184 for four on demand (us-east-1, July 2026), Spot 0.4 of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,8 @@ def digest_chunks(quanta: Quanta, campaign: Campaign, chunking: Chunking) -> dic
     for task in quanta.tasks:
         head = _head(task, campaign)
         rows = quanta.own_rows(task)
+        if len(rows) == 0:
+            continue
         chunk_of = chunking.chunk_of[task.start + rows]
         order = np.argsort(chunk_of, kind="stable")
         rows, chunk_of = rows[order], chunk_of[order]

@@ -58,7 +58,9 @@ class InputFinder:
         kinds = [kind for kind in (task.observation_type, task.other_type) if kind]
         return prefer_kinds(self._selection.raws, kinds, task.dimensions)
 
-    def find(self, task: Task, port: Port, rows: Rows) -> tuple[IndexArray, IndexArray]:
+    def find(
+        self, task: Task, port: Port, rows: Rows, own: npt.NDArray[np.bool_]
+    ) -> tuple[IndexArray, IndexArray]:
         """Pair quanta with the datasets of one of their ports.
 
         Parameters
@@ -67,6 +69,9 @@ class InputFinder:
             Whose quanta, and which of their inputs.
         rows
             Data IDs of the quanta.
+        own
+            Which of them the plan is for: others do without optional calibrations, whose choice
+            would need all of their exposures.
 
         Returns
         -------
@@ -85,7 +90,9 @@ class InputFinder:
                 f"but there are several over {', '.join(task.dimensions)}"
             )
         # What this plan makes takes the place of what was certified before.
-        more_left, more_right = self._find_certified(task, port, rows, left)
+        open_rows = own.copy() if port.is_optional else np.ones(len(rows), dtype=np.bool_)
+        open_rows[left] = False
+        more_left, more_right = self._find_certified(task, port, rows, np.flatnonzero(open_rows))
         return np.concatenate([left, more_left]), np.concatenate([right, more_right])
 
     def _find_planned(self, task: Task, port: Port, rows: Rows) -> tuple[IndexArray, IndexArray]:
@@ -101,14 +108,11 @@ class InputFinder:
         return left, right + datasets.start
 
     def _find_certified(
-        self, task: Task, port: Port, rows: Rows, made: IndexArray
+        self, task: Task, port: Port, rows: Rows, rest: IndexArray
     ) -> tuple[IndexArray, IndexArray]:
-        """Pair quanta with the certified calibrations of their dates."""
+        """Pair some of the quanta with the certified calibrations of their dates."""
         name = port.dataset_type.name
         datasets = self._certified.get(name)
-        is_made = np.zeros(len(rows), dtype=np.bool_)
-        is_made[made] = True
-        rest = np.flatnonzero(~is_made)
         # What is derived from other calibrations is derived from new ones only.
         is_derived = not task.observation_type and task.makes_calibrations
         if datasets is None or port.is_many or is_derived or len(rest) == 0:

@@ -5,11 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 INGEST_CHUNK = "all"
+SHARDS = "shards"
+"""Folder of the shards within that of a plan."""
 
 
 def plan_folder(repo: str | Path) -> Path:
     """Folder of the plan of a repository."""
     return Path(repo) / "plan"
+
+
+def table_folder(plan: str | Path, shard: str) -> Path:
+    """Folder of the tables of a shard of a plan; of the plan itself where it has no shards."""
+    return Path(plan) / SHARDS / shard if shard else Path(plan)
 
 
 def manifest_path(repo: str | Path, stage: str, chunk: str) -> Path:

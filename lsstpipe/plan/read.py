@@ -19,6 +19,7 @@ from lsstpipe.data_model import DIMENSIONS, DataId, DatasetRef
 from lsstpipe.datasets import DATASET_TYPES
 from lsstpipe.errors import RepositoryError, UserError
 from lsstpipe.plan.chunks import Chunk, read_chunks
+from lsstpipe.plan.layout import table_folder
 from lsstpipe.plan.write import SCHEMA_VERSION
 from lsstpipe.stages import STAGES
 
@@ -135,10 +136,13 @@ class PlanIndex:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        for row in _read_table(plan.folder / "plan.parquet").to_pylist():
-            self._rows.setdefault((row["stage"], row["chunk"]), []).append(row)
-        rows = _read_table(plan.folder / "datasets.parquet").to_pylist()
-        self._datasets = {row["id"]: row for row in rows}
+        self._datasets: dict[bytes, dict[str, Any]] = {}
+        shards = dict.fromkeys(c.shard for stage in plan.chunks.values() for c in stage.values())
+        for folder in [table_folder(plan.folder, shard) for shard in shards]:
+            for row in _read_table(folder / "plan.parquet").to_pylist():
+                self._rows.setdefault((row["stage"], row["chunk"]), []).append(row)
+            rows = _read_table(folder / "datasets.parquet").to_pylist()
+            self._datasets |= {row["id"]: row for row in rows}
 
     def chunk(self, stage: str, name: str) -> ChunkPlan:
         """Give the quanta of a chunk and the datasets that they name.
@@ -165,9 +169,10 @@ def read_chunk(plan: Plan, stage: str, name: str) -> ChunkPlan:
     """
     chunk = plan.find_chunk(stage, name)
     own = [("stage", "=", stage), ("chunk", "=", name)]
-    quanta = _quanta(_read_table(plan.folder / "plan.parquet", own).to_pylist())
+    folder = table_folder(plan.folder, chunk.shard)
+    quanta = _quanta(_read_table(folder / "plan.parquet", own).to_pylist())
     ids = pa.array(_named(quanta), pa.binary(16))
-    table = _read_table(plan.folder / "datasets.parquet")
+    table = _read_table(folder / "datasets.parquet")
     named = table.filter(pc.is_in(table["id"], value_set=ids))
     return ChunkPlan(chunk, quanta, _datasets(named.to_pylist()))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +76,22 @@ def science_rows(raws: Rows) -> Rows:
     """
     science = raws.take(raws["observation_type"] == "science")
     return Rows({**science.columns, "visit": science["exposure"]}, len(science))
+
+
+def take_raws(selection: Selection, keep: npt.NDArray[np.bool_], visits: IndexArray) -> Selection:
+    """Keep some of the raws of a selection.
+
+    Parameters
+    ----------
+    selection
+        The whole.
+    keep
+        Whether each raw is kept.
+    visits
+        Numbers of all visits of the campaign.
+    """
+    records = [selection.records[i] for i in np.flatnonzero(keep).tolist()]
+    return replace(selection, raws=selection.raws.take(keep), records=records, visits=visits)
 
 
 def prefer_kinds(

@@ -25,6 +25,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import KDTree
 
 from lsstpipe.config import Campaign, parse_campaign
 from lsstpipe.data_model import DataId, DataIdValue, make_ref
@@ -35,7 +36,8 @@ from lsstpipe.geometry.sphere import gnomonic_project, sky_positions, unit_vecto
 from lsstpipe.instruments import get_camera
 from lsstpipe.plan.rows import IndexArray, Rows
 from lsstpipe.plan.select import make_patches, make_skymap
-from lsstpipe.plan.selection import Selection
+from lsstpipe.plan.selection import Selection, take_raws
+from lsstpipe.plan.sharding import Pointings
 from lsstpipe.registry.calibrations import Calibration
 from lsstpipe.registry.records import DatasetRecord
 
@@ -224,26 +226,55 @@ class Survey:
         scale = self._camera.pixel_scale_arcsec * (1 + self._camera.scale_tolerance)
         return diagonal / 2 * scale / 3600.0
 
-    def select(
-        self, visits: IndexArray | None = None, tracts: IndexArray | None = None
-    ) -> Selection:
-        """Make what a plan starts from.
+    @cached_property
+    def pointings(self) -> Pointings:
+        """All its visits."""
+        diagonal = max(
+            math.hypot(detector.focal_y_pix, detector.focal_x_pix)
+            for detector in self._camera.detectors.values()
+        )
+        scale = self._camera.pixel_scale_arcsec / 3600.0
+        visits = self.visits
+        return Pointings(
+            visits["exposure"],
+            visits["ra_deg"],
+            visits["dec_deg"],
+            diagonal * scale + self.radius_deg,
+        )
+
+    def select_all(self) -> Selection:
+        """Make what a plan of everything starts from."""
+        return self.select_visits(self.visits["exposure"])
+
+    def select_detectors(self, detectors: IndexArray) -> Selection:
+        """Make what a plan of the calibrations of some detectors starts from.
+
+        Parameters
+        ----------
+        detectors
+            Their numbers.
+        """
+        whole = self.select_all()
+        keep = np.isin(whole.raws["detector"], detectors)
+        return take_raws(whole, keep, self.visits["exposure"])
+
+    def select_visits(self, visits: IndexArray) -> Selection:
+        """Make what a plan of some visits starts from.
 
         Parameters
         ----------
         visits
-            Rows of `visits` to take; None for all.
-        tracts
-            Numbers of tracts to take; None for all.
+            Their numbers.
         """
-        raws = self._raws(self.visits if visits is None else self.visits.take(visits))
+        chosen = self.visits.take(np.searchsorted(self.visits["exposure"], visits))
+        raws = self._raws(chosen)
         data_ids = [
             DataId(instrument=self._camera.name, detector=detector, exposure=exposure)
             for detector, exposure in zip(
                 raws["detector"].tolist(), raws["exposure"].tolist(), strict=True
             )
         ]
-        patches, polygons = make_patches(self.skymap, tracts)
+        patches, polygons = make_patches(self.skymap, self._near_tracts(chosen))
         existing = {
             "reference_catalog": [_record("reference_catalog", DataId())],
             "skymap": [_record("skymap", DataId(skymap="rings"))],
@@ -255,8 +286,19 @@ class Survey:
             polygons,
             self.radius_deg,
             existing,
-            self._calibrations(),
+            self._calibrations,
+            visits=self.visits["exposure"],
         )
+
+    def _near_tracts(self, visits: Rows) -> IndexArray:
+        """Give the numbers of the tracts that visits can overlap."""
+        centres = unit_vectors(*np.array([t.centre_deg for t in self.skymap.tracts]).T)
+        half = self._size.n_patches * 4000 * self._size.pixel_scale_arcsec / 3600.0 / math.sqrt(2)
+        # A little more than the tract's half diagonal and the visit's radius, as a chord.
+        chord = math.radians(half + self.pointings.reach_deg + 0.1)
+        tree = KDTree(unit_vectors(visits["ra_deg"], visits["dec_deg"]))
+        distance, _ = tree.query(centres, distance_upper_bound=chord)
+        return np.flatnonzero(np.isfinite(distance))
 
     @cached_property
     def _reach_deg(self) -> float:
@@ -322,6 +364,7 @@ class Survey:
             distances = np.fmin(distances, np.maximum(*np.abs(plane)))
         return distances
 
+    @cached_property
     def _calibrations(self) -> dict[str, list[Calibration]]:
         """Certify one set of calibrations for all times."""
         camera = self._camera

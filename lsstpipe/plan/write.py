@@ -1,5 +1,7 @@
 """Write a plan: ``plan.parquet``, ``datasets.parquet``, ``chunks.tsv`` and three small JSON files.
 
+A plan in shards has the two tables once for each shard, in folders below ``shards``.
+
 ``plan.json`` is written last: a folder with a ``plan.json`` holds a whole plan. The key of the plan
 is its digest, that of the settings, the selected datasets and the version of the format.
 """
@@ -8,10 +10,11 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -25,12 +28,34 @@ from lsstpipe.errors import RepositoryError
 from lsstpipe.plan.chunking import DEFAULT, Chunking, assign_chunks, make_chunks
 from lsstpipe.plan.chunks import Chunk, write_chunks
 from lsstpipe.plan.cost import CostModel
-from lsstpipe.plan.quanta import PlannedDatasets, Quanta, take_lists
+from lsstpipe.plan.layout import SHARDS, table_folder
+from lsstpipe.plan.quanta import Note, PlannedDatasets, Quanta, Skipped, take_lists
 from lsstpipe.plan.rows import IndexArray, Rows
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_Counted = TypeVar("_Counted", Skipped, Note)
 _ID = pa.binary(16)
 _ROW_GROUP = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What the tables of a plan, or of one shard of it, hold.
+
+    Attributes
+    ----------
+    chunks
+        In the order of the plan.
+    n_datasets
+        How many datasets its quanta make.
+    skipped, notes
+        What was left out or decided, and why.
+    """
+
+    chunks: list[Chunk]
+    n_datasets: int
+    skipped: list[Skipped]
+    notes: list[Note]
 
 
 def write_plan(
@@ -54,28 +79,84 @@ def write_plan(
     summary
         The content of ``plan.json``.
     """
+    invalidate(folder)
+    return write_summary(folder, campaign, [write_part(folder, quanta, campaign, model)])
+
+
+def write_part(
+    folder: Path, quanta: Quanta, campaign: Campaign, model: CostModel, shard: str = ""
+) -> Part:
+    """Write the tables of a plan or of a shard.
+
+    Parameters
+    ----------
+    folder
+        Of the plan.
+    quanta, campaign, model
+        As for `write_plan`.
+    shard
+        Name of the shard; empty for the whole plan.
+    """
     chunking = assign_chunks(quanta, campaign, model)
     chunks = make_chunks(quanta, campaign, chunking, model)
+    own = table_folder(folder, shard)
+    write_atomically(own / "plan.parquet", _parquet(_quantum_table(quanta, chunking, model)))
+    write_atomically(own / "datasets.parquet", _parquet(_dataset_table(quanta)))
+    n_datasets = sum(
+        int(np.diff(task.output_offsets)[quanta.own_rows(task)].sum()) for task in quanta.tasks
+    )
+    named = [replace(chunk, shard=shard) for chunk in chunks]
+    return Part(named, n_datasets, quanta.skipped, quanta.notes)
+
+
+def write_summary(folder: Path, campaign: Campaign, parts: Sequence[Part]) -> dict[str, Any]:
+    """Write what a plan has besides its tables: with it the plan is whole.
+
+    Parameters
+    ----------
+    folder
+        Of the plan.
+    campaign
+        The settings.
+    parts
+        The plan, or its shards.
+
+    Returns
+    -------
+    summary
+        The content of ``plan.json``.
+    """
+    stages = [name for name, _ in campaign]
+    chunks = sorted((c for part in parts for c in part.chunks), key=lambda c: stages.index(c.stage))
+    notes = _add_up(note for part in parts for note in part.notes)
+    skipped = _add_up(item for part in parts for item in part.skipped)
     summary = {
         "schema_version": SCHEMA_VERSION,
         "digest": digest([SCHEMA_VERSION, campaign.plain(), [c.digest for c in chunks]]),
         "campaign": campaign.name,
         "run": campaign.run,
         "repo": campaign.repo,
-        "n_quanta": len(chunking.order),
-        "n_datasets": int(quanta.named_datasets().sum()),
+        "n_quanta": sum(chunk.n_quanta for chunk in chunks),
+        "n_datasets": sum(part.n_datasets for part in parts),
         "n_chunks": len(chunks),
-        "notes": [asdict(item) for item in quanta.notes],
+        "n_shards": len(parts),
+        "cpu_h": round(sum(chunk.cpu_s for chunk in chunks) / 3600.0, 2),
+        "notes": [asdict(note) for note in notes],
     }
-    _invalidate(folder)
     write_atomically(folder / "campaign.json", _json(campaign.plain()))
-    write_atomically(folder / "plan.parquet", _parquet(_quantum_table(quanta, chunking, model)))
-    write_atomically(folder / "datasets.parquet", _parquet(_dataset_table(quanta)))
-    skipped = [asdict(item) for item in quanta.skipped]
-    write_atomically(folder / "skipped.json", _json(skipped))
+    write_atomically(folder / "skipped.json", _json([asdict(item) for item in skipped]))
     write_atomically(folder / "chunks.tsv", write_chunks(chunks).encode())
     write_atomically(folder / "plan.json", _json(summary))
     return summary
+
+
+def _add_up(items: Iterable[_Counted]) -> list[_Counted]:
+    """Make one of those that differ in nothing but their numbers."""
+    counts: dict[_Counted, int] = {}
+    for item in items:
+        key = replace(item, n_quanta=0)
+        counts[key] = counts.get(key, 0) + item.n_quanta
+    return [replace(key, n_quanta=n) for key, n in counts.items()]
 
 
 def count_by_stage(chunks: Sequence[Chunk]) -> dict[str, tuple[int, int]]:
@@ -93,10 +174,20 @@ def count_by_stage(chunks: Sequence[Chunk]) -> dict[str, tuple[int, int]]:
     return counts
 
 
-def _invalidate(folder: Path) -> None:
-    """Take away the mark of a whole plan."""
+def invalidate(folder: Path) -> None:
+    """Take away the mark of a whole plan, and the tables of the plan that was there.
+
+    Raises
+    ------
+    RepositoryError
+        If they cannot be taken away.
+    """
     try:
         (folder / "plan.json").unlink(missing_ok=True)
+        for name in ("plan.parquet", "datasets.parquet"):
+            (folder / name).unlink(missing_ok=True)
+        if (folder / SHARDS).exists():
+            shutil.rmtree(folder / SHARDS)
     except OSError as error:
         raise RepositoryError(
             f"The plan in {folder} cannot be renewed: {error.strerror}."

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from lsstpipe import datasets
-from lsstpipe.config import parse_campaign
+from lsstpipe.config import Campaign, parse_campaign
 from lsstpipe.data_model import DataId, make_ref
 from lsstpipe.plan.build import Builder
 from lsstpipe.plan.quanta import PlannedTask, Quanta, data_ids
@@ -87,9 +87,14 @@ def mosaic(places: Sequence[tuple[int, int]]) -> Selection:
     return replace(plain, raws=raws, records=records)
 
 
-def build(selected: Selection, **changes: object) -> Quanta:
+def campaign_of(**changes: object) -> Campaign:
+    """The settings of the fake production with the real stages."""
     settings = fake.make_campaign(Path("repo")).model_dump(mode="json", exclude=set(fake.STAGES))
-    return Builder(parse_campaign(settings | changes), selected).build()
+    return parse_campaign(settings | changes)
+
+
+def build(selected: Selection, **changes: object) -> Quanta:
+    return Builder(campaign_of(**changes), selected).build()
 
 
 def task_of(quanta: Quanta, name: str) -> PlannedTask:

@@ -14,7 +14,7 @@ from tests.plan.made_up import task_of
 
 def test_the_tract_of_the_proof_of_concept_has_its_detectors_and_patches() -> None:
     survey = Survey("rc2_tract")
-    quanta = Builder(survey.campaign, survey.select()).build()
+    quanta = Builder(survey.campaign, survey.select_all()).build()
     # DMTN-137: 6,787 detector images, 79 patches (2 of 81 were left out for a bug), 4,580 warps.
     assert len(task_of(quanta, "isr").rows) == 6_787
     assert len(np.unique(task_of(quanta, "isr").rows["visit"])) == 112
@@ -26,9 +26,9 @@ def test_the_tract_of_the_proof_of_concept_has_its_detectors_and_patches() -> No
 
 def test_a_part_of_a_survey_is_what_the_whole_has_of_it() -> None:
     survey = Survey("rc2", 20)
-    whole = survey.select().raws
+    whole = survey.select_all().raws
     visits = np.array([3, 7, 8])
-    part = survey.select(visits).raws
+    part = survey.select_visits(survey.visits["exposure"][visits]).raws
     same = whole.take(np.isin(whole["exposure"], survey.visits["exposure"][visits]))
     assert len(part) > 0
     for name, values in part.columns.items():
