@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lsstpipe.algorithms._brighter_fatter_kernel import add_displaced, potential_of
+from lsstpipe.algorithms._brighter_fatter_kernel import add_displaced
 from lsstpipe.algorithms._interpolate_kernel import fill_along_rows
 from lsstpipe.errors import AlgorithmError
 
@@ -115,7 +115,7 @@ def correct_brighter_fatter(
     image[where] = work[where]
     try:
         while change >= tolerance and n_iterations < max_iterations:
-            change = add_displaced(image, work, potential_of(work, weights, level))
+            change = add_displaced(image, work, weights, level)
             n_iterations += 1
     finally:
         image[where] = kept

@@ -6,16 +6,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-
 Advance = Callable[[str], None]
 
 
@@ -35,7 +25,20 @@ def progress_bar(title: str, total: int) -> Iterator[Advance]:
     advance
         To be called after each step with its name.
     """
-    console = Console(file=sys.stderr)
+    if not sys.stderr.isatty():
+        # A job of the workflow shows nothing, and need not import what draws.
+        yield lambda step: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -43,8 +46,7 @@ def progress_bar(title: str, total: int) -> Iterator[Advance]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[step]}"),
-        console=console,
-        disable=not console.is_terminal,
+        console=Console(file=sys.stderr),
     )
     with bar:
         task = bar.add_task(title, total=total, step="")

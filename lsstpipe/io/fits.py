@@ -232,9 +232,13 @@ def _read_hdus(hdus: fits.HDUList, content: bytes, name: str) -> Exposure:
     )
 
 
-def _pixels(hdu: fits.ImageHDU, content: bytes, plain: Plain) -> npt.NDArray[np.float32]:
+def _pixels(
+    hdu: fits.ImageHDU | fits.CompImageHDU, content: bytes, plain: Plain
+) -> npt.NDArray[np.float32]:
     """Turn the pixels of an image into our own in one step: astropy would copy them twice more."""
     shape = (plain["box"]["ny"], plain["box"]["nx"])
+    if isinstance(hdu, fits.CompImageHDU) and hdu.shape == shape:
+        return np.zeros(shape, dtype=np.float32)  # nothing else is compressed
     if hdu.header["BITPIX"] != -32 or hdu.shape != shape:
         return _native(hdu.data, plain, np.float32)
     start = hdu.fileinfo()["datLoc"]

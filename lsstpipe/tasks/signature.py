@@ -148,10 +148,7 @@ def remove_signature(
     has_bias = detector.has_overscan or signature.bias is not None
     if signature.bias is not None:
         # The master bias is in electrons by the described gains: the measured ones come after it.
-        ratio = [
-            k.gain / d.gain for k, d in zip(known.amplifiers, detector.amplifiers, strict=True)
-        ]
-        planes = (image, _subtract_bias(image, signature.bias, detector.paint(ratio)))
+        _subtract_bias(planes, signature.bias, known, detector)
         mask |= signature.bias.mask & _BAD
     if signature.dark is not None:
         scale, pedestal = _scale_dark(raw, signature.dark, has_bias=has_bias)
@@ -280,11 +277,14 @@ def _find_faults(
     return faults
 
 
-def _subtract_bias(image: FloatImage, bias: Exposure, gain: FloatImage) -> FloatImage:
-    """Subtract the bias in the unit of an image, in place; give its variance in that unit."""
-    image -= gain * bias.image
-    variance: FloatImage = gain * gain * bias.variance
-    return variance
+def _subtract_bias(planes: Planes, bias: Exposure, known: Detector, described: Detector) -> None:
+    """Subtract the bias in the unit of an image, in place, and add its variance in that unit."""
+    image, variance = planes
+    for amplifier, other in zip(known.amplifiers, described.amplifiers, strict=True):
+        own = amplifier.box.slices_in(known.box)
+        ratio = np.float32(amplifier.gain / other.gain)
+        image[own] -= ratio * bias.image[own]
+        variance[own] += ratio * ratio * bias.variance[own]
 
 
 def _flag_turnoff(

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 from scipy import ndimage
 
-from lsstpipe.algorithms._brighter_fatter_kernel import potential_of
+from lsstpipe.algorithms._brighter_fatter_kernel import add_displaced
 from lsstpipe.algorithms.brighter_fatter import BrighterFatterKernel, correct_brighter_fatter
 from lsstpipe.errors import AlgorithmError
 from lsstpipe.io.json import read_json, write_json
@@ -125,10 +125,19 @@ def test_a_kernel_is_the_same_after_json_and_has_a_middle() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 5, 11, 13])
-def test_the_potential_is_the_convolution_of_what_is_above_the_level(size: int) -> None:
+def test_one_iteration_moves_charge_down_the_slope_of_the_potential(size: int) -> None:
     rng = np.random.default_rng(size)
-    image = rng.uniform(100.0, 5000.0, SHAPE).astype(np.float32)
-    kernel = rng.standard_normal((size, size)).astype(np.float32)
-    expected = ndimage.convolve(image.astype(float) - 1000, kernel.astype(float), mode="constant")
-    got = potential_of(image, kernel, np.float32(1000))
-    assert np.abs(got - expected).max() < 1e-6 * np.abs(expected).max()
+    measured, image = rng.uniform(100.0, 5000.0, (2, *SHAPE)).astype(np.float32)
+    kernel = (1e-5 * rng.standard_normal((size, size))).astype(np.float32)
+    before = image.astype(float)
+    potential = ndimage.convolve(before - 1000, kernel.astype(float), mode="constant")
+    expected = measured.astype(float)
+    for axis in (0, 1):
+        middle = 0.5 * (before + np.roll(before, -1, axis))
+        flow = 0.5 * middle.take(range(SHAPE[axis] - 1), axis) * np.diff(potential, axis=axis)
+        pad = [(0, 0), (0, 0)]
+        pad[axis] = (1, 1)
+        expected += np.diff(np.pad(flow, pad), axis=axis)
+    change = add_displaced(measured, image, kernel, np.float32(1000))
+    assert np.abs(image - expected).max() < 1e-6 * np.abs(expected).max()
+    assert change == pytest.approx(np.abs(expected - before).max(), rel=1e-6)
