@@ -1,16 +1,7 @@
-"""Get, put and find datasets: the registry, the datastore and the formats behind one door.
-
-Layout of a repository::
-
-    registry.sqlite3                    the registry, or
-    repository.json                     where it is
-    <run>/<dataset type>/<...>          datasets
-    plan/  manifests/  logs/            of the workflow
-"""
+"""Get, put and find datasets: the registry, the datastore and the formats behind one door."""
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -22,82 +13,14 @@ from lsstpipe import io
 from lsstpipe.data_model import DataId, DataIdValue, DatasetRef, DatasetType, make_ref
 from lsstpipe.datasets import find_dataset_type
 from lsstpipe.datastore import Datastore, Stored
-from lsstpipe.datastore.atomic import write_atomically
 from lsstpipe.errors import InputFileError, RepositoryError
 from lsstpipe.registry.records import DatasetRecord
+from lsstpipe.repository import registry_url, write_registry_url
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
-
     from lsstpipe.geometry.box import Box
     from lsstpipe.geometry.position import Position
     from lsstpipe.image.exposure import Exposure
-
-REGISTRY_FILE = "registry.sqlite3"
-REPOSITORY_FILE = "repository.json"
-"""Says where the registry is, if it is not the file beside."""
-
-_REPOSITORY_VERSION = 1
-
-
-def registry_url(root: str | Path) -> sa.URL:
-    """Give the URL of the registry of a repository.
-
-    Parameters
-    ----------
-    root
-        Folder of the repository.
-
-    Raises
-    ------
-    RepositoryError
-        If the repository says where it is in a way that this code cannot read.
-    """
-    # A job, which has no registry, need not wait for the package of the databases.
-    import sqlalchemy as sa
-
-    path = Path(root) / REPOSITORY_FILE
-    try:
-        content = json.loads(path.read_bytes())
-        version, url = content["schema_version"], content["registry"]
-    except FileNotFoundError:
-        return sa.URL.create("sqlite", database=str(Path(root).absolute() / REGISTRY_FILE))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RepositoryError(f"{path} does not say where the registry is: {error}.") from error
-    if version != _REPOSITORY_VERSION:
-        raise RepositoryError(
-            f"{path} has version {version}, this lsstpipe reads version {_REPOSITORY_VERSION}."
-        )
-    return sa.make_url(url)
-
-
-def _write_registry_url(root: Path, url: str) -> None:
-    """Note where the registry of a new repository is.
-
-    Raises
-    ------
-    RepositoryError
-        If the URL has a password, or the repository has another registry already.
-    """
-    from lsstpipe.registry.database import parse_url
-
-    parsed = parse_url(url)
-    if parsed.password:
-        raise RepositoryError(
-            "A password in the registry's URL would lie open in the repository; leave it out and "
-            "give it by PGPASSWORD or ~/.pgpass, or use auth=iam or auth=secret."
-        )
-    path = root / REPOSITORY_FILE
-    if path.exists() or (root / REGISTRY_FILE).exists():
-        known = registry_url(root)
-        if known != parsed:
-            raise RepositoryError(
-                f"The registry of {root} is {known.render_as_string()}, not "
-                f"{parsed.render_as_string()}; a repository keeps the registry it was made with."
-            )
-        return
-    content = {"schema_version": _REPOSITORY_VERSION, "registry": parsed.render_as_string()}
-    write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
 class ProductStore:
@@ -278,7 +201,7 @@ class Butler:
         from lsstpipe.registry.registry import Registry
 
         if registry:
-            _write_registry_url(Path(root), registry)
+            write_registry_url(Path(root), registry)
         Registry.create(registry_url(root), exist_ok=exist_ok).close()
 
     def close(self) -> None:

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from lsstpipe.butler import registry_url
 from lsstpipe.datasets import DATASET_TYPES
 from lsstpipe.errors import RepositoryError
 from lsstpipe.execute.ingest import read_ingest_manifest
@@ -26,6 +25,7 @@ from lsstpipe.plan.layout import manifest_path
 from lsstpipe.plan.read import Plan
 from lsstpipe.registry.provenance import Document
 from lsstpipe.registry.registry import Registry
+from lsstpipe.repository import registry_url
 
 BATCH_QUANTA = 50_000
 """Quanta a transaction: the number of statements does not depend on it, memory does."""

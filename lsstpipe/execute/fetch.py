@@ -11,7 +11,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 
-from lsstpipe.butler import Butler, registry_url
+from lsstpipe.butler import Butler
 from lsstpipe.data_model import DataId, make_ref
 from lsstpipe.datasets import DATASET_TYPES
 from lsstpipe.datastore import Datastore, Stored
@@ -20,6 +20,7 @@ from lsstpipe.execute.index import Index
 from lsstpipe.execute.transfer import Advance, for_each
 from lsstpipe.registry.records import DatasetRecord, QuantumRecord
 from lsstpipe.registry.registry import Registry
+from lsstpipe.repository import registry_url
 
 _RAWS = "raws"
 """Run of the raws in a registry that lives as long as a query."""

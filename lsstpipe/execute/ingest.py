@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lsstpipe.butler import Butler, ProductStore, registry_url
+from lsstpipe.butler import Butler, ProductStore
 from lsstpipe.config import Campaign
 from lsstpipe.data_model import DataId, make_ref
 from lsstpipe.datasets import DATASET_TYPES
@@ -29,6 +29,7 @@ from lsstpipe.plan.select import make_skymap
 from lsstpipe.registry.exposures import Polygon
 from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.registry.registry import Registry
+from lsstpipe.repository import registry_url
 
 SCHEMA_VERSION = 1
 RAW_RUN = "raw"

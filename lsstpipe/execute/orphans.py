@@ -12,12 +12,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from lsstpipe.butler import registry_url
 from lsstpipe.data_model import SUFFIXES
 from lsstpipe.datasets import DATASET_TYPES
 from lsstpipe.datastore import Datastore
 from lsstpipe.errors import RepositoryError
 from lsstpipe.registry.registry import Registry
+from lsstpipe.repository import registry_url
 
 _DAY_S = 86400.0
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from lsstpipe.butler import registry_url
 from lsstpipe.config import Campaign
 from lsstpipe.config.campaign import Stages
 from lsstpipe.data_model import DataId
@@ -26,6 +25,7 @@ from lsstpipe.plan.rows import IndexArray, Rows
 from lsstpipe.plan.selection import RAW_COLUMNS, Selection
 from lsstpipe.registry.calibrations import Calibration
 from lsstpipe.registry.registry import Registry
+from lsstpipe.repository import registry_url
 from lsstpipe.stages import STAGES
 
 _HEADER_POINTING_ERROR_DEG = 0.1

@@ -18,7 +18,7 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
-from lsstpipe.butler import Butler, ProductStore, registry_url
+from lsstpipe.butler import Butler, ProductStore
 from lsstpipe.cli.collect import command
 from lsstpipe.errors import RepositoryError
 from lsstpipe.execute.collect import Collector, collect, follow
@@ -27,6 +27,7 @@ from lsstpipe.plan.layout import manifest_path
 from lsstpipe.plan.read import Plan, open_plan
 from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.registry.registry import Registry
+from lsstpipe.repository import registry_url
 from tests.postgres_server import PostgresServer
 
 

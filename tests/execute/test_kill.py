@@ -12,12 +12,13 @@ from pathlib import Path
 import fake_campaign as fake
 import numpy as np
 
-from lsstpipe.butler import ProductStore, registry_url
+from lsstpipe.butler import ProductStore
 from lsstpipe.errors import RepositoryError
 from lsstpipe.execute.collect import collect
 from lsstpipe.execute.sweep import sweep
 from lsstpipe.plan.read import PlanIndex, open_plan
 from lsstpipe.registry.registry import Registry
+from lsstpipe.repository import registry_url
 
 _SLOW = {"visit": {"halve": {"sleep_s": 0.02}, "square": {"sleep_s": 0.02}}, "visits_per_chunk": 8}
 
