@@ -18,6 +18,8 @@ from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.repository import registry_url, write_registry_url
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from lsstpipe.geometry.box import Box
     from lsstpipe.geometry.position import Position
     from lsstpipe.image.exposure import Exposure
@@ -337,6 +339,25 @@ class Butler:
             The part of the sky that they must touch.
         """
         return self.registry.query_datasets(kind, where, self.collections or None, position)
+
+    def query_table(
+        self,
+        kind: DatasetType | str | None = None,
+        where: str = "",
+        position: Position | None = None,
+    ) -> pa.Table:
+        """Find datasets as `query` does; give a table, one row each.
+
+        ``butler.query_table("visit_image").to_pandas()`` needs pandas besides.
+
+        Parameters
+        ----------
+        kind, where, position
+            As of `query`.
+        """
+        from lsstpipe.registry.arrow import to_table
+
+        return to_table(self.query(kind, where, position))
 
 
 def _as_type(kind: DatasetType | str) -> DatasetType:

@@ -127,7 +127,7 @@ class PostgresServer:
         return (self.folder / "log").read_text()
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
-        """Run a statement as its owner."""
+        """Run a statement as its owner, with the password that it was made with."""
         import psycopg2
 
         connection = psycopg2.connect(self._libpq(database))

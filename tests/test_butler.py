@@ -192,3 +192,19 @@ def test_a_raw_is_read_from_a_remote_datastore(tres1: Path) -> None:
     store.datastore.write(stored.path, path.read_bytes()[:-1])
     with pytest.raises(InputFileError, match="changed or damaged"):
         store.read(record)
+
+
+def test_a_table_of_datasets_has_what_the_records_have(repository: Path) -> None:
+    with Butler(repository, run="run") as butler:
+        records = [
+            butler.put({"n": visit}, SUMMARY, instrument="st10", visit=visit, detector=0)
+            for visit in (1, 2)
+        ]
+        records.append(butler.put("a,b\n", "lightcurve"))
+        table = butler.query_table()
+        assert table["id"].to_pylist() == [str(record.id) for record in records]
+        assert table["visit"].to_pylist() == [1, 2, None]
+        assert table["path"].to_pylist() == [record.path for record in records]
+        assert butler.query_table(SUMMARY, "visit = 2")["visit"].to_pylist() == [2]
+        empty = butler.query_table(SUMMARY, "visit = 9")
+        assert (empty.num_rows, empty.schema) == (0, table.schema)

@@ -40,6 +40,7 @@ _WIDEST = 10_000
     "--collection", "collections", multiple=True, help="Search these only; the first wins."
 )
 @click.option("--provenance", "dataset_id", help="Id of a dataset: show all that led to it.")
+@click.option("--downstream", "maker_id", help="Id of a dataset: list all that was made of it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(  # noqa: PLR0913  (click gives each option as a parameter)
     dataset_type: str | None,
@@ -48,6 +49,7 @@ def command(  # noqa: PLR0913  (click gives each option as a parameter)
     pos: str | None,
     collections: tuple[str, ...],
     dataset_id: str | None,
+    maker_id: str | None,
     as_json: bool,
 ) -> None:
     """List datasets, or show where one came from.
@@ -67,8 +69,11 @@ def command(  # noqa: PLR0913  (click gives each option as a parameter)
             content: Any = _graph_as_json(graph)
             picture: Table | Tree = _draw_graph(graph)
         else:
-            position = None if pos is None else parse_position(pos)
-            records = butler.query(dataset_type, where, position)
+            if maker_id is not None:
+                records = butler.registry.downstream(_parse_id(maker_id))
+            else:
+                position = None if pos is None else parse_position(pos)
+                records = butler.query(dataset_type, where, position)
             content = [_dataset_as_json(record) for record in records]
             picture = _draw_datasets(records)
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,21 @@ def test_a_wrong_request_is_told_what_is_wrong(
 ) -> None:
     with pytest.raises(UserError, match=message):
         invoke("--repo", repository, *arguments)
+
+
+def test_what_was_made_of_a_dataset_is_listed(repository: Path) -> None:
+    first, second = find(repository, 1), find(repository, 2)
+    key = make_id("run", "calibrate", "visit=2")
+    made = QuantumRecord(
+        key, "run", "visit", "calibrate", "v2", second.data_id, "done", inputs=(first.id,),
+        outputs=(second.id,),
+    )  # fmt: skip
+    with Butler(repository, run="run") as butler:
+        butler.registry.load([replace(second, quantum_id=key)], [made])
+    found = json.loads(invoke("--repo", repository, "--downstream", str(first.id), "--json").output)
+    assert [item["id"] for item in found] == [str(second.id)]
+
+
+def test_the_place_on_the_sky_must_be_one(repository: Path) -> None:
+    with pytest.raises(UserError, match="allowed are POINT ra dec"):
+        invoke(SUMMARY, "--repo", repository, "--pos", "BOX 1 2 3")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import subprocess
@@ -11,8 +12,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import pytest
 import sqlalchemy as sa
+from moto.server import ThreadedMotoServer
 
 from lsstpipe import datasets
 from lsstpipe.data_model import DataId, make_ref
@@ -22,7 +25,7 @@ from lsstpipe.registry.database import Database
 from lsstpipe.registry.postgres import Renewed
 from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.registry.registry import Registry
-from tests.postgres_server import PASSWORD, PostgresServer, find_program
+from tests.postgres_server import PASSWORD, USER, PostgresServer, find_program
 from tests.registry.test_database import PREAMBLE, WRITER, summary
 
 N_KILLS = 50
@@ -341,6 +344,40 @@ def test_the_token_of_a_role_opens_a_connection(
     database.close()
     assert "Action=connect" in used[0]
     assert "X-Amz-Signature=" in used[0]
+
+
+def test_a_secret_that_was_rotated_is_read_again(
+    own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (own_server.data / "pg_hba.conf").write_text("host all all 127.0.0.1/32 scram-sha-256\n")
+    own_server.start()
+    aws = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    aws.start()
+    try:
+        host, port = aws.get_host_and_port()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "testing")
+        secrets = boto3.client("secretsmanager", region_name="us-west-2")
+        content = {"username": USER, "password": PASSWORD}
+        secrets.create_secret(Name="registry", SecretString=json.dumps(content))
+        url = own_server.url("postgres") + "?auth=secret&secret=registry&region=us-west-2"
+        with Registry.create(url) as registry:
+            registry.put(image(1))
+            own_server.execute(f"ALTER USER {USER} PASSWORD 'rotated'")
+            content["password"] = "rotated"
+            secrets.put_secret_value(SecretId="registry", SecretString=json.dumps(content))
+            registry.close()  # the next call needs a new connection
+            registry.put(image(2))
+            assert registry.query_datasets() == [image(1), image(2)]
+        content["password"] = "wrong"
+        secrets.put_secret_value(SecretId="registry", SecretString=json.dumps(content))
+        with pytest.raises(RepositoryError, match="password authentication failed"):
+            Registry.open(url)
+        with pytest.raises(RepositoryError, match="The secret 'absent' of the registry cannot be"):
+            Registry.open(url.replace("secret=registry", "secret=absent"))
+    finally:
+        aws.stop()
 
 
 @pytest.mark.parametrize(
