@@ -84,10 +84,10 @@ _WINGS_PER_FWHM = 1.5
 class Config(TaskConfig):
     """How to calibrate a visit image."""
 
-    background_mesh_pix: PositiveInt = 64
+    background_mesh_pix: PositiveInt = 128
     """Side of the meshes between which the background is interpolated, in pixels."""
 
-    background_min_mesh_fwhm: NonNegativeFloat = 12.0
+    background_min_mesh_fwhm: NonNegativeFloat = 16.0
     """Least side of a mesh in full widths at half maximum of the PSF; where the configured one is
     smaller the background is fitted again, because small meshes take the wings of stars for sky."""
 
