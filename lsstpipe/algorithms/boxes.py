@@ -51,7 +51,7 @@ def average_boxes(
     rows, columns = (np.arange(0, length, size) for length in image.shape)
     total, noise, n = (
         np.add.reduceat(np.add.reduceat(np.where(usable, part, 0.0), rows, axis=0), columns, axis=1)
-        for part in (image, variance, np.ones(image.shape))
+        for part in (image, variance, np.float64(1.0))
     )
     height, width = (
         np.diff(np.append(starts, length))

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from lsstpipe.algorithms._flat_pairs_kernel import sum_products
+
 FloatImage = npt.NDArray[np.float32]
 FloatArray = npt.NDArray[np.float64]
 
@@ -154,27 +156,20 @@ def measure_covariances(
     spread = 1.4826 * float(np.median(np.abs(difference[good])))
     good &= np.abs(difference) < _PIXEL_N_SIGMA * spread
     difference[~good] = 0.0
-    size = max_lag + 1
-    covariance, error = np.empty((size, size)), np.empty((size, size))
-    for dy in range(size):
-        for dx in range(size):
-            signs = (1, -1) if dy and dx else (1,)
-            total = [_lagged(difference, good, dy, sign * dx) for sign in signs]
-            n = sum(count for _, count in total)
-            covariance[dy, dx] = sum(product for product, _ in total) / n
-            error[dy, dx] = np.sqrt((2 if dy == dx == 0 else 1) / n)
+    total, n = (_join_diagonals(part) for part in sum_products(difference, good, max_lag))
+    covariance, error = total / n, np.sqrt(1 / n)
+    error[0, 0] *= np.sqrt(2)
     # They go with the square of the level, so that those of the scaled flat equal the first's.
     covariance /= 2
     return level, covariance, error * covariance[0, 0]
 
 
-def _lagged(image: FloatArray, good: npt.NDArray[np.bool_], dy: int, dx: int) -> tuple[float, int]:
-    """Add up the products of pixels at a distance, and count them."""
-    ny, nx = image.shape
-    low, high = slice(0, ny - dy), slice(dy, ny)
-    left, right = slice(max(0, -dx), nx - max(0, dx)), slice(max(0, dx), nx + min(0, dx))
-    product = np.einsum("ij,ij->", image[low, left], image[high, right])
-    return float(product), int((good[low, left] & good[high, right]).sum())
+def _join_diagonals(sums: FloatArray | npt.NDArray[np.int64]) -> FloatArray:
+    """Add what lies as far to the left to what lies to the right, off the axes."""
+    max_lag = len(sums) - 1
+    joined = sums[:, max_lag:].astype(np.float64)
+    joined[1:, 1:] += sums[1:, max_lag - 1 :: -1]
+    return joined
 
 
 def _fit_surface(image: FloatArray, good: npt.NDArray[np.bool_]) -> FloatArray:
@@ -188,12 +183,16 @@ def _fit_surface(image: FloatArray, good: npt.NDArray[np.bool_]) -> FloatArray:
     values = sample[known]
     kept = np.ones(len(values), dtype=bool)
     for _ in range(2):
-        solution = np.linalg.lstsq(design[kept], values[kept], rcond=None)[0]
+        # Between -1 and 1 the terms are far from alike: their products tell the solution as well.
+        own = design[kept]
+        solution = np.linalg.lstsq(own.T @ own, own.T @ values[kept], rcond=None)[0]
         residual = values - design @ solution
         spread = 1.4826 * np.median(np.abs(residual))
         kept = np.abs(residual) <= _PIXEL_N_SIGMA * spread
-    surface: FloatArray = sum(
-        (c * (y**i)[:, None] * (x**j)[None, :] for c, (i, j) in zip(solution, terms, strict=True)),
-        start=np.zeros_like(image),
+    coefficients = np.zeros((3, 3))
+    for value, (i, j) in zip(solution, terms, strict=True):
+        coefficients[i, j] = value
+    surface: FloatArray = (
+        np.vander(y, 3, increasing=True) @ coefficients @ np.vander(x, 3, increasing=True).T
     )
     return surface

@@ -118,7 +118,7 @@ def measure(inputs: Inputs, config: Config, detector: Detector) -> Outputs:
         config,
         config.max_saturated_fraction_pair,
     )
-    frames = reader.survey()
+    frames = reader.survey(inputs.ptc)
     levels = frames.levels(np.array([own.gain for own in known]))
     bright = [v if v >= config.min_level_electron else float("nan") for v in levels]
     pairs = pair_up(frames.settings, bright, max_ratio=config.max_level_ratio)

@@ -1,7 +1,8 @@
 """Flat frames as the tasks that measure a detector by them need them: levels first, pixels later.
 
 A ramp of flats of a large detector does not fit into memory: beyond some size a frame is prepared
-anew when its pixels are wanted.
+anew when its pixels are wanted. The first task that surveys a ramp, `ptc`, keeps the levels in its
+product, so that those after it need not read every frame again.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ import numpy.typing as npt
 from lsstpipe.data_model import DataId
 from lsstpipe.errors import AlgorithmError, NoWorkFound
 from lsstpipe.image.detector import Detector
-from lsstpipe.image.exposure import Exposure, ObservationInfo
+from lsstpipe.image.exposure import Exposure
 from lsstpipe.image.mask import MaskPlane, has
-from lsstpipe.tasks.base import get_info
+from lsstpipe.tasks.base import Json, get_info
 from lsstpipe.tasks.signature import Signature, SignatureConfig, remove_signature
 
 FloatImage = npt.NDArray[np.float32]
@@ -27,6 +28,8 @@ Flags = npt.NDArray[np.bool_]
 _MAX_BAD = 0.3
 _MAX_DEVIATION = 0.5
 _LEAST_LIGHT = 0.05
+_SAMPLE_STEP = 15
+"""The middle tells only what is far from it; it need not be that of every pixel."""
 _KEPT_BYTES = 5e8
 """Pixels that are kept from the look at the levels: a dozen frames of 2k x 4k."""
 
@@ -39,21 +42,25 @@ class FlatFrames:
     ----------
     keys
         Which raw each is.
-    infos
-        What is known of each.
+    filters
+        Filter of each.
+    times_s, mid_mjd
+        Exposure time and middle of each, shape ``(n,)``.
     levels_adu
         Mean signal of each frame in each amplifier, ADU above the bias level, shape
         ``(n, n_amplifiers)``; NaN where too many pixels are saturated, suspect or bad.
     """
 
     keys: tuple[DataId, ...]
-    infos: tuple[ObservationInfo, ...]
+    filters: tuple[str, ...]
+    times_s: FloatArray
+    mid_mjd: FloatArray
     levels_adu: FloatArray
 
     @property
     def settings(self) -> list[tuple[str, float]]:
         """Filter and exposure time of each."""
-        return [(info.physical_filter, info.exposure_time_s) for info in self.infos]
+        return list(zip(self.filters, self.times_s.tolist(), strict=True))
 
     @property
     def working(self) -> npt.NDArray[np.bool_]:
@@ -109,8 +116,18 @@ class FlatReader:
                 f"flats is not known."
             )
 
-    def survey(self) -> FlatFrames:
-        """Measure the levels of all."""
+    def survey(self, ptc: Json | None = None) -> FlatFrames:
+        """Measure the levels of all.
+
+        Parameters
+        ----------
+        ptc
+            The product of that name. If it is of the same frames, by the same settings, its levels
+            are taken, and what the signature has of the linearizer is added to them.
+        """
+        ramp = ptc.get("ramp") if ptc is not None else None
+        if ramp is not None and all(ramp[name] == v for name, v in self._describe().items()):
+            return self._know(ramp)
         infos, levels = [], []
         for key, raw in self.raws.items():
             infos.append(get_info(raw))
@@ -124,7 +141,48 @@ class FlatReader:
             levels.append([_measure_level(part, own, self.max_saturated) for part, own in pairs])
             if (len(self.kept) + 1) * raw.image.nbytes <= _KEPT_BYTES:
                 self.kept[key] = parts
-        return FlatFrames(tuple(self.raws), tuple(infos), np.array(levels))
+        return FlatFrames(
+            tuple(self.raws),
+            tuple(info.physical_filter for info in infos),
+            np.array([info.exposure_time_s for info in infos]),
+            np.array([info.mid_mjd for info in infos]),
+            np.array(levels),
+        )
+
+    def to_json_dict(self, frames: FlatFrames) -> Json:
+        """Give the plain values of a survey, for the product `ptc`.
+
+        Parameters
+        ----------
+        frames
+            What `survey` gave.
+        """
+        return self._describe() | {
+            "filters": list(frames.filters),
+            "times_s": frames.times_s.tolist(),
+            "mid_mjd": frames.mid_mjd.tolist(),
+            "levels_adu": frames.levels_adu.tolist(),
+        }
+
+    def _describe(self) -> Json:
+        """Say of which frames a survey is, and how it is made."""
+        settings = {name: getattr(self.config, name) for name in SignatureConfig.model_fields}
+        return {
+            "exposures": [key.integer("exposure") for key in self.raws],
+            "settings": settings | {"max_saturated_fraction_level": self.max_saturated},
+            "has_bias": self.signature.bias is not None,
+        }
+
+    def _know(self, ramp: Json) -> FlatFrames:
+        """Make of the plain values of a survey the levels that this one would measure."""
+        levels = np.array(ramp["levels_adu"], dtype=np.float64)
+        linearizer = self.signature.linearizer
+        if linearizer is not None:
+            # The curve bends so little over the pixels of a flat that it may be taken at the mean.
+            for i, own in enumerate(levels.T):
+                own += linearizer.correction(i, own)
+        times, middles = (np.array(ramp[name], dtype=np.float64) for name in ("times_s", "mid_mjd"))
+        return FlatFrames(tuple(self.raws), tuple(ramp["filters"]), times, middles, levels)
 
     def read(self, key: DataId) -> list[FloatImage]:
         """Give the pixels of a flat by amplifier.
@@ -159,6 +217,6 @@ def _measure_level(image: FloatImage, full: Flags, max_saturated: float) -> floa
     finite = image[np.isfinite(image)]
     if full.mean() > max_saturated or len(finite) < (1 - _MAX_BAD) * image.size:
         return float("nan")
-    middle = float(np.median(finite))
+    middle = float(np.median(finite[::_SAMPLE_STEP]))
     kept = finite[np.abs(finite - middle) <= _MAX_DEVIATION * abs(middle)]
     return float(kept.mean(dtype=np.float64)) if len(kept) else float("nan")

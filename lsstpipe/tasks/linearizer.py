@@ -80,10 +80,11 @@ def measure(inputs: Inputs, config: Config, detector: Detector) -> Outputs:
         config,
         config.max_saturated_fraction_level,
     )
-    frames = reader.survey()
+    frames = reader.survey(inputs.ptc)
     turnoffs = [np.inf] * len(detector.amplifiers)
     if inputs.ptc is not None:
-        turnoffs = [v if np.isfinite(v) else np.inf for v in inputs.ptc["turnoff_adu"]]
+        known = np.array(inputs.ptc["turnoff_adu"], dtype=np.float64)
+        turnoffs = np.where(np.isfinite(known), known, np.inf).tolist()
     fits, reasons = _fit_amplifiers(frames, turnoffs, config)
     if not any(fits):
         raise NoWorkFound(reasons[0])
@@ -106,11 +107,10 @@ def _fit_amplifiers(
     frames: FlatFrames, turnoffs: list[float], config: Config
 ) -> tuple[list[LinearityFit | None], list[str]]:
     """Fit all amplifiers by the flats of the filter that has most; say why one cannot be."""
-    filters = Counter(info.physical_filter for info in frames.infos)
+    filters = Counter(frames.filters)
     chosen = max(sorted(filters), key=lambda name: filters[name])
-    own = np.array([info.physical_filter == chosen for info in frames.infos])
-    times = np.array([info.exposure_time_s for info in frames.infos])[own]
-    mjd = np.array([info.mid_mjd for info in frames.infos])[own]
+    own = np.array([name == chosen for name in frames.filters])
+    times, mjd = frames.times_s[own], frames.mid_mjd[own]
     fits: list[LinearityFit | None] = []
     reasons = []
     for levels, turnoff in zip(frames.levels_adu[own].T, turnoffs, strict=True):

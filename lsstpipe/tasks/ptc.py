@@ -98,7 +98,8 @@ def measure(inputs: Inputs, config: Config, detector: Detector) -> Outputs:
     ]
     if not any(np.isfinite(fit.gain) for fit in fits):
         raise AlgorithmError(f"No amplifier of detector {detector.name} shows the noise of light.")
-    return Outputs(_make_product(detector, fits, read_noise, len(pairs)))
+    made = _make_product(detector, fits, read_noise, len(pairs))
+    return Outputs(made | {"ramp": reader.to_json_dict(frames)})
 
 
 def known_read_noise(detector: Detector, bias: Exposure | None) -> list[float]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy import ndimage
 
 from lsstpipe.algorithms.linearity import Linearizer
 from lsstpipe.algorithms.readout import assemble, take_apart
@@ -15,6 +16,7 @@ from lsstpipe.data_model import DataId
 from lsstpipe.errors import NoWorkFound
 from lsstpipe.image.exposure import Exposure
 from lsstpipe.image.mask import MaskPlane, has
+from lsstpipe.io.json import read_json, write_json
 from lsstpipe.tasks import (
     bfk,
     bias,
@@ -308,6 +310,41 @@ def test_a_ramp_that_does_not_fit_into_memory_tells_the_same(
     again = ptc.measure(ptc.Inputs(night.lamp, night.bias), ptc.Config(), DETECTOR).ptc
     # As text, in which what is not known equals itself.
     assert str(again) == str(night.ptc)
+
+
+def test_what_ptc_found_of_a_ramp_tells_the_others_the_same_as_its_frames(night: Night) -> None:
+    stored = read_json(write_json(night.ptc), "ptc")
+    blank = {key: value for key, value in stored.items() if key != "ramp"}
+    made, again = (
+        linearizer.measure(
+            linearizer.Inputs(night.lamp, night.bias, own), linearizer.Config(), DETECTOR
+        ).linearizer
+        for own in (stored, blank)
+    )
+    assert str(made) == str(again)
+    shared = np.array([[0, 1, 0], [1, 96, 1], [0, 1, 0]]) / 100  # neighbours go together
+    lamp = {
+        key: replace(raw, image=ndimage.convolve(raw.image, shared))
+        for key, raw in night.lamp.items()
+    }
+    made, again = (
+        bfk.measure(bfk.Inputs(lamp, night.bias, own, night.linearizer), bfk.Config(), DETECTOR).bfk
+        for own in (stored, blank)
+    )
+    assert str(made) == str(again)
+
+
+def test_levels_of_other_frames_or_other_settings_are_measured_anew(night: Night) -> None:
+    wrong = night.ptc["ramp"] | {"levels_adu": [[1.0] * 4] * len(UP_AND_DOWN)}
+    lamp = dict(list(night.lamp.items())[:-1])
+    for raws, config in (
+        (lamp, linearizer.Config()),
+        (night.lamp, linearizer.Config(overscan_n_rows=3)),
+        (night.lamp, linearizer.Config(max_saturated_fraction_level=0.01)),
+    ):
+        inputs = linearizer.Inputs(raws, night.bias, night.ptc | {"ramp": wrong})
+        found = Linearizer.from_json_dict(linearizer.measure(inputs, config, DETECTOR).linearizer)
+        assert found.coefficients[:, 0] == pytest.approx(NONLINEARITY, rel=0.2)
 
 
 def test_the_gain_of_a_dead_amplifier_is_unknown_and_the_others_are_measured(night: Night) -> None:
