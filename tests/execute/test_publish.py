@@ -160,7 +160,7 @@ main()
 def test_a_publisher_that_is_killed_goes_on_from_there(
     tmp_path: Path, bucket: str, s3: S3Server, rng: np.random.Generator
 ) -> None:
-    repo = small.make_repository(tmp_path / "repo", 20)
+    repo = small.make_repository(tmp_path / "repo", 12)
     command = [sys.executable, "-c", PUBLISH, "publish", "main", f"{bucket}/{TAG}"]
     command += ["--repo", str(repo), "--jobs", "2"]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
