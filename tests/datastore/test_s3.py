@@ -29,8 +29,8 @@ from lsstpipe.errors import (
 from lsstpipe.geometry.box import Box
 from lsstpipe.image.exposure import Exposure
 from lsstpipe.image.mask import MaskPlane
-from tests.datastore.fault_proxy import DELAY_S, Fault, first
-from tests.datastore.s3_server import SECRET, S3Server
+from tests.fault_proxy import DELAY_S, Fault, first
+from tests.s3_server import SECRET, S3Server
 
 LARGE = bytes(range(256)) * ((2 * PART_BYTES + 1000) // 256)
 PASSING: list[Fault] = ["500", "503", "reset", "lose_answer", "truncate", "damage"]

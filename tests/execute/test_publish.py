@@ -21,8 +21,8 @@ from lsstpipe.execute.fetch import select, take_in
 from lsstpipe.execute.index import read_index
 from lsstpipe.execute.publish import Publication, plan_publication, publish
 from lsstpipe.execute.verify import verify
-from tests.datastore.fault_proxy import Fault, first
-from tests.datastore.s3_server import S3Server
+from tests.fault_proxy import Fault, first
+from tests.s3_server import S3Server
 
 TAG = "releases/dp1"
 
