@@ -133,6 +133,17 @@ def test_two_conditional_writes_that_meet_are_tried_again(s3: S3Server, store: D
     assert [method for method, _ in s3.plan.requests].count("PUT") == 3
 
 
+def test_a_part_that_was_damaged_on_its_way_is_fetched_again(
+    s3: S3Server, store: Datastore
+) -> None:
+    stored = store.create("large", LARGE)
+    s3.plan.rule = first(1, "damage", "GET")
+    assert store.read("large", stored.checksum) == LARGE
+    s3.plan.rule = first(1000, "damage", "GET")
+    with pytest.raises(InputFileError, match="was changed or damaged"):
+        store.read("large", stored.checksum)
+
+
 def test_a_part_that_fails_is_sent_again_alone(s3: S3Server, store: Datastore) -> None:
     s3.plan.rule = first(1, "503", "PUT", "partNumber=2")
     store.create("large", LARGE)

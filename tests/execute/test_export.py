@@ -322,13 +322,13 @@ def test_an_import_that_is_killed_is_done_again_or_swept(
     command += [str(folder), "--repo", str(mine), "--jobs", "1"]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     n_killed = 0
-    for _ in range(3):
+    for kill in range(3):
         process = subprocess.Popen(
             command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
         while not (mine / "main").exists() and process.poll() is None:
             time.sleep(0.002)
-        time.sleep(float(rng.uniform(0.0, 0.15)))
+        time.sleep(float(rng.uniform(0.0, 0.1 * kill)))
         process.send_signal(signal.SIGKILL)
         process.communicate()
         n_killed += process.returncode == -signal.SIGKILL
