@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import settings
 
 from tests.postgres_server import PostgresServer, find_program
+from tests.s3_server import S3Server, serve_s3
 
 REPOSITORY = Path(__file__).parents[1]
 IN_CI = os.environ.get("CI") == "true"
@@ -73,3 +75,26 @@ def postgres() -> Iterator[PostgresServer]:
 def rng() -> np.random.Generator:
     """Random numbers that are the same in every run."""
     return np.random.default_rng(20120617)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """A server of S3 for all tests of a process: clients keep the address of the first they met."""
+    with serve_s3() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
+    """The server with nothing going wrong, as the environment names it."""
+    s3_server.plan.clear()
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    yield s3_server
+    s3_server.plan.clear()
+
+
+@pytest.fixture
+def bucket(s3: S3Server) -> str:
+    """A new bucket, as an URL."""
+    return s3.make_bucket(f"bucket-{uuid.uuid4()}")

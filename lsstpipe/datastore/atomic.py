@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from lsstpipe.errors import RepositoryError
 
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)\.tmp")
 
 
@@ -51,9 +53,23 @@ def create_atomically(path: Path, content: bytes) -> None:
         If the folder cannot be written or is full.
     """
     with _explained(path), _temporary(path, content) as temporary:
-        path.hardlink_to(temporary)
-        temporary.unlink()
+        _rename_to_new(temporary, path)
         _sync_folder(path.parent)
+
+
+def _rename_to_new(temporary: Path, path: Path) -> None:
+    """Rename a file unless there is one of the new name, at once where the disk can."""
+    try:
+        path.hardlink_to(temporary)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # A stick of FAT: two that write at the same instant do not see each other.
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from error
+        temporary.replace(path)
+    else:
+        temporary.unlink()
 
 
 @contextlib.contextmanager

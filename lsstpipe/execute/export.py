@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lsstpipe.butler import Butler
-from lsstpipe.datastore import Datastore
+from lsstpipe.datastore import Datastore, Stored
 from lsstpipe.datastore.layout import INDEX
 from lsstpipe.errors import ConflictError
 from lsstpipe.execute.index import make_index, place_of, read_index
@@ -50,8 +50,10 @@ def export(
     absent = {record.id for record in find_absent(target, records)}
 
     def copy(record: DatasetRecord) -> None:
-        content = butler.store.datastore.read(record.path, record.checksum)
-        target.create(place_of(record).path, content)
+        place = place_of(record).path
+        stored = Stored(place, record.size, record.checksum)
+        if record.id in absent or not target.holds(stored):
+            target.create(place, butler.store.datastore.read(record.path, record.checksum))
 
     for record, _ in for_each(records, copy, jobs):
         advance(record.path)

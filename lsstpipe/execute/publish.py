@@ -127,14 +127,14 @@ def publish(
     InputFileError
         If a file is absent or damaged.
     ConflictError
-        If the bucket has a file with other content.
+        If the bucket has a file with other content, or the tag a dataset of another run.
     RepositoryError, TemporaryError
         If the bucket cannot be written.
     """
     records, n_raws = select_products(butler, collection)
     target = Datastore(root)
     absent = {record.id for record in find_absent(target, records)}
-    _check_tag(butler, tag)
+    _check_tag(butler, tag, records)
     _check_files(butler, records)
     for run in sorted({record.run for record in records}):
         butler.registry.freeze(run)
@@ -171,7 +171,7 @@ def plan_publication(butler: Butler, collection: str, root: str, tag: str) -> Pu
         Where to, and the tag.
     """
     records, n_raws = select_products(butler, collection)
-    _check_tag(butler, tag)
+    _check_tag(butler, tag, records)
     _check_files(butler, records)
     return summarise(root, tag, records, find_absent(Datastore(root), records), n_raws)
 
@@ -201,11 +201,22 @@ def _check_files(butler: Butler, records: Sequence[DatasetRecord]) -> None:
             raise InputFileError(f"{where} is absent or was changed, so it cannot be published.")
 
 
-def _check_tag(butler: Butler, tag: str) -> None:
-    """Refuse the name of a collection that is no tag."""
-    for found in butler.registry.collections():
-        if found.name == tag and found.kind != "TAGGED":
-            raise ConflictError(f"Collection '{tag}' is {found.kind}, not TAGGED.")
+def _check_tag(butler: Butler, tag: str, records: Sequence[DatasetRecord]) -> None:
+    """Refuse the name of a collection that is no tag, and a second version of what has it."""
+    kinds = {found.name: found.kind for found in butler.registry.collections()}
+    if tag not in kinds:
+        return
+    if kinds[tag] != "TAGGED":
+        raise ConflictError(f"Collection '{tag}' is {kinds[tag]}, not TAGGED.")
+    tagged = butler.registry.query_datasets(None, "", [tag])
+    known = {(record.dataset_type, record.data_id): record for record in tagged}
+    for record in records:
+        other = known.get((record.dataset_type, record.data_id), record)
+        if other.id != record.id:
+            raise ConflictError(
+                f"'{tag}' has {record.dataset_type} of {record.data_id} from run '{other.run}' "
+                f"already; publish that of run '{record.run}' under another right."
+            )
 
 
 def summarise(

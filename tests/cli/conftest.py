@@ -1,4 +1,4 @@
-"""A small repository for commands, and the S3 server."""
+"""A small repository for commands."""
 
 from __future__ import annotations
 
@@ -10,10 +10,6 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "execute"))
 
 import small_repository as small
-
-from tests.datastore.conftest import bucket, s3, s3_server
-
-__all__ = ["bucket", "s3", "s3_server"]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from lsstpipe.butler import Butler
 from lsstpipe.cli.main import cli
 from lsstpipe.errors import UserError
-from tests.datastore.s3_server import SECRET, S3Server
+from tests.s3_server import SECRET, S3Server
 
 
 def invoke(*words: str | Path, answer: str | None = None) -> Result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -218,3 +219,54 @@ except RepositoryError as error:
     assert "File too large" in told.stdout
     assert Datastore(tmp_path).verify(old)
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["a"]
+
+
+def test_a_disk_without_hard_links_keeps_files_apart_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, target: Path) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)  # as FAT does, which no test can mount
+    datastore = Datastore(tmp_path)
+    stored = datastore.create("a", b"abc")
+    assert datastore.create("a", b"abc") == stored
+    with pytest.raises(ConflictError, match="other content"):
+        datastore.create("a", b"xyz")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_of_many_that_create_a_file_at_once_one_succeeds(tmp_path: Path) -> None:
+    script = """
+import sys, time
+from lsstpipe.datastore import Datastore
+from lsstpipe.errors import ConflictError
+content = sys.argv[2].encode() * 100_000
+print("ready", flush=True)
+sys.stdin.read()
+try:
+    Datastore(sys.argv[1]).create("a", content)
+except ConflictError:
+    sys.exit(3)
+"""
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(tmp_path), letter],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )
+        for letter in "abcd"
+    ]  # fmt: skip
+    for writer in writers:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.close()
+    codes = []
+    for writer in writers:
+        codes.append(writer.wait())
+        assert writer.stdout is not None
+        writer.stdout.close()
+    assert sorted(codes) == [0, 3, 3, 3]
+    assert (tmp_path / "a").read_bytes() == b"abcd"[codes.index(0) :][:1] * 100_000
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]

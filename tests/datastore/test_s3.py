@@ -29,8 +29,8 @@ from lsstpipe.errors import (
 from lsstpipe.geometry.box import Box
 from lsstpipe.image.exposure import Exposure
 from lsstpipe.image.mask import MaskPlane
-from tests.datastore.fault_proxy import DELAY_S, Fault, first
-from tests.datastore.s3_server import SECRET, S3Server
+from tests.fault_proxy import DELAY_S, Fault, first
+from tests.s3_server import SECRET, S3Server
 
 LARGE = bytes(range(256)) * ((2 * PART_BYTES + 1000) // 256)
 PASSING: list[Fault] = ["500", "503", "reset", "lose_answer", "truncate", "damage"]
@@ -131,6 +131,17 @@ def test_two_conditional_writes_that_meet_are_tried_again(s3: S3Server, store: D
     store.create("a", b"abc")
     assert store.read("a") == b"abc"
     assert [method for method, _ in s3.plan.requests].count("PUT") == 3
+
+
+def test_a_part_that_was_damaged_on_its_way_is_fetched_again(
+    s3: S3Server, store: Datastore
+) -> None:
+    stored = store.create("large", LARGE)
+    s3.plan.rule = first(1, "damage", "GET")
+    assert store.read("large", stored.checksum) == LARGE
+    s3.plan.rule = first(1000, "damage", "GET")
+    with pytest.raises(InputFileError, match="was changed or damaged"):
+        store.read("large", stored.checksum)
 
 
 def test_a_part_that_fails_is_sent_again_alone(s3: S3Server, store: Datastore) -> None:

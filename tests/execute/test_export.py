@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import small_repository as small
 from hypothesis import given, settings
@@ -22,6 +29,8 @@ from lsstpipe.errors import ConflictError, InputFileError, RepositoryError, User
 from lsstpipe.execute.export import export, plan_export
 from lsstpipe.execute.fetch import Intake, plan_intake, take_in
 from lsstpipe.execute.index import SCHEMA_VERSION, read_index
+from lsstpipe.execute.orphans import find_orphans, remove_orphans
+from lsstpipe.execute.sweep import sweep
 
 TAG = "imported/main"
 
@@ -300,3 +309,37 @@ def test_any_collection_makes_the_round_trip(runs: dict[str, Any], metrics: obje
             with Butler(ours, ["imported/all"]) as butler:
                 assert butler.query() == [replace(record, quantum_id=None) for record in found]
                 assert all(butler.store.verify(record) for record in butler.query())
+
+
+def test_an_import_that_is_killed_is_done_again_or_swept(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    folder, mine = tmp_path / "folder", tmp_path / "mine"
+    send(small.make_repository(tmp_path / "repo", 30), folder)
+    Butler.create(mine)
+    empty = small.files_of(mine)
+    command = [sys.executable, "-c", "from lsstpipe.cli.main import main; main()", "import"]
+    command += [str(folder), "--repo", str(mine), "--jobs", "1"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    n_killed = 0
+    for kill in range(3):
+        process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        while not (mine / "main").exists() and process.poll() is None:
+            time.sleep(0.002)
+        time.sleep(float(rng.uniform(0.0, 0.1 * kill)))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        n_killed += process.returncode == -signal.SIGKILL
+        with Butler(mine) as butler:
+            assert all(butler.store.verify(record) for record in butler.query())
+            is_registered = bool(butler.query())
+        if not is_registered:
+            sweep(mine)
+            remove_orphans(mine, find_orphans(mine, 0.0))
+            assert small.files_of(mine) == empty
+            shutil.rmtree(mine / "main", ignore_errors=True)
+    assert n_killed > 0
+    receive(folder, mine)
+    assert small.files_of(mine) == small.files_of(tmp_path / "repo")
