@@ -133,12 +133,12 @@ class Builder:
     def _add_records(self, name: str, records: Sequence[DatasetRecord]) -> PlannedDatasets:
         """Give numbers to datasets that exist."""
         dimensions = DATASET_TYPES[name].dimensions
-        rows = Rows(
-            {d: np.array([r.data_id[d] for r in records]) for d in dimensions}, len(records)
-        )
         if name == "raw":
             raws = self._selection.raws
             rows = Rows({**raws.columns, "visit": raws["exposure"]}, len(raws))
+        else:
+            columns = {d: np.array([r.data_id[d] for r in records]) for d in dimensions}
+            rows = Rows(columns, len(records))
         none = np.full(len(records), -1)
         return self._add_datasets(DATASET_TYPES[name], rows, none, records)
 

@@ -57,7 +57,7 @@ class PlannedDatasets:
         rows
             Which.
         """
-        if self.records:
+        if len(self.records):
             ids = b"".join([self.records[i].id.bytes for i in rows.tolist()])
             return np.frombuffer(ids, dtype=np.uint8).reshape(-1, 16)
         kind = self.dataset_type
