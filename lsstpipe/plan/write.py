@@ -27,6 +27,7 @@ from lsstpipe.datastore.atomic import write_atomically
 from lsstpipe.errors import RepositoryError
 from lsstpipe.plan.chunking import DEFAULT, Chunking, assign_chunks, make_chunks
 from lsstpipe.plan.chunks import Chunk, write_chunks
+from lsstpipe.plan.contracts import check_chunks, check_quanta
 from lsstpipe.plan.cost import CostModel
 from lsstpipe.plan.layout import SHARDS, table_folder
 from lsstpipe.plan.quanta import Note, PlannedDatasets, Quanta, Skipped, take_lists
@@ -100,6 +101,7 @@ def write_part(
     shard
         Name of the shard; empty for the whole plan.
     """
+    check_quanta(quanta)
     chunking = assign_chunks(quanta, campaign, model)
     chunks = make_chunks(quanta, campaign, chunking, model)
     own = table_folder(folder, shard)
@@ -132,6 +134,7 @@ def write_summary(folder: Path, campaign: Campaign, parts: Sequence[Part]) -> di
     """
     stages = [name for name, _ in campaign]
     chunks = sorted((c for part in parts for c in part.chunks), key=lambda c: stages.index(c.stage))
+    check_chunks(chunks)
     notes = _add_up(note for part in parts for note in part.notes)
     # What has nothing to do in one shard may have something in another.
     busy = {task for part in parts for task in part.tasks}
