@@ -4,48 +4,143 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from lsstpipe.config import Campaign
+    from lsstpipe.plan.cost import CostModel
 
 
 @click.command()
 @click.argument("campaign")
-@click.option("--explain", is_flag=True, help="List chunks with what they wait for and cost.")
+@click.option(
+    "--explain",
+    metavar="WHAT",
+    help="Say why quanta are there or not, and write nothing: a task, dimensions with values, or "
+    "both, such as 'warp visit=24'; 'chunks' lists what each chunk waits for and costs.",
+)
+@click.option(
+    "--shards",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Plan visits, tracts and detectors in so many blocks each.",
+)
+@click.option(
+    "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Blocks planned at once."
+)
+@click.option(
+    "--learn",
+    is_flag=True,
+    help="First learn what quanta take from those in the registry; chunks may change in size.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-def command(campaign: str, explain: bool, as_json: bool) -> None:
+def command(
+    campaign: str,
+    explain: str | None,
+    shards: int,
+    jobs: int,
+    learn: bool,
+    as_json: bool,
+) -> None:
     """Work out what runs for CAMPAIGN, a YAML file, or '-' for the standard input.
 
     Writes the plan into the folder 'plan' of the repository, and tells what it leaves out and why.
 
     \b
     Example:
-      lsstpipe plan config/campaigns/demo.yaml --explain
+      lsstpipe plan config/campaigns/demo.yaml --explain 'forced visit=24'
     """
     from lsstpipe.config import load_campaign
-    from lsstpipe.plan.chunks import read_chunks
-    from lsstpipe.plan.layout import plan_folder
-    from lsstpipe.plan.select import build_plan
-    from lsstpipe.plan.write import count_by_stage, write_plan
+    from lsstpipe.plan.cost import read_costs
 
     settings = load_campaign(campaign)
-    quanta = build_plan(settings)
-    folder: Path = plan_folder(settings.repo)
-    summary = write_plan(folder, quanta, settings)
+    model = _learn(settings) if learn else read_costs(settings.repo)
+    if explain is not None:
+        _explain(settings, model, explain)
+        return
+    summary = _plan(settings, model, shards, jobs)
     if as_json:
         click.echo(json.dumps(summary, indent=1))
         return
-    chunks = [c for group in read_chunks(folder / "chunks.tsv").values() for c in group.values()]
+    _report(settings, model)
+
+
+def _learn(settings: Campaign) -> CostModel:
+    """Learn what quanta take, and keep it."""
+    from lsstpipe.butler import registry_url
+    from lsstpipe.plan.cost import learn_costs, write_costs
+
+    model = learn_costs(registry_url(settings.repo), settings.instrument)
+    write_costs(settings.repo, model)
+    for name, cost in model.tasks.items():
+        click.echo(
+            f"learnt: {name} takes {cost.cpu_s:.2f} CPU s, {cost.memory_mb:.0f} MB and writes "
+            f"{cost.written_mb:.1f} MB ({cost.n_quanta} quanta)"
+        )
+    return model
+
+
+def _plan(settings: Campaign, model: CostModel, n_blocks: int, n_jobs: int) -> dict[str, object]:
+    """Write the plan."""
+    from lsstpipe.plan.build import Builder
+    from lsstpipe.plan.layout import plan_folder
+    from lsstpipe.plan.select import build_plan, select
+    from lsstpipe.plan.sharding import SelectionSource, make_shards, plan_shards
+    from lsstpipe.plan.write import write_plan
+    from lsstpipe.stages import STAGES
+
+    folder = plan_folder(settings.repo)
+    if n_blocks == 1:
+        return write_plan(folder, build_plan(settings), settings, model)
+    source = SelectionSource(select(settings))
+    shards = make_shards(source, settings, STAGES, n_blocks, model)
+    return plan_shards(
+        folder,
+        source,
+        shards,
+        lambda selection, shard: Builder(settings, selection, shard=shard).build(),
+        (settings, model),
+        n_jobs,
+    )
+
+
+def _explain(settings: Campaign, model: CostModel, text: str) -> None:
+    """Answer a question about quanta."""
+    from lsstpipe.plan.explain import explain, list_chunks, parse_question
+    from lsstpipe.plan.select import build_plan
+
+    if text == "chunks":
+        lines = list_chunks(build_plan(settings), settings, model)
+    else:
+        question = parse_question(text)
+        lines = explain(build_plan(settings), settings, model, question)
+    for line in lines:
+        click.echo(line)
+
+
+def _report(settings: Campaign, model: CostModel) -> None:
+    """Say what the plan on disk holds."""
+    from lsstpipe.plan.chunks import read_chunks
+    from lsstpipe.plan.layout import plan_folder
+    from lsstpipe.plan.write import count_by_stage
+
+    folder: Path = plan_folder(settings.repo)
+    by_stage = read_chunks(folder / "chunks.tsv")
+    chunks = [chunk for group in by_stage.values() for chunk in group.values()]
     for stage, (n_chunks, n_quanta) in count_by_stage(chunks).items():
-        click.echo(f"{stage:<14} {n_chunks:>6} chunks {n_quanta:>8} quanta")
-    for item in quanta.skipped:
-        what = f"{item.stage}.{item.task}" if item.task else item.stage
-        click.echo(f"left out: {item.n_quanta or 'all'} quanta of {what}: {item.reason}")
-    for note in quanta.notes:
-        click.echo(f"note: {note.n_quanta} quanta of {note.stage}.{note.task}: {note.text}")
-    if explain:
-        for chunk in chunks:
-            upstream = ", ".join("/".join(other) for other in chunk.upstream) or "the ingest"
-            click.echo(
-                f"{chunk.stage}/{chunk.name}: {chunk.n_quanta} quanta, {chunk.cpu_s:.0f} CPU s, "
-                f"{chunk.mem_mb} MB, after {upstream}"
-            )
+        cpu_h = sum(chunk.cpu_s for chunk in by_stage[stage].values()) / 3600
+        click.echo(f"{stage:<14} {n_chunks:>6} chunks {n_quanta:>8} quanta {cpu_h:>10.2f} CPU h")
+    cpu_s = sum(chunk.cpu_s for chunk in chunks)
+    click.echo(
+        f"expected: {cpu_s / 3600:.2f} CPU h, ${model.usd(cpu_s):.2f} at "
+        f"${model.usd_per_cpu_h:.3f} a CPU h"
+    )
+    for item in json.loads((folder / "skipped.json").read_text()):
+        what = f"{item['stage']}.{item['task']}" if item["task"] else item["stage"]
+        click.echo(f"left out: {item['n_quanta'] or 'all'} quanta of {what}: {item['reason']}")
+    for note in json.loads((folder / "plan.json").read_text())["notes"]:
+        where = f"{note['stage']}.{note['task']}"
+        click.echo(f"note: {note['n_quanta']} quanta of {where}: {note['text']}")

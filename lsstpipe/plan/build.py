@@ -14,7 +14,15 @@ from lsstpipe.datasets import DATASET_TYPES
 from lsstpipe.errors import UserError
 from lsstpipe.instruments import get_camera
 from lsstpipe.plan.inputs import InputFinder
-from lsstpipe.plan.quanta import Note, PlannedDatasets, PlannedTask, Quanta, Skipped, data_ids
+from lsstpipe.plan.quanta import (
+    LeftOut,
+    Note,
+    PlannedDatasets,
+    PlannedTask,
+    Quanta,
+    Skipped,
+    data_ids,
+)
 from lsstpipe.plan.rows import IndexArray, Rows, is_in, match, offsets
 from lsstpipe.plan.selection import Selection, science_rows, sky_rows
 from lsstpipe.plan.shard import Shard, kind_of
@@ -133,12 +141,12 @@ class Builder:
     def _add_records(self, name: str, records: Sequence[DatasetRecord]) -> PlannedDatasets:
         """Give numbers to datasets that exist."""
         dimensions = DATASET_TYPES[name].dimensions
-        rows = Rows(
-            {d: np.array([r.data_id[d] for r in records]) for d in dimensions}, len(records)
-        )
         if name == "raw":
             raws = self._selection.raws
             rows = Rows({**raws.columns, "visit": raws["exposure"]}, len(raws))
+        else:
+            columns = {d: np.array([r.data_id[d] for r in records]) for d in dimensions}
+            rows = Rows(columns, len(records))
         none = np.full(len(records), -1)
         return self._add_datasets(DATASET_TYPES[name], rows, none, records)
 
@@ -192,7 +200,7 @@ class Builder:
             return
         own = self._owned(stage, rows)
         found = {port.name: self._finder.find(task, port, rows, own) for port in task.inputs}
-        keep = self._keep(stage, task, own, found)
+        keep = self._keep(stage, task, rows, found)
         rows = rows.take(keep)
         if len(rows) == 0:
             return
@@ -233,8 +241,7 @@ class Builder:
         if not fits.all():
             lacking = ", ".join(str(v) for v in np.unique(rows[name][~fits]))
             reason = f"{self._camera.name} has no {task.needs} there: {name} {lacking}"
-            n_own = int((~fits & self._owned(stage, rows)).sum())
-            self.result.skipped.append(Skipped(stage.name, task.name, n_own, reason))
+            self._leave_out(stage, task, rows.take(~fits), reason)
         return rows.take(fits)
 
     def _leave_certified(self, stage: Stage, task: Task, rows: Rows) -> Rows:
@@ -246,13 +253,14 @@ class Builder:
         records = [item.dataset for item in self._selection.calibrations.get(name, ())]
         foreign = {r.data_id for r in records if r.run != self._campaign.run}
         raws = self._selection.raws
-        own = raws.take((raws["observation_type"] == kinds[0]) & (kinds[0] != "science"))
+        taken = raws.take((raws["observation_type"] == kinds[0]) & (kinds[0] != "science"))
         is_there = np.array([key in foreign for key in data_ids(rows, task.dimensions)])
-        is_there &= ~is_in(rows, own, task.dimensions)
-        n_own = int((is_there & self._owned(stage, rows)).sum())
-        if n_own:
+        is_there &= ~is_in(rows, taken, task.dimensions)
+        own = rows.take(is_there & self._owned(stage, rows))
+        if len(own):
             text = f"not made of science exposures: a certified {name} is there"
-            self.result.notes.append(Note(stage.name, task.name, n_own, text))
+            self.result.notes.append(Note(stage.name, task.name, len(own), text))
+            self.result.left_out.append(LeftOut(task.name, own, text))
         return rows.take(~is_there)
 
     def _note_absent(self, stage: Stage, task: Task, rows: Rows, n_found: dict[str, int]) -> None:
@@ -282,46 +290,39 @@ class Builder:
         self,
         stage: Stage,
         task: Task,
-        own: npt.NDArray[np.bool_],
+        rows: Rows,
         found: dict[str, tuple[IndexArray, IndexArray]],
     ) -> npt.NDArray[np.bool_]:
         """Tell which quanta have what they need; record why others are left out."""
-        keep = np.ones(len(own), dtype=np.bool_)
-        has = {port.name: _marked(len(own), found[port.name][0]) for port in task.inputs}
-        for port in task.inputs:
-            if not (port.is_many or port.is_optional):
-                keep &= self._need(stage, task, keep & own, has, (port,))
-        many = tuple(port for port in task.inputs if port.is_many)
-        if many:
-            keep &= self._need(stage, task, keep & own, has, many)
+        keep = np.ones(len(rows), dtype=np.bool_)
+        needs: list[tuple[Port, ...]] = [
+            (port,) for port in task.inputs if not (port.is_many or port.is_optional)
+        ]
+        needs.append(tuple(port for port in task.inputs if port.is_many))
         if all(port.is_optional for port in task.inputs):
-            keep &= self._need(stage, task, keep & own, has, task.inputs)
+            needs.append(task.inputs)
+        for ports in filter(None, needs):
+            has = np.zeros(len(rows), dtype=np.bool_)
+            for port in ports:
+                has[found[port.name][0]] = True
+            names = " or ".join(port.dataset_type.name for port in ports)
+            reason = f"there is no {names}, which it needs, and no task that makes it"
+            self._leave_out(stage, task, rows.take(keep & ~has), reason)
+            keep &= has
         return keep
 
-    def _need(
-        self,
-        stage: Stage,
-        task: Task,
-        noted: npt.NDArray[np.bool_],
-        has: dict[str, npt.NDArray[np.bool_]],
-        ports: Sequence[Port],
-    ) -> npt.NDArray[np.bool_]:
-        """Tell which quanta have an input of any of some ports; note how many of some have not."""
-        has_any = np.any([has[port.name] for port in ports], axis=0)
-        names = " or ".join(port.dataset_type.name for port in ports)
-        self._note(stage, task, int((noted & ~has_any).sum()), names)
-        return np.asarray(has_any, dtype=np.bool_)
+    def _leave_out(self, stage: Stage, task: Task, rows: Rows, reason: str) -> None:
+        """Record the quanta that the plan leaves out."""
+        rows = rows.take(self._owned(stage, rows))
+        if len(rows):
+            self.result.skipped.append(Skipped(stage.name, task.name, len(rows), reason))
+            self.result.left_out.append(LeftOut(task.name, rows, reason))
 
     def _note_empty(self, stage: Stage, task: Task) -> None:
         kinds = " or ".join(k for k in (task.observation_type, task.other_type) if k)
         what = f"{kinds} exposures" if kinds else "data"
         reason = f"there are no {what} with {', '.join(task.dimensions)}"
         self.result.skipped.append(Skipped(stage.name, task.name, 0, reason))
-
-    def _note(self, stage: Stage, task: Task, n_quanta: int, name: str) -> None:
-        if n_quanta:
-            reason = f"there is no {name}, which it needs, and no task that makes it"
-            self.result.skipped.append(Skipped(stage.name, task.name, n_quanta, reason))
 
     def _add_outputs(self, task: Task, rows: Rows, start: int) -> tuple[IndexArray, IndexArray]:
         """Make the datasets of a task: quantum rows, dataset numbers."""
@@ -357,10 +358,3 @@ class Builder:
         first, of_made = match(single, made, dimensions)
         owners = made["_quantum"][of_made[np.unique(first, return_index=True)[1]]]
         return single, owners
-
-
-def _marked(n_rows: int, rows: IndexArray) -> npt.NDArray[np.bool_]:
-    """Mark some rows of many."""
-    marks = np.zeros(n_rows, dtype=np.bool_)
-    marks[rows] = True
-    return marks

@@ -138,7 +138,7 @@ def read_costs(repo: str | Path) -> CostModel:
         return CostModel(tasks, float(plain["usd_per_cpu_h"]))
     except FileNotFoundError:
         return CostModel()
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RepositoryError(
             f"{path} is no file of costs ({error}); `lsstpipe plan --learn` writes it anew."
         ) from None
@@ -181,7 +181,7 @@ def learn_costs(url: str | sa.URL, instrument: str) -> CostModel:
         database.close()
     found: dict[str, list[tuple[float, float, float]]] = {}
     for row in rows:
-        given = dict(part.split("=", 1) for part in row.data_id.split(",") if part)
+        given = json.loads(row.data_id)
         if given.get("instrument", instrument) == instrument:
             values = (row.cpu_s, row.max_rss_mb, row.bytes_written / 1e6)
             found.setdefault(row.task, []).append(values)

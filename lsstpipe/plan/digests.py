@@ -63,14 +63,15 @@ def digest_chunks(quanta: Quanta, campaign: Campaign, chunking: Chunking) -> dic
 def _checksums(quanta: Quanta) -> npt.NDArray[np.uint64]:
     """Give a number for the bytes of each dataset that exists, 0 for one that will be made."""
     numbers = np.zeros(quanta.n_datasets, dtype=np.uint64)
+    named = quanta.named_datasets()
     for datasets in quanta.datasets:
         if datasets.records:
+            rows = np.flatnonzero(named[datasets.start : datasets.start + len(datasets.rows)])
             hashed = b"".join(
-                hashlib.blake2b(record.checksum.encode(), digest_size=8).digest()
-                for record in datasets.records
+                hashlib.blake2b(datasets.records[i].checksum.encode(), digest_size=8).digest()
+                for i in rows.tolist()
             )
-            own = slice(datasets.start, datasets.start + len(datasets.records))
-            numbers[own] = np.frombuffer(hashed, dtype="<u8")
+            numbers[datasets.start + rows] = np.frombuffer(hashed, dtype="<u8")
     return numbers
 
 

@@ -57,7 +57,7 @@ class PlannedDatasets:
         rows
             Which.
         """
-        if self.records:
+        if len(self.records):
             ids = b"".join([self.records[i].id.bytes for i in rows.tolist()])
             return np.frombuffer(ids, dtype=np.uint8).reshape(-1, 16)
         kind = self.dataset_type
@@ -119,6 +119,15 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """The data IDs of the quanta of a task that the plan leaves out for one reason."""
+
+    task: str
+    rows: Rows
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """Something about the quanta of a task that the plan decided, and why."""
 
@@ -138,6 +147,8 @@ class Quanta:
         In the order of the stages.
     skipped, notes
         What was left out or decided, and why.
+    left_out
+        The same by data ID.
     n_quanta, n_datasets
         How many there are.
     own
@@ -151,6 +162,7 @@ class Quanta:
     datasets: list[PlannedDatasets] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
     n_quanta: int = 0
     n_datasets: int = 0
     own: npt.NDArray[np.bool_] | None = None

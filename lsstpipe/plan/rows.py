@@ -118,20 +118,38 @@ def _encode(
 
 
 def _number(values: Values) -> tuple[IndexArray, int]:
-    """Give the distinct values of a column numbers in their order; of integers some may be free."""
+    """Give the values of a column numbers in their order, below the second of what is returned."""
     if len(values) == 0 or not np.any(values != values[0]):
         return np.zeros(len(values), dtype=np.int64), min(1, len(values))
     if values.dtype.kind == "i":
         low, high = int(values.min()), int(values.max())
         if high - low < _FEW * len(values):
             return values.astype(np.int64) - low, high - low + 1
+    if values.dtype.kind == "U":
+        codes, span = _number_text(values)
+        if span <= _FEW * len(values):
+            return codes, span
     # Hashing finds the distinct values faster than sorting; then only those are sorted.
     encoded = pa.array(values).dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):  # texts of more than 2 GB
+        encoded = encoded.unify_dictionaries().combine_chunks()
     distinct = np.array(encoded.dictionary.to_pylist(), dtype=values.dtype)
     order = np.argsort(distinct)
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
     return rank[encoded.indices.to_numpy()], len(order)
+
+
+def _number_text(values: Values) -> tuple[IndexArray, int]:
+    """Give texts numbers by those of their characters that differ: in filters and bands few do."""
+    characters = np.ascontiguousarray(values).view(np.uint32).reshape(len(values), -1)
+    codes, span = np.zeros(len(values), dtype=np.int64), 1
+    for column in characters.T:
+        low, high = int(column.min()), int(column.max())
+        if high > low and span <= _FEW * len(values):
+            codes = codes * (high - low + 1) + (column - low)
+            span *= high - low + 1
+    return codes, span
 
 
 def _renumber(codes: IndexArray, span: int) -> tuple[IndexArray, int]:

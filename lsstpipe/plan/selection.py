@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
@@ -78,7 +79,37 @@ def science_rows(raws: Rows) -> Rows:
     return Rows({**science.columns, "visit": science["exposure"]}, len(science))
 
 
-def take_raws(selection: Selection, keep: npt.NDArray[np.bool_], visits: IndexArray) -> Selection:
+class Picked(Sequence[DatasetRecord]):
+    """Some of many records, in an order of their own.
+
+    Parameters
+    ----------
+    records
+        All.
+    rows
+        Which.
+    """
+
+    def __init__(self, records: Sequence[DatasetRecord], rows: IndexArray) -> None:
+        self._records = records
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> DatasetRecord: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[DatasetRecord]: ...
+    def __getitem__(self, index: int | slice) -> DatasetRecord | Sequence[DatasetRecord]:
+        if isinstance(index, slice):
+            return Picked(self._records, self._rows[index])
+        return self._records[int(self._rows[index])]
+
+
+def take_raws(
+    selection: Selection, keep: npt.NDArray[np.bool_], visits: IndexArray | None
+) -> Selection:
     """Keep some of the raws of a selection.
 
     Parameters
@@ -90,7 +121,8 @@ def take_raws(selection: Selection, keep: npt.NDArray[np.bool_], visits: IndexAr
     visits
         Numbers of all visits of the campaign.
     """
-    records = [selection.records[i] for i in np.flatnonzero(keep).tolist()]
+    rows = np.flatnonzero(keep)
+    records: Sequence[DatasetRecord] = Picked(selection.records, rows)
     return replace(selection, raws=selection.raws.take(keep), records=records, visits=visits)
 
 

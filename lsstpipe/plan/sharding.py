@@ -29,7 +29,7 @@ from lsstpipe.plan.blocks import make_blocks
 from lsstpipe.plan.cost import CostModel, chunk_size
 from lsstpipe.plan.overlap import find_overlaps
 from lsstpipe.plan.quanta import Quanta
-from lsstpipe.plan.rows import IndexArray
+from lsstpipe.plan.rows import IndexArray, Rows, encode
 from lsstpipe.plan.select import make_patches, make_skymap
 from lsstpipe.plan.selection import Selection, science_rows, take_raws
 from lsstpipe.plan.shard import Kind, Shard, kind_of
@@ -140,8 +140,31 @@ def select_shard(source: Source, shard: Shard, skymap: SkyMap) -> Selection:
     at = source.pointings
     _, polygons = make_patches(skymap, shard.members)
     near, _ = find_overlaps(polygons, at.ra_deg, at.dec_deg, at.reach_deg)
-    # Whole visits: which tract of a visit sums it up is only known of all of its detectors.
-    return source.select_visits(at.visits[np.unique(near)])
+    return _thin(source.select_visits(at.visits[np.unique(near)]), shard.members)
+
+
+def _thin(selection: Selection, tracts: IndexArray) -> Selection:
+    """Keep of visits what matters to some tracts.
+
+    That is every raw that may overlap one of them and, of the same visits, one raw for each other
+    tract: which tract sums up a visit is only known of all that the visit overlaps.
+    """
+    raws = selection.raws
+    science = raws["observation_type"] == "science"
+    numbers = np.flatnonzero(science)
+    raw, patch = find_overlaps(
+        selection.polygons, raws["ra_deg"][science], raws["dec_deg"][science], selection.radius_deg
+    )
+    raw, tract = numbers[raw], selection.patches["tract"][patch]
+    is_own = np.isin(tract, tracts)
+    exposures = np.unique(raws["exposure"][raw[is_own]])
+    pairs = Rows({"exposure": raws["exposure"][raw], "tract": tract})
+    codes, _ = encode(pairs, None, ("exposure", "tract"))
+    first = np.unique(codes, return_index=True)[1]
+    keep = ~science
+    keep[raw[is_own]] = True
+    keep[raw[first][np.isin(pairs["exposure"][first], exposures)]] = True
+    return take_raws(selection, keep, selection.visits)
 
 
 def make_shards(

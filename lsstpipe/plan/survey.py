@@ -20,8 +20,10 @@ Calibrations are certified, as they were for DMTN-137. All of it follows from th
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
@@ -268,12 +270,6 @@ class Survey:
         """
         chosen = self.visits.take(np.searchsorted(self.visits["exposure"], visits))
         raws = self._raws(chosen)
-        data_ids = [
-            DataId(instrument=self._camera.name, detector=detector, exposure=exposure)
-            for detector, exposure in zip(
-                raws["detector"].tolist(), raws["exposure"].tolist(), strict=True
-            )
-        ]
         patches, polygons = make_patches(self.skymap, self._near_tracts(chosen))
         existing = {
             "reference_catalog": [_record("reference_catalog", DataId())],
@@ -281,7 +277,7 @@ class Survey:
         }
         return Selection(
             raws,
-            [_record("raw", data_id) for data_id in data_ids],
+            _Raws(raws),
             patches,
             polygons,
             self.radius_deg,
@@ -378,6 +374,30 @@ class Survey:
                     calibration = Calibration(_record(name, data_id), -math.inf, math.inf)
                     found.setdefault(name, []).append(calibration)
         return found
+
+
+class _Raws(Sequence[DatasetRecord]):
+    """The records of raws, each made when it is first asked for."""
+
+    def __init__(self, raws: Rows) -> None:
+        self._raws = raws
+        self._made: dict[int, DatasetRecord] = {}
+
+    def __len__(self) -> int:
+        return len(self._raws)
+
+    @overload
+    def __getitem__(self, index: int) -> DatasetRecord: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[DatasetRecord]: ...
+    def __getitem__(self, index: int | slice) -> DatasetRecord | Sequence[DatasetRecord]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if index not in self._made:
+            names = DATASET_TYPES["raw"].dimensions
+            values = {name: self._raws[name][index].item() for name in names}
+            self._made[index] = _record("raw", DataId(values))
+        return self._made[index]
 
 
 def _record(name: str, data_id: DataId) -> DatasetRecord:

@@ -27,6 +27,7 @@ from lsstpipe.datastore.atomic import write_atomically
 from lsstpipe.errors import RepositoryError
 from lsstpipe.plan.chunking import DEFAULT, Chunking, assign_chunks, make_chunks
 from lsstpipe.plan.chunks import Chunk, write_chunks
+from lsstpipe.plan.contracts import check_chunks, check_quanta
 from lsstpipe.plan.cost import CostModel
 from lsstpipe.plan.layout import SHARDS, table_folder
 from lsstpipe.plan.quanta import Note, PlannedDatasets, Quanta, Skipped, take_lists
@@ -48,11 +49,14 @@ class Part:
         In the order of the plan.
     n_datasets
         How many datasets its quanta make.
+    tasks
+        Names of the tasks that have quanta.
     skipped, notes
         What was left out or decided, and why.
     """
 
     chunks: list[Chunk]
+    tasks: set[str]
     n_datasets: int
     skipped: list[Skipped]
     notes: list[Note]
@@ -97,6 +101,7 @@ def write_part(
     shard
         Name of the shard; empty for the whole plan.
     """
+    check_quanta(quanta)
     chunking = assign_chunks(quanta, campaign, model)
     chunks = make_chunks(quanta, campaign, chunking, model)
     own = table_folder(folder, shard)
@@ -106,7 +111,8 @@ def write_part(
         int(np.diff(task.output_offsets)[quanta.own_rows(task)].sum()) for task in quanta.tasks
     )
     named = [replace(chunk, shard=shard) for chunk in chunks]
-    return Part(named, n_datasets, quanta.skipped, quanta.notes)
+    tasks = {task.task.name for task in quanta.tasks if len(quanta.own_rows(task))}
+    return Part(named, tasks, n_datasets, quanta.skipped, quanta.notes)
 
 
 def write_summary(folder: Path, campaign: Campaign, parts: Sequence[Part]) -> dict[str, Any]:
@@ -128,8 +134,13 @@ def write_summary(folder: Path, campaign: Campaign, parts: Sequence[Part]) -> di
     """
     stages = [name for name, _ in campaign]
     chunks = sorted((c for part in parts for c in part.chunks), key=lambda c: stages.index(c.stage))
+    check_chunks(chunks)
     notes = _add_up(note for part in parts for note in part.notes)
-    skipped = _add_up(item for part in parts for item in part.skipped)
+    # What has nothing to do in one shard may have something in another.
+    busy = {task for part in parts for task in part.tasks}
+    skipped = _add_up(
+        item for part in parts for item in part.skipped if item.n_quanta or item.task not in busy
+    )
     summary = {
         "schema_version": SCHEMA_VERSION,
         "digest": digest([SCHEMA_VERSION, campaign.plain(), [c.digest for c in chunks]]),

@@ -6,8 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsstpipe.plan.rows import Rows, is_in, match, offsets
+from lsstpipe.plan.rows import Rows, encode, is_in, match, offsets
 
+_TEXTS = st.lists(st.sampled_from(["r", "HSC-R", "HSC-Z", "", "Filter 2", "é", "zz"]), max_size=40)
 _PAIRS = st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abc")), max_size=12)
 
 
@@ -49,3 +50,19 @@ def test_is_in_is_membership(left: list[tuple[int, str]], right: list[tuple[int,
 
 def test_offsets_bound_each_group() -> None:
     assert offsets(np.array([0, 0, 2, 2, 2]), 4).tolist() == [0, 2, 2, 5, 5]
+
+
+@given(_TEXTS, _TEXTS)
+def test_numbers_of_texts_are_equal_and_ordered_as_they_are(
+    left: list[str], right: list[str]
+) -> None:
+    rows = [Rows({"text": np.array(texts, dtype="U9")}) for texts in (left, right)]
+    codes = np.concatenate(encode(*rows, ("text",)))
+    ranks = {text: rank for rank, text in enumerate(sorted({*left, *right}))}
+    assert codes.tolist() == [ranks[text] for text in left + right]
+
+
+def test_many_different_texts_are_numbered_too() -> None:
+    texts = [f"{i * 7919 % 1000:x}-{i}" for i in range(500)]
+    codes, _ = encode(Rows({"text": np.array(texts)}), None, ("text",))
+    assert [texts[i] for i in np.argsort(codes)] == sorted(texts)
