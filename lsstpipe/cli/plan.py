@@ -70,7 +70,7 @@ def command(
 
 def _learn(settings: Campaign) -> CostModel:
     """Learn what quanta take, and keep it."""
-    from lsstpipe.butler import registry_url
+    from lsstpipe.repository import registry_url
     from lsstpipe.plan.cost import learn_costs, write_costs
 
     model = learn_costs(registry_url(settings.repo), settings.instrument)
