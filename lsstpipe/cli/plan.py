@@ -70,8 +70,8 @@ def command(
 
 def _learn(settings: Campaign) -> CostModel:
     """Learn what quanta take, and keep it."""
-    from lsstpipe.repository import registry_url
     from lsstpipe.plan.cost import learn_costs, write_costs
+    from lsstpipe.repository import registry_url
 
     model = learn_costs(registry_url(settings.repo), settings.instrument)
     write_costs(settings.repo, model)

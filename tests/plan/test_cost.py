@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lsstpipe.butler import Butler, registry_url
+from lsstpipe.butler import Butler
 from lsstpipe.data_model import DataId
 from lsstpipe.errors import RepositoryError
 from lsstpipe.plan.chunking import assign_chunks, make_chunks
@@ -23,6 +23,7 @@ from lsstpipe.plan.cost import (
 )
 from lsstpipe.registry.records import QuantumRecord
 from lsstpipe.registry.registry import Registry
+from lsstpipe.repository import registry_url
 from lsstpipe.stages import STAGES
 from tests.plan.made_up import build, campaign_of, mosaic
 
