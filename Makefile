@@ -15,7 +15,7 @@ export OPENBLAS_NUM_THREADS := 1
 export NUMBA_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test ci-hsc lint bench format lock venv clean
+.PHONY: help demo test ci-hsc lint bench bench-registry format lock venv clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -47,6 +47,10 @@ lint: venv ## check style, types, layers, workflow and scripts
 bench: venv ## run the benchmarks: each prints a table and writes JSON into runs/bench
 	@envs/install-debian bench
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; python "$$script" $(ARGS) || exit; done
+
+bench-registry: venv ## the registry beside lsst-daf-butler on one PostgreSQL (installs that into runs/peer once)
+	@envs/install-debian test
+	@python benchmarks/registry.py $(ARGS)
 
 format: venv ## format all code and apply the safe fixes of ruff
 	ruff format .
