@@ -1,4 +1,4 @@
-"""Dataset types of a database: their ids and their indexes."""
+"""Dataset types of a database: their ids."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import sqlalchemy as sa
 
 from lsstpipe.datasets import find_dataset_type
 from lsstpipe.errors import ConflictError
-from lsstpipe.registry.tables import dataset_type, type_index
+from lsstpipe.registry.tables import dataset_type
 
 
 def register(connection: sa.Connection, names: Sequence[str]) -> dict[str, int]:
-    """Give dataset types an id and an index each where they have none.
+    """Give dataset types an id each where they have none.
 
     Parameters
     ----------
@@ -43,7 +43,6 @@ def register(connection: sa.Connection, names: Sequence[str]) -> dict[str, int]:
         ids[kind.name] = max(ids.values(), default=0) + 1
         row = {"id": ids[kind.name], "name": kind.name, "dimensions": ",".join(kind.dimensions)}
         connection.execute(sa.insert(dataset_type), row)
-        type_index(kind, ids[kind.name]).create(connection)
     return ids
 
 

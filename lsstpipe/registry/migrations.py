@@ -15,7 +15,7 @@ from lsstpipe.datasets import find_dataset_type
 from lsstpipe.errors import RepositoryError
 from lsstpipe.registry.database import IN_CHUNK, Database
 from lsstpipe.registry.exposures import pack_region
-from lsstpipe.registry.tables import METADATA, dataset, exposure, schema_version, type_index
+from lsstpipe.registry.tables import METADATA, dataset, exposure, place_indexes, schema_version
 
 SCHEMA_VERSION = 2
 """Version of the tables in `lsstpipe.registry.tables`."""
@@ -34,8 +34,8 @@ def _pack(connection: sa.Connection) -> None:
     The tables that refer to datasets are made anew as well: SQLite lets references follow a table
     that is renamed.
     """
-    types = connection.exec_driver_sql("SELECT id, name FROM dataset_type").all()
-    indexes = [f"dataset_of_type_{type_id}" for type_id, _ in types]
+    types = connection.exec_driver_sql("SELECT id FROM dataset_type").scalars().all()
+    indexes = [f"dataset_of_type_{type_id}" for type_id in types]
     indexes += ["dataset_by_quantum", "dataset_by_run", "exposure_by_raw", "exposure_by_time"]
     indexes += [f"{name}_by_dataset" for name in _HOLDERS]
     for index in indexes:
@@ -56,8 +56,8 @@ def _pack(connection: sa.Connection) -> None:
         connection.exec_driver_sql(f"INSERT INTO {name} SELECT * FROM old_{name}")
     for name in (*_HOLDERS, "exposure", "dataset"):
         connection.exec_driver_sql(f"DROP TABLE old_{name}")
-    for type_id, name in types:
-        type_index(find_dataset_type(name), type_id).create(connection)
+    for index_of_place in place_indexes():
+        index_of_place.create(connection)
 
 
 def _packed_dataset(row: RowMapping) -> dict[str, Any]:

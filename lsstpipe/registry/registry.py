@@ -28,7 +28,7 @@ from lsstpipe.registry.migrations import SCHEMA_VERSION, bring_up_to_date, lock_
 from lsstpipe.registry.provenance import Document
 from lsstpipe.registry.reading import RegistryReader, repeated
 from lsstpipe.registry.records import DatasetRecord, QuantumRecord
-from lsstpipe.registry.tables import METADATA, schema_version
+from lsstpipe.registry.tables import METADATA, place_indexes, schema_version
 
 if TYPE_CHECKING:
     from lsstpipe.image.exposure import ObservationInfo
@@ -86,6 +86,8 @@ class Registry(RegistryReader):
             if sa.inspect(connection).has_table(schema_version.name):
                 return False
             METADATA.create_all(connection)
+            for index in place_indexes():
+                index.create(connection)
             connection.execute(sa.insert(schema_version).values(version=SCHEMA_VERSION))
             self._register(connection, DATASET_TYPES)
             return True

@@ -142,10 +142,7 @@ def make_columns() -> Columns:
 def _is_type(connection: sa.Connection, kind: DatasetType) -> sa.ColumnElement[bool]:
     named = sa.select(dataset_type.c.id).where(dataset_type.c.name == kind.name)
     type_id = connection.execute(named).scalar()
-    if type_id is None:
-        return sa.false()
-    # As a literal: a planner takes the index of a type for no parameter and no subquery.
-    return dataset.c.type_id == sa.literal_column(str(int(type_id)))
+    return sa.false() if type_id is None else dataset.c.type_id == type_id
 
 
 def same_data(

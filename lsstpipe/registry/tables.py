@@ -1,8 +1,9 @@
 """The tables of the registry, for SQLite and PostgreSQL.
 
 Ids are UUIDs that begin with a digest of their run, so that the rows of one run lie together in
-each index. Each dataset type has a unique index of its own over its dimensions (`type_index`),
-which keeps a data ID unique in a run and finds it by any leading dimensions.
+each index. An id says run, type and data ID, so the primary key keeps a data ID unique in a run and
+finds it. Besides, datasets are found by type and by place (`place_indexes`): few indexes, because
+each costs every INSERT, also where its condition leaves the row out.
 
 Bytes count, for there are millions of rows: a path that `DatasetType.path` spells is not stored, a
 checksum is stored as bytes, a region as numbers, and columns are ordered so that PostgreSQL need
@@ -17,7 +18,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lsstpipe.data_model import DIMENSIONS, DatasetType
+from lsstpipe.data_model import DIMENSIONS
 
 
 class Uuid(sa.types.TypeDecorator[uuid.UUID]):
@@ -177,7 +178,7 @@ dataset = sa.Table(
     sa.Column("checksum", Checksum, nullable=False),
     sa.Column("path", Text, comment="null where it is the one that its type spells"),
     sa.Index("dataset_by_quantum", "quantum_id"),
-    sa.Index("dataset_by_run", "run_id", "type_id"),
+    sa.Index("dataset_by_type", "type_id", "run_id"),
 )
 
 
@@ -248,26 +249,21 @@ patch_region = sa.Table(
 )
 
 
-def type_index(kind: DatasetType, type_id: int) -> sa.Index:
-    """Describe the index of one dataset type.
+def place_indexes() -> list[sa.Index]:
+    """Describe the indexes of datasets by visit, by exposure and by patch.
 
-    Parameters
-    ----------
-    kind
-        The dataset type.
-    type_id
-        Its id in this database.
+    Made when tables are made: the description alone imports what only PostgreSQL needs.
     """
-    columns = [dataset.c[name] for name in kind.dimensions]
-    condition = sa.text(f"type_id = {type_id:d}")
-    index = sa.Index(
-        f"dataset_of_type_{type_id:d}",
-        *columns,
-        dataset.c.run_id,
-        unique=True,
-        sqlite_where=condition,
-        postgresql_where=condition,
-    )
-    # The index belongs to a database, not to the description of the table that all share.
-    dataset.indexes.discard(index)
-    return index
+    indexes = []
+    for names in (("visit", "detector"), ("exposure", "detector"), ("tract", "patch")):
+        condition = dataset.c[names[0]].is_not(None)
+        index = sa.Index(
+            f"dataset_by_{names[-1] if names[0] == 'tract' else names[0]}",
+            *(dataset.c[name] for name in names),
+            sqlite_where=condition,
+            postgresql_where=condition,
+        )
+        # It belongs to a database, not to the description of the table that all share.
+        dataset.indexes.discard(index)
+        indexes.append(index)
+    return indexes
