@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from lsstpipe.datastore.stored import compute_checksum
@@ -34,36 +34,41 @@ class ReadCache:
         self._folder = Path(folder)
         self._max_bytes = max_bytes
 
-    def read(self, checksum: str, fetch: Callable[[], bytes]) -> bytes:
-        """Give the bytes that have a checksum.
-
-        A disk that is full or cannot be written makes this slower, nothing else.
+    def find(self, checksum: str) -> bytes | None:
+        """Give the bytes that have a checksum; None where there is no good copy.
 
         Parameters
         ----------
         checksum
             ``algorithm:hexdigest``.
-        fetch
-            Gives the bytes where there is no good copy; called at most once.
         """
-        copy = self._folder / checksum.replace(":", "-")
+        copy = self._place(checksum)
         try:
             content = copy.read_bytes()
         except OSError:
-            pass
-        else:
-            if compute_checksum(content) == checksum:
-                with contextlib.suppress(OSError):  # it may have been thrown out just now
-                    os.utime(copy)
-                return content
-        content = fetch()
-        if len(content) <= self._max_bytes:
-            with contextlib.suppress(OSError):
-                self._keep(copy, content)
+            return None
+        if compute_checksum(content) != checksum:
+            return None
+        with contextlib.suppress(OSError):  # it may have been thrown out just now
+            os.utime(copy)
         return content
 
-    def _keep(self, copy: Path, content: bytes) -> None:
-        with self._locked():
+    def keep(self, checksum: str, content: bytes) -> None:
+        """Keep a copy, instead of a damaged one if there is one.
+
+        A disk that is full or cannot be written makes the next reading slower, nothing else.
+
+        Parameters
+        ----------
+        checksum
+            That of the bytes.
+        content
+            The bytes.
+        """
+        if len(content) > self._max_bytes:
+            return
+        with contextlib.suppress(OSError), self._locked():
+            copy = self._place(checksum)
             self._make_room(copy, len(content))
             new = self._folder / _HALF_WRITTEN
             try:
@@ -72,6 +77,9 @@ class ReadCache:
             except OSError:
                 new.unlink(missing_ok=True)
                 raise
+
+    def _place(self, checksum: str) -> Path:
+        return self._folder / checksum.replace(":", "-")
 
     def _make_room(self, copy: Path, needed: int) -> None:
         """Throw out what was not read for longest, until there is room for a copy.

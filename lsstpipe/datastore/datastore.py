@@ -127,10 +127,16 @@ class Datastore:
         TemporaryError
             If the store does not answer.
         """
+        if self._cache is None or not checksum:
+            return self._read(self.resolve(path), checksum)
+        # First, as to resolve a path may take a request.
+        if (copy := self._cache.find(checksum)) is not None:
+            return copy
         where = self.resolve(path)
-        if self._cache is not None and checksum and "://" in where:
-            return self._cache.read(checksum, lambda: self._read(where, checksum))
-        return self._read(where, checksum)
+        content = self._read(where, checksum)
+        if "://" in where:
+            self._cache.keep(checksum, content)
+        return content
 
     def _read(self, where: str, checksum: str) -> bytes:
         content = self._read_once(where)

@@ -14,8 +14,11 @@ import numpy as np
 import pytest
 import small_repository as small
 
-from lsstpipe.butler import Butler
-from lsstpipe.datastore import Datastore
+from lsstpipe.butler import Butler, ProductStore
+from lsstpipe.data_model import DataId, make_ref
+from lsstpipe.datasets import DATASET_TYPES
+from lsstpipe.datastore import ChainedDatastore, Datastore
+from lsstpipe.datastore.cache import ReadCache
 from lsstpipe.errors import ConflictError, InputFileError, RepositoryError, TemporaryError
 from lsstpipe.execute.fetch import select, take_in
 from lsstpipe.execute.index import read_index
@@ -300,3 +303,29 @@ def test_a_fetch_from_a_store_that_stumbles_brings_the_right_bytes(
     with Butler(tmp_path / "mine") as butler:
         take_in(butler, source, index, index.datasets, jobs=2, advance=lambda _: None)
     assert small.files_of(tmp_path / "mine") == small.files_of(repo)
+
+
+def test_a_release_is_read_through_a_chain_with_a_cache(
+    repo: Path, bucket: str, s3: S3Server, tmp_path: Path
+) -> None:
+    release(repo, bucket)
+    objects = s3.objects(bucket)
+    records = read_index(Datastore(f"{bucket}/{TAG}")).datasets
+    cache = ReadCache(tmp_path / "cache", 10_000_000)
+    store = ProductStore(ChainedDatastore([tmp_path / "own", f"{bucket}/{TAG}"], cache=cache))
+    theirs = ProductStore(repo)
+    s3.plan.clear()
+    for n_requests in (len(records), 0):
+        values = [store.read(record) for record in records if record.dataset_type != "visit_image"]
+        assert values == [
+            theirs.read(record) for record in records if record.dataset_type != "visit_image"
+        ]
+        images = [store.read(record) for record in records if record.dataset_type == "visit_image"]
+        assert sorted(float(image.image[0, 0]) for image in images) == [1.0, 2.0, 3.0, 4.0]
+        assert [method for method, _ in s3.plan.requests].count("GET") == n_requests
+        s3.plan.clear()
+    mine = make_ref(DATASET_TYPES["metrics"], DataId(), "main")
+    store.write(mine, {"mine": True})
+    assert store.read(mine) == {"mine": True}
+    assert (tmp_path / "own" / mine.path).exists()
+    assert s3.objects(bucket) == objects
