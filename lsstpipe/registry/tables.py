@@ -255,10 +255,15 @@ def place_indexes() -> list[sa.Index]:
     Made when tables are made: the description alone imports what only PostgreSQL needs.
     """
     indexes = []
-    for names in (("visit", "detector"), ("exposure", "detector"), ("tract", "patch")):
+    places = {
+        "visit": ("visit", "detector"),
+        "exposure": ("exposure", "detector"),
+        "patch": ("tract", "patch"),
+    }
+    for place, names in places.items():
         condition = dataset.c[names[0]].is_not(None)
         index = sa.Index(
-            f"dataset_by_{names[-1] if names[0] == 'tract' else names[0]}",
+            f"dataset_by_{place}",
             *(dataset.c[name] for name in names),
             sqlite_where=condition,
             postgresql_where=condition,
