@@ -8,7 +8,8 @@ an orphan: plans, logs and what a user keeps beside them never are.
 from __future__ import annotations
 
 import json
-import time
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -42,7 +43,7 @@ def find_orphans(repo: Path, grace_days: float) -> list[Path]:
     RepositoryError
         If a manifest cannot be read: then nobody knows what it names.
     """
-    latest = time.time() - grace_days * _DAY_S
+    latest = _clock_of(repo) - grace_days * _DAY_S
     # Files first: what is recorded after they were listed is known when they are judged.
     old = [
         found.path
@@ -76,6 +77,18 @@ def remove_orphans(repo: Path, paths: list[Path]) -> None:
             datastore.remove(str(path.relative_to(repo)))
         except OSError as error:
             raise RepositoryError(f"{path} cannot be removed: {error.strerror}.") from error
+
+
+def _clock_of(repo: Path) -> float:
+    """Read the clock that dates files: on a shared file system it need not be this machine's.
+
+    A clock that is ahead would take the product of a job that runs for an old one.
+    """
+    try:
+        with tempfile.NamedTemporaryFile(dir=repo, prefix=".clock.") as file:
+            return os.stat(file.fileno()).st_mtime
+    except OSError as error:
+        raise RepositoryError(f"{repo} cannot be written: {error.strerror}.") from error
 
 
 def _is_named_as_product(path: str) -> bool:

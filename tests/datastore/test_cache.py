@@ -123,7 +123,8 @@ folder, seed = sys.argv[1], int(sys.argv[2])
 cache, most = ReadCache(folder, 3000), 0
 for number in np.random.default_rng(seed).integers(0, 20, 300).tolist():
     content = bytes([number]) * 500
-    assert cache.read(compute_checksum(content), lambda: content) == content
+    assert cache.find(compute_checksum(content)) in (content, None)
+    cache.keep(compute_checksum(content), content)
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if not entry.name.startswith(".")]
     most = max(most, 500 * len(names))

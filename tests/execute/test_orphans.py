@@ -99,3 +99,12 @@ def test_a_manifest_that_cannot_be_read_ends_it(repo: Path) -> None:
     (repo / "manifests" / "1.json").write_text('{"quanta": [')
     with pytest.raises(RepositoryError, match=r"1\.json is not a readable manifest"):
         find_orphans(repo, 0.0)
+
+
+def test_a_machine_whose_clock_is_ahead_takes_nothing_young_for_old(
+    repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    age(repo / "main/visit_image/visit_image_st10_0_98.fits", 6)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 100 * DAY_S)
+    assert find_orphans(repo, 7.0) == []
