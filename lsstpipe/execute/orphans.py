@@ -86,7 +86,7 @@ def _clock_of(repo: Path) -> float:
     """
     try:
         with tempfile.NamedTemporaryFile(dir=repo, prefix=".clock.") as file:
-            return os.stat(file.fileno()).st_mtime
+            return os.fstat(file.fileno()).st_mtime
     except OSError as error:
         raise RepositoryError(f"{repo} cannot be written: {error.strerror}.") from error
 
