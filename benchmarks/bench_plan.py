@@ -29,7 +29,7 @@ from lsstpipe.plan.write import write_part, write_plan
 from lsstpipe.stages import STAGES
 
 WHOLE = ("rc2_tract", "rc2")
-N_BLOCKS = {"pdr1": 80, "dc2": 400}
+N_BLOCKS = {"pdr1": 40, "dc2": 400}
 N_CORES = 2
 # A quantum of one measure that reads millions of datasets is no use; calibrations are certified.
 SETTINGS: dict[str, object] = {
@@ -139,8 +139,7 @@ def main() -> None:
     if sys.argv[1:2] == ["--one"]:
         run_one(sys.argv[2:])
         return
-    n_blocks = dict(zip(N_BLOCKS, [*map(int, sys.argv[1:]), *N_BLOCKS.values()][-2:], strict=True))
-    n_blocks |= dict(zip(N_BLOCKS, map(int, sys.argv[1:3]), strict=False))
+    n_blocks = N_BLOCKS | dict(zip(N_BLOCKS, map(int, sys.argv[1:3]), strict=False))
     idle_mb = measure("nothing")["peak_mb"]
     asked = [[name] for name in WHOLE]
     asked += [[n, kind, str(n_blocks[n])] for n in N_BLOCKS for kind in ("visits", "tracts")]
