@@ -1,127 +1,174 @@
-"""Time and memory to plan a synthetic campaign, from arrays of exposures to the plan on disk.
+"""Time and memory to plan campaigns of the size of public surveys.
 
-Prints a table and writes ``runs/bench/plan.json``. Peak memory is that of Python and numpy objects
-(tracemalloc), measured in a run of its own because measuring it slows the work down.
+    python benchmarks/bench_plan.py [BLOCKS OF PDR1] [BLOCKS OF DC2]
+
+Whole plans of HSC-RC2, from pointings to the plan on disk, and one shard of each kind of PDR1 (80
+TB of raws) and DC2 (1,300 TB), projected on all their shards. Every row is a process of its own:
+its CPU time with start-up, and its peak memory beyond a process that imports the same and does
+nothing. Prints a table and writes ``runs/bench/plan.json``. Fails if a bound is exceeded.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import resource
+import subprocess
 import sys
 import tempfile
 import time
-import tracemalloc
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from lsstpipe import datasets
-from lsstpipe.config import Campaign, parse_campaign
-from lsstpipe.data_model import DataId, make_ref
 from lsstpipe.plan.build import Builder
-from lsstpipe.plan.rows import Rows
-from lsstpipe.plan.select import make_patches, make_skymap
-from lsstpipe.plan.selection import Selection
-from lsstpipe.plan.write import write_plan
-from lsstpipe.registry.records import DatasetRecord
+from lsstpipe.plan.cost import CostModel
+from lsstpipe.plan.select import make_skymap
+from lsstpipe.plan.sharding import make_shards, select_shard
+from lsstpipe.plan.survey import Survey
+from lsstpipe.plan.write import write_part, write_plan
+from lsstpipe.stages import STAGES
 
-SIDE_DEG = 3.0
-RADIUS_DEG = 0.44
-BOUNDS = {"ms_per_quantum": 0.3, "kb_per_quantum": 5.0}
-
-
-def make_campaign() -> Campaign:
-    """One tract of 10 x 10 patches over the whole field."""
-    return parse_campaign(
-        {
-            "name": "bench",
-            "instrument": "st10",
-            "raws": ["*.fits"],
-            "repo": "runs/bench",
-            "reference_catalog": {"path": "stars.csv"},
-            "skymap": {
-                "name": "bench",
-                "pixel_scale_arcsec": 2.374,
-                "patch_inner_y": 460,
-                "patch_inner_x": 460,
-                "tracts": [{"ra_deg": 180, "dec_deg": 0, "n_patches_y": 10, "n_patches_x": 10}],
-            },
-        }
-    )
+WHOLE = ("rc2_tract", "rc2")
+N_BLOCKS = {"pdr1": 40, "dc2": 400}
+N_CORES = 2
+# A quantum of one measure that reads millions of datasets is no use; calibrations are certified.
+SETTINGS: dict[str, object] = {
+    "skip": {"calibs": "certified", "report": "made tract by tract"},
+    "target_minutes": 20,
+}
+BOUNDS = {
+    "ms a quantum of a whole plan": 0.3,
+    "kB a quantum of a whole plan": 5.0,
+    "CPU s of rc2_tract with start-up": 10.0,
+    "minutes of pdr1 on 2 cores": 10.0,
+}
 
 
-def make_selection(campaign: Campaign, n_visits: int) -> Selection:
-    """Visits at random places of the field, and ten darks."""
-    rng = np.random.default_rng(1)
-    n_rows = n_visits + 10
-    is_dark = np.arange(n_rows) < 10
-    raws = Rows(
-        {
-            "instrument": np.full(n_rows, "st10"),
-            "exposure": np.arange(n_rows),
-            "detector": np.zeros(n_rows, np.int64),
-            "physical_filter": np.where(is_dark, "none", "Filter 2"),
-            "band": np.where(is_dark, "none", "clear"),
-            "observation_type": np.where(is_dark, "dark", "science"),
-            "ra_deg": 180 + rng.uniform(-SIDE_DEG / 2, SIDE_DEG / 2, n_rows),
-            "dec_deg": rng.uniform(-SIDE_DEG / 2, SIDE_DEG / 2, n_rows),
-            "mid_mjd": 60000 + np.arange(n_rows) / 1000,
-        }
-    )
-    records = [
-        _record("raw", DataId(instrument="st10", exposure=e, detector=0)) for e in range(n_rows)
-    ]
-    existing = {
-        "reference_catalog": [_record("reference_catalog", DataId())],
-        "skymap": [_record("skymap", DataId(skymap="bench"))],
-    }
-    patches, polygons = make_patches(make_skymap(campaign))
-    return Selection(raws, records, patches, polygons, RADIUS_DEG, existing)
-
-
-def _record(kind: str, data_id: DataId) -> DatasetRecord:
-    ref = make_ref(datasets.DATASET_TYPES[kind], data_id, "bench")
-    return DatasetRecord(ref.id, kind, ref.data_id, "bench", ref.path, 1, "blake2b:0")
-
-
-def measure(n_visits: int) -> dict[str, float]:
-    """Plan a campaign twice: once for the time, once for the memory."""
-    campaign = make_campaign()
-    selection = make_selection(campaign, n_visits)
+def plan_whole(name: str) -> dict[str, float]:
+    """Plan a survey in one piece."""
+    survey = Survey(name)
+    _ = survey.skymap
+    begin = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
-        cpu = time.process_time()
-        summary = write_plan(Path(folder), Builder(campaign, selection).build(), campaign)
-        cpu = time.process_time() - cpu
-        size = sum(p.stat().st_size for p in Path(folder).iterdir())
-        tracemalloc.start()
-        write_plan(Path(folder), Builder(campaign, selection).build(), campaign)
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-    n_quanta = summary["n_quanta"]
+        quanta = Builder(survey.campaign, survey.select_all()).build()
+        summary = write_plan(Path(folder), quanta, survey.campaign)
+        size = sum(path.stat().st_size for path in Path(folder).iterdir())
     return {
-        "n_visits": n_visits,
-        "n_quanta": n_quanta,
-        "n_chunks": summary["n_chunks"],
-        "cpu_s": round(cpu, 2),
-        "ms_per_quantum": round(1000 * cpu / n_quanta, 3),
-        "kb_per_quantum": round(peak / 1000 / n_quanta, 2),
-        "disk_bytes_per_quantum": round(size / n_quanta),
+        "quanta": summary["n_quanta"],
+        "chunks": summary["n_chunks"],
+        "plan_cpu_s": time.process_time() - begin,
+        "disk_bytes": size,
+    }
+
+
+def plan_shard(name: str, kind: str, n_blocks: int) -> dict[str, float]:
+    """Plan the shard in the middle of those of a kind."""
+    survey, model = Survey(name, settings=SETTINGS), CostModel()
+    skymap = make_skymap(survey.campaign)
+    shards = make_shards(survey, survey.campaign, STAGES, n_blocks, model)
+    same = [shard for shard in shards if shard.kind == kind]
+    shard = same[len(same) // 2]
+    begin = time.process_time()
+    with tempfile.TemporaryDirectory() as folder:
+        selection = select_shard(survey, shard, skymap)
+        quanta = Builder(survey.campaign, selection, shard=shard).build()
+        part = write_part(Path(folder), quanta, survey.campaign, model, shard.name)
+        size = sum(path.stat().st_size for path in Path(folder).rglob("*.parquet"))
+    return {
+        "shards": len(same),
+        "quanta": sum(chunk.n_quanta for chunk in part.chunks),
+        "chunks": len(part.chunks),
+        "plan_cpu_s": time.process_time() - begin,
+        "disk_bytes": size,
+    }
+
+
+def measure(*words: str) -> dict[str, Any]:
+    """Run one of these in a process of its own; add its CPU time and peak memory."""
+    process = subprocess.Popen(
+        [sys.executable, __file__, "--one", *words], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    text = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    if os.waitstatus_to_exitcode(status):
+        sys.exit(f"planning {' '.join(words)} failed")
+    found: dict[str, Any] = json.loads(text)
+    return found | {"cpu_s": usage.ru_utime + usage.ru_stime}
+
+
+def run_one(words: list[str]) -> None:
+    """Do what a process of its own does."""
+    if words[0] == "nothing":
+        found: dict[str, float] = {"quanta": len(Survey("rc2_tract").skymap.tracts)}
+    elif len(words) == 1:
+        found = plan_whole(words[0])
+    else:
+        found = plan_shard(words[0], words[1], int(words[2]))
+    # The kernel counts the memory of the parent that a child starts as; this is the child's own.
+    found["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps(found))
+
+
+def add_ratios(row: dict[str, Any], idle_mb: float) -> dict[str, Any]:
+    """Add what a quantum costs."""
+    n = row["quanta"]
+    return row | {
+        "ms_per_quantum": 1000 * row["plan_cpu_s"] / n,
+        "kb_per_quantum": 1000 * (row["peak_mb"] - idle_mb) / n,
+        "disk_bytes_per_quantum": row["disk_bytes"] / n,
+    }
+
+
+def project(rows: dict[str, dict[str, Any]], name: str) -> dict[str, float]:
+    """Sum a survey up from one shard of each kind, with the start of each process."""
+    own = [row for key, row in rows.items() if key.split()[0] == name]
+    cpu_s = sum(row["shards"] * row["plan_cpu_s"] for row in own)
+    return {
+        "shards": sum(row["shards"] for row in own),
+        "quanta": sum(row["shards"] * row["quanta"] for row in own),
+        "chunks": sum(row["shards"] * row["chunks"] for row in own),
+        "cpu_h": cpu_s / 3600,
+        "minutes": cpu_s / 60 / N_CORES,
+        "disk_gb": sum(row["shards"] * row["disk_bytes"] for row in own) / 1e9,
     }
 
 
 def main() -> None:
-    """Measure campaigns of growing size."""
-    make_campaign()
-    sizes = [int(argument) for argument in sys.argv[1:]] or [100, 500, 2000]
-    rows = [measure(n_visits) for n_visits in sizes]
-    print(*(f"{name:>22}" for name in rows[0]), sep="")
-    for row in rows:
-        print(*(f"{value:>22}" for value in row.values()), sep="")
-    for name, bound in BOUNDS.items():
-        print(f"{name} at {rows[-1]['n_quanta']} quanta: {rows[-1][name]} (bound {bound})")
+    """Measure, print, write, judge."""
+    if sys.argv[1:2] == ["--one"]:
+        run_one(sys.argv[2:])
+        return
+    n_blocks = N_BLOCKS | dict(zip(N_BLOCKS, map(int, sys.argv[1:3]), strict=False))
+    idle_mb = measure("nothing")["peak_mb"]
+    asked = [[name] for name in WHOLE]
+    asked += [[n, kind, str(n_blocks[n])] for n in N_BLOCKS for kind in ("visits", "tracts")]
+    rows = {" ".join(words[:2]): add_ratios(measure(*words), idle_mb) for words in asked}
+    head = ("shards", "quanta", "chunks", "plan_cpu_s", "cpu_s", "peak_mb")
+    ratios = ("ms_per_quantum", "kb_per_quantum", "disk_bytes_per_quantum")
+    print(f"{'':>12}" + "".join(f"{name:>24}" for name in (*head, *ratios)))
+    for key, row in rows.items():
+        print(f"{key:>12}" + "".join(f"{row.get(name, 1):>24,.4g}" for name in (*head, *ratios)))
+    projected = {name: project(rows, name) for name in N_BLOCKS}
+    for name, row in projected.items():
+        print(
+            f"{name}: {row['shards']} shards, {row['quanta'] / 1e6:.1f} million quanta in "
+            f"{row['chunks'] / 1e3:.0f} thousand chunks, {row['cpu_h']:.2f} CPU h, projected "
+            f"{row['minutes']:.1f} min on {N_CORES} cores, {row['disk_gb']:.2f} GB"
+        )
+    got = [
+        max(rows[name]["ms_per_quantum"] for name in WHOLE),
+        max(rows[name]["kb_per_quantum"] for name in WHOLE),
+        rows["rc2_tract"]["cpu_s"],
+        projected["pdr1"]["minutes"],
+    ]
     path = Path("runs/bench/plan.json")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(rows, indent=1) + "\n")
+    path.write_text(json.dumps({"measured": rows, "projected": projected}, indent=1) + "\n")
+    for (name, bound), value in zip(BOUNDS.items(), got, strict=True):
+        print(f"{name}: {value:.3g} (bound {bound:g})")
+    if any(value > bound for value, bound in zip(got, BOUNDS.values(), strict=True)):
+        sys.exit("a bound is exceeded")
 
 
 if __name__ == "__main__":

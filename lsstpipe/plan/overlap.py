@@ -42,13 +42,11 @@ def find_overlaps(
     centres = unit_vectors(ra_deg, dec_deg)
     radius = float(np.deg2rad(radius_deg))
     circle, polygon = _candidates(polygons, centres, radius)
-    poles = edge_poles(polygons)
-    poles /= np.linalg.norm(poles, axis=-1, keepdims=True)
+    vectors = _test_vectors(polygons)
     keep = np.empty(len(circle), dtype=np.bool_)
     for start in range(0, len(circle), _BLOCK):
         block = slice(start, start + _BLOCK)
-        own = polygon[block]
-        keep[block] = _overlap(polygons[own], poles[own], centres[circle[block]], radius)
+        keep[block] = _overlap(vectors[polygon[block]], centres[circle[block]], radius)
     circle, polygon = circle[keep], polygon[keep]
     order = np.lexsort((polygon, circle))
     return circle[order], polygon[order]
@@ -70,23 +68,26 @@ def _candidates(
     return found["i"].astype(np.int64), found["j"].astype(np.int64)
 
 
-def _overlap(
-    polygons: FloatArray, poles: FloatArray, centres: FloatArray, radius: float
-) -> npt.NDArray[np.bool_]:
-    """Test pairs of a polygon and a circle, all of shape ``(n, ...)``."""
-    towards = centres[:, None]
-    heights = (poles * towards).sum(axis=-1)
-    inside = np.all(heights >= 0.0, axis=1)
-    overlap: npt.NDArray[np.bool_] = inside.copy()
-    # Most pairs are decided by the heights above the edges: one far outside is apart.
-    rest = np.flatnonzero(~inside & np.all(heights >= -np.sin(radius), axis=1))
-    corners, own_poles, towards = polygons[rest], poles[rest], towards[rest]
-    near = np.linalg.norm(corners - towards, axis=-1) <= 2.0 * np.sin(radius / 2.0)
+def _test_vectors(polygons: FloatArray) -> FloatArray:
+    """Give the vectors whose products with a centre decide: shape ``(n, 4, n_corners, 3)``.
+
+    Poles of the edges; poles of the two planes through an edge's pole and either of its corners;
+    corners.
+    """
+    poles = edge_poles(polygons)
+    poles /= np.linalg.norm(poles, axis=-1, keepdims=True)
+    ends = np.roll(polygons, -1, axis=1)
+    return np.stack([poles, np.cross(poles, polygons), np.cross(ends, poles), polygons], axis=1)
+
+
+def _overlap(vectors: FloatArray, centres: FloatArray, radius: float) -> npt.NDArray[np.bool_]:
+    """Test pairs of a polygon and a circle: shapes ``(n, 4, n_corners, 3)`` and ``(n, 3)``."""
+    products = np.einsum("nkci,ni->nkc", vectors, centres)
+    height, after_start, before_end, cosine = np.moveaxis(products, 1, 0)
+    inside = np.all(height >= 0.0, axis=1)
+    near_corner = np.any(cosine >= np.cos(radius), axis=1)
     # The nearest point of an edge is between its corners where the centre's foot on the great
     # circle is: on the positive side of both planes through a corner and the pole.
-    ends = np.roll(corners, -1, axis=1)
-    after = (np.cross(own_poles, corners) * towards).sum(axis=-1) >= 0.0
-    before = (np.cross(ends, own_poles) * towards).sum(axis=-1) >= 0.0
-    near |= after & before & (np.abs(heights[rest]) <= np.sin(radius))
-    overlap[rest] = near.any(axis=1)
-    return overlap
+    is_beside = (after_start >= 0.0) & (before_end >= 0.0)
+    near_edge = np.any(is_beside & (np.abs(height) <= np.sin(radius)), axis=1)
+    return np.asarray(inside | near_corner | near_edge, dtype=np.bool_)

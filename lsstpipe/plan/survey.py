@@ -36,6 +36,7 @@ from lsstpipe.errors import UserError
 from lsstpipe.geometry.skymap import SkyMap
 from lsstpipe.geometry.sphere import gnomonic_project, sky_positions, unit_vectors
 from lsstpipe.instruments import get_camera
+from lsstpipe.plan.rings import Area, touched_tracts, tract_centre
 from lsstpipe.plan.rows import IndexArray, Rows
 from lsstpipe.plan.select import make_patches, make_skymap
 from lsstpipe.plan.selection import Selection, take_raws
@@ -44,11 +45,7 @@ from lsstpipe.registry.calibrations import Calibration
 from lsstpipe.registry.records import DatasetRecord
 
 FloatArray = npt.NDArray[np.float64]
-Area = tuple[float, float, float, float]
-"""Range of right ascension, then of declination, degrees."""
 
-_N_RINGS = 120
-_RING_DEG = 180.0 / (_N_RINGS + 1)
 _FIRST_MJD = 60000.0
 _CALIBRATIONS = ("bias", "dark", "defects", "crosstalk", "flat")
 _RUN, _INPUT_RUN = "survey", "inputs"
@@ -88,29 +85,8 @@ class _Size:
 
 def _around(tract: int, half_deg: float) -> Area:
     """Cover a square around the middle of a tract near the equator."""
-    ra, dec = _tract_centre(tract)
+    ra, dec = tract_centre(tract)
     return ra - half_deg, ra + half_deg, dec - half_deg, dec + half_deg
-
-
-def _ring_sizes() -> list[int]:
-    """Give the number of tracts of each ring of Rubin's rings sky map, from the south."""
-    sizes = []
-    for ring in range(_N_RINGS):
-        low = _RING_DEG * (ring + 0.5) - 90.0
-        nearest = min(abs(low), abs(low + _RING_DEG))
-        around = 360.0 * math.cos(math.radians(nearest))
-        sizes.append(int(around / _RING_DEG) + 1)
-    return sizes
-
-
-def _tract_centre(number: int) -> tuple[float, float]:
-    """Give right ascension and declination of the middle of a tract of the rings sky map."""
-    place = number - 1  # tract 0 is the cap around the south pole
-    for ring, size in enumerate(_ring_sizes()):
-        if place < size:
-            return 360.0 * place / size, _RING_DEG * (ring + 1) - 90.0
-        place -= size
-    raise ValueError(f"the rings sky map has no tract {number} between its caps")
 
 
 _RC2 = (9615, 9697, 9813)
@@ -160,7 +136,7 @@ class Survey:
     def campaign(self) -> Campaign:
         """Its settings."""
         size = self._size
-        pairs = [_tract_centre(tract) for tract in size.tracts] or _touched(size.fields)
+        pairs = [tract_centre(tract) for tract in size.tracts] or touched_tracts(size.fields)
         tracts = [
             {"ra_deg": ra, "dec_deg": dec, "n_patches_y": size.n_patches,
              "n_patches_x": size.n_patches}
@@ -356,7 +332,7 @@ class Survey:
             return np.zeros(len(ra_deg))
         distances = np.full(len(ra_deg), np.inf)
         for tract in self._size.tracts:
-            plane = gnomonic_project(ra_deg, dec_deg, centre_deg=_tract_centre(tract))
+            plane = gnomonic_project(ra_deg, dec_deg, centre_deg=tract_centre(tract))
             distances = np.fmin(distances, np.maximum(*np.abs(plane)))
         return distances
 
@@ -404,20 +380,6 @@ def _record(name: str, data_id: DataId) -> DatasetRecord:
     """Say that a dataset exists."""
     ref = make_ref(DATASET_TYPES[name], data_id, _INPUT_RUN)
     return DatasetRecord(ref.id, name, ref.data_id, _INPUT_RUN, ref.path, 1, f"xxh3:{ref.id.hex}")
-
-
-def _touched(fields: tuple[Area, ...]) -> list[tuple[float, float]]:
-    """Give the middles of the tracts that fields touch."""
-    sizes = np.array(_ring_sizes())
-    ring = np.repeat(np.arange(_N_RINGS), sizes)
-    place = np.arange(len(ring)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    ra, dec = 360.0 * place / sizes[ring], _RING_DEG * (ring + 1) - 90.0
-    half_dec, half_ra = _RING_DEG / 2, _RING_DEG / 2 / np.cos(np.deg2rad(dec))
-    touched = np.zeros(len(ring), dtype=np.bool_)
-    for low_ra, high_ra, low_dec, high_dec in fields:
-        is_near = (low_ra - half_ra <= ra) & (ra <= high_ra + half_ra)
-        touched |= is_near & (low_dec - half_dec <= dec) & (dec <= high_dec + half_dec)
-    return list(zip(ra[touched].tolist(), dec[touched].tolist(), strict=True))
 
 
 def _sweep(field: Area, n_points: int) -> tuple[FloatArray, FloatArray, IndexArray]:
