@@ -193,8 +193,7 @@ def start_cold(side: Side) -> Row:
 
 def install_peer() -> str:
     """Make the peer's environment unless it is there; give its Python."""
-    base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    folder = base / "lsstpipe" / "peer-butler"
+    folder = ROOT / "runs" / "peer"
     python, done = folder / "bin" / "python", folder / "installed"
     if not done.exists():
         print(f"  installing {', '.join(PEER_PACKAGES)} into {folder}", file=sys.stderr)

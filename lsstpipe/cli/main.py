@@ -35,13 +35,16 @@ COMMANDS = {
     "fetch": "Copy datasets of a release into a repository.",
     "export": "Copy a collection into a folder that stands for itself.",
     "import": "Copy what was exported into a repository.",
+    "export-butler": "Copy a collection into a folder that Rubin's Butler imports.",
+    "ingest-butler": "Register what Rubin's Butler exported.",
     "verify": "Find files that are absent or not as they were written.",
     "prune": "Remove datasets, or a whole run.",
     "sweep": "Remove what killed processes left.",
     "compile": "Compile all kernels, so that no job has to.",
     "config": "Show, check and document settings.",
 }
-"""Every command with its line of help; module ``lsstpipe.cli.<name>`` has it as ``command``."""
+"""Every command with its line of help; module ``lsstpipe.cli.<name>`` has it as ``command``,
+an underscore for each hyphen."""
 
 
 class LazyGroup(click.Group):
@@ -55,7 +58,8 @@ class LazyGroup(click.Group):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"lsstpipe.cli.{cmd_name}").command
+        module = importlib.import_module(f"lsstpipe.cli.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -69,9 +70,12 @@ def load(
     run_ids = {name: run.id for name, run in runs.items()}
     if not new_datasets and not new_quanta:
         return
-    fill(connection, new_dataset, dataset_values(iter(new_datasets.values()), type_ids, run_ids))
-    if new_quanta:
-        _load_quanta(connection, run_ids, list(new_quanta.values()))
+    staged = {new_dataset: dataset_values(iter(new_datasets.values()), type_ids, run_ids)}
+    if not new_quanta:
+        fill(connection, staged)
+    else:
+        fill(connection, staged | _stage_quanta(run_ids, list(new_quanta.values())))
+        _load_quanta(connection)
         _forget_stale(connection)
     columns, rows = insert_all(new_dataset, dataset)
     statement = insert(connection, dataset).from_select(columns, rows)
@@ -154,7 +158,7 @@ def ingest(
             raise ConflictError(_contradiction([(record, known.path)]))
     runs = collections.ensure(connection, {record.run for record in records}, "RUN")
     run_ids = {name: run.id for name, run in runs.items()}
-    fill(connection, new_dataset, dataset_values(iter(unique.values()), type_ids, run_ids))
+    fill(connection, {new_dataset: dataset_values(iter(unique.values()), type_ids, run_ids)})
     columns, rows = insert_all(new_dataset, dataset)
     statement = insert(connection, dataset).from_select(columns, rows)
     added = connection.execute(statement.on_conflict_do_nothing(index_elements=["id"])).rowcount
@@ -219,23 +223,27 @@ def _drop_frozen(
         del quanta[item.id]
 
 
-def _load_quanta(
-    connection: sa.Connection, run_ids: Mapping[str, int], quanta: Sequence[QuantumRecord]
-) -> None:
-    fill(connection, new_quantum, quantum_values(iter(quanta), run_ids))
+def _stage_quanta(
+    run_ids: Mapping[str, int], quanta: Sequence[QuantumRecord]
+) -> dict[sa.Table, Iterator[list[Any]]]:
+    """Make the rows of quanta, and of what they read and wrote."""
+    return {
+        new_quantum: quantum_values(iter(quanta), run_ids),
+        new_quantum_input: ([q.id, item] for q in quanta for item in dict.fromkeys(q.inputs)),
+        new_quantum_output: ([q.id, item] for q in quanta for item in dict.fromkeys(q.outputs)),
+    }
+
+
+def _load_quanta(connection: sa.Connection) -> None:
+    """Take the staged quanta over, with what they read and wrote this time."""
     columns, rows = insert_all(new_quantum, quantum)
     statement = insert(connection, quantum).from_select(columns, rows)
     connection.execute(replace_known(statement, quantum))
-    for staged, table, side in (
-        (new_quantum_input, quantum_input, "inputs"),
-        (new_quantum_output, quantum_output, "outputs"),
+    named = sa.select(new_quantum.c.id)
+    for staged, table in (
+        (new_quantum_input, quantum_input),
+        (new_quantum_output, quantum_output),
     ):
-        fill(
-            connection,
-            staged,
-            ([q.id, item] for q in quanta for item in dict.fromkeys(getattr(q, side))),
-        )
-        named = sa.select(new_quantum.c.id)
         connection.execute(sa.delete(table).where(table.c.quantum_id.in_(named)))
         columns, rows = insert_all(staged, table)
         links = insert(connection, table).from_select(columns, rows)

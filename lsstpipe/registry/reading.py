@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 
@@ -27,6 +27,7 @@ from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.registry.tables import calibration, dataset_type
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
     from lsstpipe.geometry.position import Position
@@ -205,6 +206,22 @@ class RegistryReader:
         condition = parse_where(where, exposures.INFO_COLUMNS)
         with self.database.read() as connection:
             return spatial.find_overlaps(connection, skymap, condition)
+
+    @repeated
+    def query_outlines(
+        self, kind: Literal["exposure", "patch"]
+    ) -> dict[DataId, npt.NDArray[np.float64]]:
+        """Find where all detectors of exposures, or all patches, lie; see `spatial.read_outlines`.
+
+        Parameters
+        ----------
+        kind
+            Which.
+        """
+        from lsstpipe.registry import spatial
+
+        with self.database.read() as connection:
+            return spatial.read_outlines(connection, kind)
 
     @repeated
     def query_exposures(

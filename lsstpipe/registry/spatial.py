@@ -7,12 +7,13 @@ a sphere is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
+from lsstpipe.data_model import DataId
 from lsstpipe.errors import UserError
 from lsstpipe.geometry.position import Position
 from lsstpipe.geometry.region import pairs_overlap, polygons_from_sky
@@ -87,6 +88,30 @@ def _place(record: DatasetRecord) -> tuple[Any, ...] | None:
         return None
     rest = (data_id["detector"],) if "detector" in data_id else ()
     return (data_id["instrument"], number, *rest)
+
+
+def read_outlines(
+    connection: sa.Connection, kind: Literal["exposure", "patch"]
+) -> dict[DataId, npt.NDArray[np.float64]]:
+    """Read where detectors of exposures, or patches, lie.
+
+    Parameters
+    ----------
+    connection
+        Within a transaction.
+    kind
+        Which.
+
+    Returns
+    -------
+    polygons
+        Unit vectors of the corners, counter-clockwise, shape ``(n, 3)``, by data ID.
+    """
+    table, names = (exposure, _EXPOSURE) if kind == "exposure" else (patch_region, _PATCH)
+    keys, polygons = _read_regions(connection, table, names)
+    rows = zip(*(keys[name].tolist() for name in names), strict=True)
+    data_ids = (DataId(dict(zip(names, row, strict=True))) for row in rows)
+    return dict(zip(data_ids, polygons, strict=True))
 
 
 def find_overlaps(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -44,37 +44,53 @@ new_quantum_input = _stage(quantum_input)
 new_quantum_output = _stage(quantum_output)
 
 
-def fill(connection: sa.Connection, table: sa.Table, rows: Iterable[Values]) -> None:
-    """Put rows into a temporary table, which is made or emptied first.
+def fill(connection: sa.Connection, content: Mapping[sa.Table, Iterable[Values]]) -> None:
+    """Put rows into temporary tables, which are made or emptied first.
 
     Parameters
     ----------
     connection
         Within a transaction that writes.
-    table
-        One of this module's.
-    rows
-        Values in the order of its columns; they are taken one by one.
+    content
+        Rows by table, which is one of this module's: values in the order of its columns. They are
+        taken one by one.
     """
-    connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
-    is_server = connection.dialect.name == "postgresql"
-    connection.exec_driver_sql(f"{'TRUNCATE' if is_server else 'DELETE FROM'} {table.name}")
-    raw = connection.connection.driver_connection
-    assert raw is not None
-    names = ", ".join(column.name for column in table.c)
-    if is_server:
-        with raw.cursor() as cursor:
-            cursor.copy_expert(f"COPY {table.name} ({names}) FROM STDIN", _CopyText(table, rows))
+    for table in content:
+        connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+    if connection.dialect.name == "postgresql":
+        names = ", ".join(table.name for table in content)
+        connection.exec_driver_sql(f"TRUNCATE {names}")
+        for table, rows in content.items():
+            _copy(connection, table, rows)
         # Without figures the planner takes a table of a few rows for one of thousands, and reads
         # all of the table that it is joined to.
-        connection.exec_driver_sql(f"ANALYZE {table.name}")
+        connection.exec_driver_sql(f"ANALYZE {names}")
         return
+    for table, rows in content.items():
+        connection.exec_driver_sql(f"DELETE FROM {table.name}")
+        _insert_many(connection, table, rows)
+
+
+def _copy(connection: sa.Connection, table: sa.Table, rows: Iterable[Values]) -> None:
+    names = ", ".join(column.name for column in table.c)
+    with _driver_connection(connection).cursor() as cursor:
+        cursor.copy_expert(f"COPY {table.name} ({names}) FROM STDIN", _CopyText(table, rows))
+
+
+def _insert_many(connection: sa.Connection, table: sa.Table, rows: Iterable[Values]) -> None:
+    names = ", ".join(column.name for column in table.c)
     encode = [_sqlite_encoder(column.type) for column in table.c]
     marks = ", ".join("?" * len(encode))
-    raw.executemany(
+    _driver_connection(connection).executemany(
         f"INSERT INTO {table.name} ({names}) VALUES ({marks})",
         ([e(v) for e, v in zip(encode, row, strict=True)] for row in rows),
     )
+
+
+def _driver_connection(connection: sa.Connection) -> Any:
+    raw = connection.connection.driver_connection
+    assert raw is not None
+    return raw
 
 
 def insert_all(source: sa.Table, target: sa.Table) -> tuple[list[str], sa.Select[Any]]:

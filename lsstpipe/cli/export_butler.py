@@ -1,0 +1,48 @@
+"""``lsstpipe export-butler``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import click
+
+from lsstpipe.butler import Butler
+from lsstpipe.cli.progress import progress_bar
+
+
+@click.command("export-butler")
+@click.argument("collection")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--repo",
+    type=click.Path(path_type=Path),
+    envvar="LSSTPIPE_REPO",
+    default=".",
+    help="Folder of the repository.  [default: $LSSTPIPE_REPO, else this folder]",
+)
+@click.option(
+    "--jobs", type=click.IntRange(1), default=4, show_default=True, help="Files at the same time."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(collection: str, folder: Path, repo: Path, jobs: int, as_json: bool) -> None:
+    """Copy COLLECTION into FOLDER as Rubin's Butler imports it: files, data IDs, collections.
+
+    Tables and JSON are read there; images too, as arrays, where lsstpipe is installed.
+
+    \b
+    Example:
+      lsstpipe export-butler main /media/disk/main --repo runs/demo
+      butler import REPO /media/disk/main --export-file /media/disk/main/export.yaml -t copy
+    """
+    from lsstpipe.execute.butler_export import export_butler
+
+    with Butler(repo) as butler:
+        n_files = len(butler.registry.query_datasets(names=[collection]))
+        with progress_bar("exporting", n_files) as advance:
+            done = export_butler(butler, collection, folder, jobs=jobs, advance=advance)
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(done), indent=1))
+    else:
+        click.echo(f"{done.n_datasets} datasets with {done.size / 1e6:,.1f} MB in {done.path}.")

@@ -1,0 +1,255 @@
+"""Ingest what Rubin's Butler exported: raws, and datasets of types and forms that lsstpipe knows.
+
+Files stay where they are. A raw is named by its header, which must agree with its data ID; any
+other dataset must be one that lsstpipe can read. What cannot be taken is refused, with the reason,
+and the rest goes on. Chains, tags and validity ranges come along, and where patches lie.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lsstpipe import io
+from lsstpipe.butler import Butler
+from lsstpipe.data_model import DataId, DatasetType, make_ref
+from lsstpipe.datasets import DATASET_TYPES
+from lsstpipe.errors import ConflictError, DataIdError, InputFileError, UserError
+from lsstpipe.execute import butler_yaml
+from lsstpipe.execute.butler_export import THEIR_NAMES
+from lsstpipe.execute.butler_yaml import Time
+from lsstpipe.execute.ingest import RAW_RUN, Refusal
+from lsstpipe.geometry.sphere import sky_positions
+from lsstpipe.image.exposure import ObservationInfo
+from lsstpipe.instruments import get_camera, read_info
+from lsstpipe.instruments.raw import CAMERAS
+from lsstpipe.registry.exposures import Polygon
+from lsstpipe.registry.records import DatasetRecord
+
+_N_CORNERS = 4
+_OWN_NAMES = {theirs: own for own, theirs in THEIR_NAMES.items()}
+
+Entry = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Taken:
+    """What became of an export.
+
+    Attributes
+    ----------
+    n_raws, n_datasets
+        Raws, and other datasets, that are registered now.
+    n_new
+        How many of them were not there before.
+    refused
+        Files that were not taken.
+    """
+
+    n_raws: int = 0
+    n_datasets: int = 0
+    n_new: int = 0
+    refused: list[Refusal] = field(default_factory=list)
+
+
+def ingest_butler(
+    butler: Butler, export: Path, on_file: Callable[[str], None] = lambda path: None
+) -> Taken:
+    """Register what an export names; doing it again changes nothing.
+
+    Parameters
+    ----------
+    butler
+        The repository that takes it.
+    export
+        The YAML; paths in it are below its folder.
+    on_file
+        Called with each file when it was looked at.
+
+    Raises
+    ------
+    InputFileError
+        If the YAML is absent or no export.
+    ConflictError
+        If the repository has a dataset of the same name with other content.
+    """
+    entries = butler_yaml.read(butler.store.datastore.read(str(export.absolute())), str(export))
+    reader = _Reader(butler, export.absolute().parent)
+    for kind_name, run, row in _rows(entries):
+        try:
+            reader.take(kind_name, run, row)
+        except (InputFileError, DataIdError, UserError) as error:
+            reader.taken.refused.append(Refusal(str(row.get("path")), str(error)))
+        on_file(str(row.get("path")))
+    return reader.register(entries)
+
+
+def _rows(entries: list[Entry]) -> Iterator[tuple[str, str, Entry]]:
+    """Give type, run and row of each file."""
+    for entry in entries:
+        if entry["type"] == "dataset":
+            for row in entry["records"]:
+                yield entry["dataset_type"], entry["run"], row
+
+
+class _Reader:
+    """Reads the files of an export and notes what is to be registered.
+
+    Parameters
+    ----------
+    butler
+        The repository that takes it.
+    folder
+        Where the files are.
+    """
+
+    def __init__(self, butler: Butler, folder: Path) -> None:
+        self._butler, self._folder = butler, folder
+        self._infos: list[ObservationInfo] = []
+        self._raws: list[DatasetRecord] = []
+        self._products: list[DatasetRecord] = []
+        self._own_ids: dict[object, uuid.UUID] = {}
+        self.taken = Taken()
+
+    def take(self, name: str, run: str, row: Entry) -> None:
+        """Look at a file, and note it.
+
+        Raises
+        ------
+        InputFileError, DataIdError, UserError
+            If lsstpipe cannot use it.
+        """
+        own_name = _OWN_NAMES.get(name, name)
+        if own_name not in DATASET_TYPES:
+            raise UserError(f"lsstpipe has no dataset type '{name}'.")
+        kind = DATASET_TYPES[own_name]
+        path = str(self._folder / row["path"])
+        ids, data_ids = _listed(row["dataset_id"]), _listed(row["data_id"])
+        if len(ids) != 1:
+            raise UserError(f"{path} holds {len(ids)} datasets; lsstpipe takes one a file.")
+        data_id = _own_data_id(kind, data_ids[0])
+        if kind.storage == "raw":
+            info = read_info(path, get_camera(str(data_id["instrument"])))
+            found = {n: getattr(info, n) for n in kind.dimensions}
+            if found != dict(data_id):
+                raise InputFileError(f"{path} is of {found} by its header, not of {dict(data_id)}.")
+            record = self._describe(kind, data_id, RAW_RUN, path)
+            self._infos.append(info)
+            self._raws.append(record)
+        else:
+            record = self._describe(kind, data_id, run, path)
+            io.read(self._butler.store.datastore.read(path), kind.storage, path)
+            self._products.append(record)
+        self._own_ids[ids[0]] = record.id
+
+    def _describe(self, kind: DatasetType, data_id: DataId, run: str, path: str) -> DatasetRecord:
+        stored = self._butler.store.datastore.describe(path)
+        ref = make_ref(kind, data_id, run)
+        return DatasetRecord(ref.id, kind.name, data_id, run, path, stored.size, stored.checksum)
+
+    def register(self, entries: list[Entry]) -> Taken:
+        """Register what was noted, and the collections around it."""
+        registry = self._butler.registry
+        taken = self.taken
+        if self._raws:
+            taken.n_new += registry.insert_exposures(self._infos, self._raws, self._outlines())
+        taken.n_new += registry.ingest(self._products)
+        taken.n_raws, taken.n_datasets = len(self._raws), len(self._products)
+        for entry in entries:
+            if entry["type"] == "dimension" and entry["element"] == "patch":
+                self._insert_patches(entry["records"])
+            if entry["type"] == "associations":
+                self._associate(entry)
+        self._define_chains(entries)
+        return taken
+
+    def _outlines(self) -> dict[DataId, Polygon]:
+        """Outline the raws whose pointing is known."""
+        outlines: dict[DataId, Polygon] = {}
+        for info, record in zip(self._infos, self._raws, strict=True):
+            camera = get_camera(info.instrument)
+            pointing = {name: getattr(info, name) for name in ("ra_deg", "dec_deg", "rotation_deg")}
+            corners = camera.footprint(camera.detector(info.detector), **pointing)
+            if corners is not None:
+                outlines[record.data_id] = corners
+        return outlines
+
+    def _insert_patches(self, rows: list[Entry]) -> None:
+        patches: dict[str, list[tuple[int, int, Polygon]]] = {}
+        for row in rows:
+            corners = _corners(row.get("region"))
+            if corners is not None:
+                own = patches.setdefault(row["skymap"], [])
+                own.append((row["tract"], row["id"], corners))
+        for skymap, own in patches.items():
+            self._butler.registry.insert_patches(skymap, own)
+
+    def _associate(self, entry: Entry) -> None:
+        """Tag, or certify, those that were taken."""
+        name, registry = entry["collection"], self._butler.registry
+        if entry["collection_type"] == "TAGGED":
+            if own := self._known(entry["dataset_ids"]):
+                registry.tag(name, own)
+            return
+        for item in entry["validity_ranges"]:
+            if own := self._known(item["dataset_ids"]):
+                begin, end = item["timespan"].begin, item["timespan"].end
+                registry.certify(name, own, _mjd(begin, -np.inf), _mjd(end, np.inf))
+
+    def _known(self, ids: list[object]) -> list[uuid.UUID]:
+        return [self._own_ids[item] for item in ids if item in self._own_ids]
+
+    def _define_chains(self, entries: list[Entry]) -> None:
+        """Define the chains of collections of which something was taken, children first."""
+        registry = self._butler.registry
+        chains = {
+            e["name"]: e["children"] for e in entries if e.get("collection_type") == "CHAINED"
+        }
+        known = {item.name for item in registry.collections()}
+        pending = dict(chains)
+        while pending:
+            ready = [n for n, children in pending.items() if not set(children) & set(pending)]
+            if not ready:
+                raise ConflictError(f"The chains {', '.join(sorted(pending))} hold each other.")
+            for name in ready:
+                if children := [child for child in pending.pop(name) if child in known]:
+                    registry.define_chain(name, children)
+                    known.add(name)
+
+
+def _own_data_id(kind: DatasetType, given: Entry) -> DataId:
+    """Make a data ID of lsstpipe; cameras have small letters there."""
+    values = dict(given)
+    name = str(values.get("instrument", ""))
+    if name.lower() in CAMERAS:
+        values["instrument"] = name.lower()
+    if set(values) != set(kind.dimensions):
+        raise DataIdError(
+            f"{kind.name} has {', '.join(kind.dimensions) or 'no dimensions'}, not "
+            f"{', '.join(sorted(values)) or 'none'}."
+        )
+    return DataId(values)
+
+
+def _corners(region: Any) -> Polygon | None:
+    """Give the corners of a region, degrees; None of what is no quadrangle."""
+    if not isinstance(region, dict):
+        return None
+    content = bytes.fromhex(region["encoded"])
+    if content[:1] != b"p" or len(content) != 1 + _N_CORNERS * 3 * 8:
+        return None
+    vectors = np.frombuffer(content[1:], dtype="<f8").reshape(_N_CORNERS, 3)
+    return list(zip(*(values.tolist() for values in sky_positions(vectors)), strict=True))
+
+
+def _mjd(time: Time | None, unbounded: float) -> float:
+    return unbounded if time is None else time.mjd
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list) else [value]

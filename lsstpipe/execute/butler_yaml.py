@@ -1,0 +1,178 @@
+"""The YAML of Rubin's Butler exports: its tags for ids, times and regions, written and read.
+
+The format is that of ``lsst.daf.butler.transfers``, version 1.0.2, with the dimension universe
+``daf_butler`` 8. A region is the hexadecimal form of ``lsst.sphgeom.ConvexPolygon.encode``: the
+letter p, then the unit vectors of the corners.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import uuid
+from dataclasses import dataclass
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+from lsstpipe.errors import InputFileError
+
+VERSION = "1.0.2"
+UNIVERSE = ("daf_butler", 8)
+
+_REGION_TAG = "lsst.sphgeom.ConvexPolygon"
+_TIME_TAG = "!butler_time/tai/iso"
+_TIMESPAN_TAG = "!lsst.daf.butler.Timespan"
+_UUID_TAG = "!uuid"
+_MJD_OF_EPOCH = 40587  # 1970-01-01
+_NS_PER_DAY = 86_400_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Time:
+    """An instant, TAI MJD."""
+
+    mjd: float
+
+    @classmethod
+    def from_mjd(cls, mjd: float) -> Time | None:
+        """Make one, or None, which is without bound, of an infinity."""
+        return cls(mjd) if math.isfinite(mjd) else None
+
+    def __str__(self) -> str:
+        """Spell it with nanoseconds; TAI has no leap seconds, so this is plain arithmetic."""
+        days = math.floor(self.mjd)
+        nanoseconds = round((self.mjd - days) * _NS_PER_DAY)
+        begin = np.datetime64(days - _MJD_OF_EPOCH, "D").astype("datetime64[ns]")
+        return str(begin + np.timedelta64(nanoseconds, "ns")).replace("T", " ")
+
+    @classmethod
+    def parse(cls, text: str) -> Time:
+        """Read what `__str__` spells."""
+        since = np.datetime64(text.replace(" ", "T"), "ns").astype(np.int64)
+        days, rest = divmod(int(since), _NS_PER_DAY)
+        return cls(days + _MJD_OF_EPOCH + rest / _NS_PER_DAY)
+
+
+@dataclass(frozen=True, slots=True)
+class Timespan:
+    """A stretch of time; None is without bound."""
+
+    begin: Time | None
+    end: Time | None
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A convex polygon: unit vectors of its corners, counter-clockwise, shape ``(n, 3)``."""
+
+    corners: npt.NDArray[np.float64]
+
+
+class _Dumper(yaml.CSafeDumper):
+    """Writes the tags, and each value as often as it is there."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        """Write no anchors."""
+        return True
+
+
+_Dumper.add_representer(
+    uuid.UUID, lambda dumper, value: dumper.represent_scalar(_UUID_TAG, str(value))
+)
+_Dumper.add_representer(Time, lambda dumper, value: dumper.represent_scalar(_TIME_TAG, str(value)))
+_Dumper.add_representer(
+    Timespan,
+    lambda dumper, value: dumper.represent_mapping(
+        _TIMESPAN_TAG, {"begin": value.begin, "end": value.end}
+    ),
+)
+_Dumper.add_representer(
+    Region,
+    lambda dumper, value: dumper.represent_mapping(
+        _REGION_TAG, {"encoded": (b"p" + value.corners.astype("<f8").tobytes()).hex()}
+    ),
+)
+
+
+class _Loader(yaml.CSafeLoader):
+    """Reads the tags of what lsstpipe takes; a region of another kind is left as it is."""
+
+
+def _read_timespan(loader: yaml.CSafeLoader, node: yaml.Node) -> Timespan | None:
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    bounds = loader.construct_mapping(node)
+    return Timespan(bounds["begin"], bounds["end"])
+
+
+def _read_tagged(loader: yaml.CSafeLoader, _suffix: str, node: yaml.Node) -> Any:
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node)
+    return node.value
+
+
+_Loader.add_constructor(_UUID_TAG, lambda _loader, node: uuid.UUID(node.value))
+_Loader.add_constructor(_TIME_TAG, lambda _loader, node: Time.parse(node.value))
+_Loader.add_constructor(_TIMESPAN_TAG, _read_timespan)
+_Loader.add_multi_constructor("lsst.sphgeom.", _read_tagged)
+
+
+def write(entries: list[dict[str, Any]], stream: IO[bytes]) -> None:
+    """Write an export.
+
+    Parameters
+    ----------
+    entries
+        Its ``data``.
+    stream
+        Where to.
+    """
+    namespace, universe = UNIVERSE
+    document = {
+        "description": "Butler Data Repository Export",
+        "version": VERSION,
+        "universe_version": universe,
+        "universe_namespace": namespace,
+        "data": entries,
+    }
+    yaml.dump(document, stream, _Dumper, sort_keys=False, encoding="utf-8")
+
+
+def read(content: bytes, name: str) -> list[dict[str, Any]]:
+    """Read the ``data`` of an export.
+
+    Parameters
+    ----------
+    content
+        The file.
+    name
+        What messages call it.
+
+    Raises
+    ------
+    InputFileError
+        If it is no export, or of another major version.
+    """
+    try:
+        document = yaml.load(content, _Loader)
+        version, entries = str(document["version"]), document["data"]
+    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise InputFileError(f"{name} is no export of a Butler: {error}.") from error
+    if version.partition(".")[0] not in {"0", VERSION.partition(".")[0]}:
+        raise InputFileError(f"{name} has version {version}; allowed are those that begin with 1.")
+    return [dict(entry) for entry in entries]
+
+
+def day_of(mjd: float) -> int:
+    """Give the day of an observation as Rubin counts: YYYYMMDD of the time in TAI 12 h before.
+
+    Parameters
+    ----------
+    mjd
+        TAI MJD.
+    """
+    day = datetime.date(1858, 11, 17) + datetime.timedelta(days=math.floor(mjd - 0.5))
+    return day.year * 10000 + day.month * 100 + day.day
