@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import click
@@ -15,9 +16,13 @@ import click
     type=click.Path(path_type=Path),
     help="Folder that `lsstpipe simulate` wrote: judge the products against its truth too.",
 )
+@click.option(
+    "--jobs", type=click.IntRange(1),
+    help="Processes that judge against the truth; as many as there are CPUs for it if not given.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
 @click.option("--check", is_flag=True, help="End with exit code 1 if a metric misses its bound.")
-def command(repo: Path, truth: Path | None, as_json: bool, check: bool) -> None:
+def command(repo: Path, truth: Path | None, jobs: int | None, as_json: bool, check: bool) -> None:
     """Print the metrics of REPO with their bounds; REPO is the folder of the repository.
 
     A metric whose sample is too small to judge has no verdict: it neither passes nor fails.
@@ -26,7 +31,7 @@ def command(repo: Path, truth: Path | None, as_json: bool, check: bool) -> None:
     Example:
       lsstpipe metrics runs/demo
       lsstpipe metrics runs/demo --json
-      lsstpipe metrics runs/ci_small/repo --truth runs/ci_small
+      lsstpipe metrics runs/ci_small/repo --truth runs/ci_small --jobs 4
     """
     from rich.console import Console
 
@@ -40,8 +45,9 @@ def command(repo: Path, truth: Path | None, as_json: bool, check: bool) -> None:
     if truth is not None:
         from lsstpipe.execute.judge import judge_truth
 
-        judged = [metric.to_json() for metric in judge_truth(repo, records, truth)]
-        measured = {**measured, "metrics": [*measured["metrics"], *judged]}
+        judged = judge_truth(repo, records, truth, n_jobs=jobs or len(os.sched_getaffinity(0)))
+        entries = [metric.to_json() for metric in judged]
+        measured = {**measured, "metrics": [*measured["metrics"], *entries]}
     if as_json:
         click.echo(json.dumps(measured["metrics"], indent=1))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +16,12 @@ import click
     type=click.Path(path_type=Path),
     help="Folder that `lsstpipe simulate` wrote: show the metrics against its truth too.",
 )
+@click.option(
+    "--jobs", type=click.IntRange(1),
+    help="Processes that judge against the truth; as many as there are CPUs for it if not given.",
+)  # fmt: skip
 @click.option("--summary", is_flag=True, help="Print the summary only; draw nothing.")
-def command(repo: Path, truth: Path | None, summary: bool) -> None:
+def command(repo: Path, truth: Path | None, jobs: int | None, summary: bool) -> None:
     """Draw REPO/report.html, copy the light curve to REPO/lightcurve.csv, print the summary.
 
     The page is one file that needs no network. REPO is the folder of the repository, whose stage
@@ -40,8 +45,9 @@ def command(repo: Path, truth: Path | None, summary: bool) -> None:
     if truth is not None:
         from lsstpipe.execute.judge import judge_truth
 
-        judged = [metric.to_json() for metric in judge_truth(repo, records, truth)]
-        measured = {**measured, "metrics": [*measured["metrics"], *judged]}
+        judged = judge_truth(repo, records, truth, n_jobs=jobs or len(os.sched_getaffinity(0)))
+        entries = [metric.to_json() for metric in judged]
+        measured = {**measured, "metrics": [*measured["metrics"], *entries]}
     page_path, curve_path = repo / "report.html", repo / "lightcurve.csv"
     if not summary:
         from lsstpipe.report.load import load_page

@@ -3,47 +3,29 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from lsstpipe.algorithms.repeatability import MMAG_PER_RELATIVE
-from lsstpipe.algorithms.smooth_plane import subtract_smooth_plane
 from lsstpipe.data_model import DataId
+from lsstpipe.execute.judge_calibrations import judge_calibrations
+from lsstpipe.execute.judge_image import JudgedImage, judge_image
 from lsstpipe.execute.truth import Products, Survey, read_survey
-from lsstpipe.image.detector import Detector
-from lsstpipe.image.exposure import Exposure
-from lsstpipe.image.mask import MaskPlane, has
-from lsstpipe.image.photocalib import PhotoCalib
-from lsstpipe.instruments import get_camera
 from lsstpipe.measure.acceptance import choose_worst
-from lsstpipe.measure.cosmic_ray_truth import (
-    CosmicRayHits,
-    bright_core_metric,
-    cosmic_ray_metrics,
-    count_hits,
-)
-from lsstpipe.measure.crosstalk_truth import (
-    crosstalk_matrix_residual,
-    crosstalk_pattern,
-    crosstalk_residual,
-    subtract_surroundings,
-)
+from lsstpipe.measure.cosmic_ray_truth import CosmicRayHits, cosmic_ray_metrics
+from lsstpipe.measure.crosstalk_truth import crosstalk_matrix_residual, crosstalk_residual
 from lsstpipe.measure.metric import Metric
 from lsstpipe.measure.psf_truth import psf_shape_metrics, reserved_star_metric
-from lsstpipe.measure.signature_truth import (
-    amplifier_steps,
-    brighter_fatter_removal,
-    calibration_errors,
-    linearity_residual,
-    mask_recall,
-    replacement_flags,
-    sky_noise,
-    sky_structure,
-)
+from lsstpipe.measure.signature_truth import brighter_fatter_removal, linearity_residual
 from lsstpipe.measure.source_truth import (
     aperture_correction_metric,
     completeness_metrics,
@@ -54,29 +36,15 @@ from lsstpipe.measure.source_truth import (
     spurious_metric,
     zero_point_metric,
 )
-from lsstpipe.measure.star_growth import StarGrowth, join_growth, measure_growth
-from lsstpipe.measure.visit_truth import (
-    PsfTable,
-    StarTable,
-    VisitTruth,
-    compare_psf,
-    empty_pixels,
-    join_psf,
-    join_tables,
-    judge_detections,
-    match_stars,
-    measure_empty_sky,
-)
+from lsstpipe.measure.star_growth import join_growth
+from lsstpipe.measure.visit_truth import PsfTable, StarTable, join_psf, join_tables
 from lsstpipe.report.manifests import Records
 
 FloatArray = npt.NDArray[np.float64]
-FloatImage = npt.NDArray[np.float32]
+T = TypeVar("T")
 
 _BRIGHT_SNR = 100.0
-_MIN_CROSSTALK_SIGMA = 0.05
-_VERY_BRIGHT_SNR = 300.0
 _MIN_ZERO_POINT_STARS = 10
-_UNSATURATED_SHARE, _SATURATED_SHARE = 0.8, 1.5
 
 
 @dataclass(slots=True)
@@ -95,19 +63,7 @@ class _Band:
     full_well: float = np.inf
 
 
-_Talked = tuple[FloatArray, FloatArray, FloatArray, npt.NDArray[np.int64]]
-"""Residual, variance, true crosstalk and row of the pixels of an image."""
-
-
-@dataclass(slots=True)
-class _Chain:
-    """What all images together tell of the chain behind the pixels."""
-
-    crosstalk: list[_Talked] = field(default_factory=list)
-    growth: list[StarGrowth] = field(default_factory=list)
-
-
-def judge_truth(repo: Path, records: Records, folder: Path) -> list[Metric]:
+def judge_truth(repo: Path, records: Records, folder: Path, *, n_jobs: int = 1) -> list[Metric]:
     """Judge the products of a campaign against the truth of its survey.
 
     Parameters
@@ -118,6 +74,8 @@ def judge_truth(repo: Path, records: Records, folder: Path) -> list[Metric]:
         What its manifests say.
     folder
         Folder of the survey that `lsstpipe simulate` wrote.
+    n_jobs
+        Processes that look at images and master frames; 1 is this one. The result is the same.
 
     Raises
     ------
@@ -125,59 +83,64 @@ def judge_truth(repo: Path, records: Records, folder: Path) -> list[Metric]:
         If there is no truth there.
     """
     survey, products = read_survey(folder), Products(repo, records)
-    calibs = products.joint_calibs()
-    bands: dict[str, _Band] = defaultdict(_Band)
-    images: list[Metric] = []
-    chain = _Chain()
-    for visit, detector, band in survey.expected():
-        data_id = DataId(visit=visit, detector=detector)
-        image = products.exposure("visit_image", data_id)
-        sources = products.catalog("source", data_id)
-        if image is None or sources is None:
-            if not survey.is_misled(visit, detector):
-                bands[band].offset_mas.append(np.nan)
-            continue
-        truth = survey.of(visit, detector)
-        where = f"visit {visit} detector {detector}"
-        empty = empty_pixels(image, truth)
-        calib = calibs.get((visit, detector))
-        stars = match_stars(image, sources, truth, calib)
-        _gather(bands[band], stars, calib)
-        figures = survey.detector(detector)
-        bands[band].full_well = min(bands[band].full_well, figures["full_well_electron"])
-        bands[band].sky.append(measure_empty_sky(image, empty))
-        bands[band].hits.append(_count_hits(image, truth))
-        if not truth.has_trail:
-            bands[band].real.append(judge_detections(image, sources, truth))
-        if image.psf is not None:
-            ny, nx = image.image.shape
-            bands[band].psf.append(compare_psf(image.psf, truth, (ny, nx)))
-        described = get_camera(survey.instrument).detector(detector)
-        images += _judge_image(image, truth, described, where)
-        if not truth.has_trail:
-            signature = products.exposure("post_isr_image", data_id)
-            images += _judge_sky(signature or image, empty, truth, described, where)
-        coefficients = np.asarray(figures["crosstalk"], dtype=np.float64)
-        chain.crosstalk.append(_find_crosstalk(image, empty, truth, described, coefficients))
-        chain.growth.append(
-            measure_growth(
-                image,
-                truth,
-                np.asarray(figures["brighter_fatter_kernel"], dtype=np.float64),
-                survey.image(detector, f"FLAT_{band}"),
-                full_well=figures["full_well_electron"],
-            )
-        )
-    metrics = [metric for band in sorted(bands) for metric in _judge_band(bands[band], band)]
+    expected = list(survey.expected())
+    images, masters = _judge_parts(survey, products, n_jobs)
+    bands: dict[str, _Band] = {band: _Band() for band in sorted({band for _, _, band in expected})}
+    for (visit, detector, band), image in zip(expected, images, strict=True):
+        if image is not None:
+            _gather(bands[band], image)
+        elif not survey.is_misled(visit, detector):
+            bands[band].offset_mas.append(np.nan)
+    judged = [image for image in images if image is not None]
+    metrics = [metric for name, band in bands.items() for metric in _judge_band(band, name)]
     metrics += _judge_reserved(products)
-    metrics += _judge_calibrations(survey, products)
-    metrics += [_judge_crosstalk(survey, products), *_judge_chain(chain)]
-    return [*_worst_of_each(images), *metrics]
+    metrics += _worst_of_each(masters)
+    metrics += [_judge_crosstalk(survey, products), *_judge_chain(judged)]
+    return [*_worst_of_each([metric for image in judged for metric in image.metrics]), *metrics]
 
 
-def _gather(band: _Band, stars: StarTable, calib: PhotoCalib | None) -> None:
-    """Add the stars of an image to those of its band, and what they say of its calibration."""
+def _judge_parts(
+    survey: Survey, products: Products, n_jobs: int
+) -> tuple[list[JudgedImage | None], list[Metric]]:
+    """Judge each image, in the order of the survey, and the master frames of each detector."""
+    calibs, bands = products.joint_calibs(), defaultdict[int, set[str]](set)
+    for _, detector, band in survey.expected():
+        bands[detector].add(band)
+    with _open_pool(n_jobs) as pool:
+        images = [
+            _start(pool, partial(judge_image, survey, products, calibs.get((visit, detector)),
+                                 visit=visit, detector=detector))
+            for visit, detector, _ in survey.expected()
+        ]  # fmt: skip
+        masters = [
+            _start(pool, partial(judge_calibrations, survey, products, detector, sorted(own)))
+            for detector, own in sorted(bands.items())
+        ]
+        return [image() for image in images], [m for master in masters for m in master()]
+
+
+def _open_pool(n_jobs: int) -> AbstractContextManager[Executor | None]:
+    """Open a pool of processes; none where this process does all."""
+    # A forked child would inherit the threads and locks of compiled libraries.
+    return ProcessPoolExecutor(n_jobs, get_context("spawn")) if n_jobs > 1 else nullcontext()
+
+
+def _start(pool: Executor | None, work: Callable[[], T]) -> Callable[[], T]:
+    """Start work in a pool; without one it is done when its result is asked for."""
+    return work if pool is None else pool.submit(work).result
+
+
+def _gather(band: _Band, image: JudgedImage) -> None:
+    """Add what an image says to what those of its band say."""
+    stars = image.stars
     band.stars.append(stars)
+    band.full_well = min(band.full_well, image.full_well)
+    band.sky.append(image.empty_sky)
+    band.hits.append(image.hits)
+    if image.real is not None:
+        band.real.append(image.real)
+    if image.psf is not None:
+        band.psf.append(image.psf)
     clean = stars.select(stars.is_clean)
     band.offset_mas.append(
         float(np.median(np.hypot(clean.ra_mas, clean.dec_mas))) if len(clean.ra_mas) else np.nan
@@ -187,7 +150,7 @@ def _gather(band: _Band, stars: StarTable, calib: PhotoCalib | None) -> None:
         return
     for flux, found in (
         (clean.flux, band.zero_point_mmag),
-        (clean.joint_flux, band.joint_mmag if calib is not None else []),
+        (clean.joint_flux, band.joint_mmag if image.has_joint else []),
     ):
         ratio = float(np.median(flux[bright] / clean.true_flux[bright]))
         found.append(-MMAG_PER_RELATIVE * np.log(ratio))
@@ -229,93 +192,21 @@ def _judge_band(band: _Band, name: str) -> list[Metric]:
     return metrics
 
 
-def _judge_image(
-    image: Exposure, truth: VisitTruth, detector: Detector, where: str
-) -> list[Metric]:
-    """Judge the masks of an image."""
-    saturated = np.zeros(image.mask.shape, bool)
-    y, x, peak = truth.placed["y"], truth.placed["x"], truth.peak_electron
-    star = truth.placed.columns["kind"] == 0
-    ny, nx = image.mask.shape
-    star &= (y > 0) & (x > 0) & (y < ny - 1) & (x < nx - 1)
-    limit = detector.saturation_adu * detector.gain
-    full = star & (peak > _SATURATED_SHARE * limit)
-    saturated[np.round(y[full]).astype(int), np.round(x[full]).astype(int)] = True
-    noise = np.sqrt(truth.sky_electron * truth.effective_pixels)
-    bright = star & (peak < _UNSATURATED_SHARE * limit)
-    bright &= truth.placed["electrons"] > _VERY_BRIGHT_SNR * noise
-    replaced = has(image.mask, MaskPlane.CR | MaskPlane.BAD) & ~has(image.mask, MaskPlane.SAT)
-    return [
-        mask_recall(image.mask, saturated, truth.is_defect, where),
-        replacement_flags(image.mask, replaced, where),
-        bright_core_metric(image.mask, truth.cosmic_electron, y=y[bright], x=x[bright],
-                           where=where),
-    ]  # fmt: skip
-
-
-def _count_hits(image: Exposure, truth: VisitTruth) -> CosmicRayHits:
-    """Count the flags on cosmic rays of an image in nJy."""
-    scale = np.float32(image.metadata["nanojansky_per_electron"])
-    return count_hits(image.mask, truth.cosmic_electron, image.variance / scale**2)
-
-
-def _judge_sky(
-    image: Exposure,
-    empty: npt.NDArray[np.bool_],
-    truth: VisitTruth,
-    detector: Detector,
-    where: str,
-) -> list[Metric]:
-    """Judge the sky of an image, before the background was taken off where that was kept."""
-    scale = float(image.metadata.get("nanojansky_per_electron", 1.0))
-    electron = image.image / np.float32(scale)
-    variance = image.variance / np.float32(scale**2)
-    residual = subtract_smooth_plane(electron, empty)
-    boxes = [amplifier.box for amplifier in detector.amplifiers]
-    sky = truth.sky_electron
-    metrics = [
-        sky_noise(residual, variance, empty, boxes, where),
-        sky_structure(residual, variance, empty, sky_electron=sky, where=where),
-    ]
-    if len(boxes) > 1:
-        metrics.append(amplifier_steps(residual, empty, boxes, sky_electron=sky, where=where))
-    return metrics
-
-
-def _find_crosstalk(
-    image: Exposure,
-    empty: npt.NDArray[np.bool_],
-    truth: VisitTruth,
-    detector: Detector,
-    coefficients: FloatArray,
-) -> _Talked:
-    """Find the empty pixels into which bright ones talk."""
-    scale = np.float32(image.metadata["nanojansky_per_electron"])
-    electron = image.image / scale
-    pattern = crosstalk_pattern(electron, detector, coefficients)
-    talked = empty & (pattern > _MIN_CROSSTALK_SIGMA * np.sqrt(truth.sky_electron))
-    residual = subtract_surroundings(electron, empty & ~talked)
-    # The variance of a pixel goes with its own noise: by it, low pixels would count for more.
-    variance = float(np.median(image.variance[empty])) / float(scale) ** 2 if empty.any() else 1.0
-    return (
-        residual[talked].astype(np.float64), np.full(int(talked.sum()), variance),
-        pattern[talked].astype(np.float64), np.nonzero(talked)[0],
-    )  # fmt: skip
-
-
-def _judge_chain(chain: _Chain) -> list[Metric]:
+def _judge_chain(images: Sequence[JudgedImage]) -> list[Metric]:
     """Judge what is left of crosstalk and brighter-fatter effect in the images."""
-    if not chain.growth:
+    if not images:
         return []
+    talked = [image.talked for image in images]
     residual, variance, injected, row = (
-        np.concatenate(part) for part in zip(*chain.crosstalk, strict=True)
+        np.concatenate([getattr(part, name) for part in talked])
+        for name in ("residual", "variance", "injected", "row")
     )
-    image = np.repeat(np.arange(len(chain.crosstalk)), [len(part[3]) for part in chain.crosstalk])
+    number = np.repeat(np.arange(len(talked)), [len(part.row) for part in talked])
     return [
         crosstalk_residual(
-            residual, variance, injected, row + image * (int(row.max(initial=0)) + 1)
+            residual, variance, injected, row + number * (int(row.max(initial=0)) + 1)
         ),
-        brighter_fatter_removal(*join_growth(chain.growth), true_slope=1.0),
+        brighter_fatter_removal(*join_growth([image.growth for image in images]), true_slope=1.0),
     ]
 
 
@@ -337,56 +228,6 @@ def _judge_reserved(products: Products) -> list[Metric]:
     chi2 = [s["psf_chi2_reserved"] for s in products.documents("visit_detector_summary")]
     values = np.array([np.nan if value is None else value for value in chi2], dtype=np.float64)
     return [reserved_star_metric(values)] if len(values) else []
-
-
-def _judge_calibrations(survey: Survey, products: Products) -> list[Metric]:
-    """Judge the master frames of all detectors."""
-    found: list[Metric] = []
-    bands = {detector: band for _, detector, band in survey.expected()}
-    every = sorted({(detector, band) for _, detector, band in survey.expected()})
-    for detector in sorted(bands):
-        own = DataId(detector=detector)
-        defects = survey.image(detector, "DEFECTS") > 0
-        bias = products.exposure("bias", own)
-        if bias is not None:
-            found.append(
-                calibration_errors("bias", bias.image, _level(survey.image(detector, "BIAS"), bias,
-                                   defects), ~defects, f"detector {detector}")
-            )  # fmt: skip
-        dark = products.exposure("dark", own)
-        if dark is not None and dark.info is not None:
-            true = survey.image(detector, "DARK") * np.float32(dark.info.dark_time_s)
-            found.append(
-                calibration_errors("dark", dark.image, true, ~defects, f"detector {detector}")
-            )
-    for detector, band in every:
-        flat = products.flat(detector, band)
-        if flat is None:
-            continue
-        described = get_camera(survey.instrument).detector(detector)
-        defects = survey.image(detector, "DEFECTS") > 0
-        good = ~defects & ~has(flat.mask, MaskPlane.BAD)
-        true = survey.image(detector, f"FLAT_{band}")
-        master, truth = (_by_amplifier(part, good, described) for part in (flat.image, true))
-        where = f"detector {detector} band {band}"
-        found.append(calibration_errors("flat", master, truth, good, where))
-    return _worst_of_each(found)
-
-
-def _level(true: FloatImage, bias: Exposure, defects: npt.NDArray[np.bool_]) -> FloatImage:
-    """Give the true bias the mean of the master: the overscan takes the mean off both."""
-    good = ~defects
-    shift = float(np.mean(bias.image[good]) - np.mean(true[good]))
-    return true + np.float32(shift)
-
-
-def _by_amplifier(image: FloatImage, good: npt.NDArray[np.bool_], detector: Detector) -> FloatImage:
-    """Divide each amplifier by its mean: its response and its gain cannot be told apart."""
-    result = image.copy()
-    for amplifier in detector.amplifiers:
-        own = amplifier.box.slices_in(detector.box)
-        result[own] /= np.float32(np.mean(image[own][good[own]], dtype=np.float64))
-    return result
 
 
 def _worst_of_each(metrics: Sequence[Metric]) -> list[Metric]:

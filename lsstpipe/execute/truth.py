@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,6 @@ class Survey:
     visits: Mapping[int, Json]
     instrument: str
     beta: float
-    images: dict[tuple[int, str], FloatImage] = field(default_factory=dict)
 
     def expected(self) -> Iterator[tuple[int, int, str]]:
         """List visit, detector and band of every frame of the sky."""
@@ -77,13 +76,10 @@ class Survey:
         name
             Name of the extension.
         """
-        if (detector, name) not in self.images:
-            from astropy.io import fits
+        from astropy.io import fits
 
-            path = self.folder / _DETECTORS / f"{detector:03d}.fits"
-            with fits.open(path) as hdus:
-                self.images[detector, name] = np.asarray(hdus[name].data, dtype=np.float32)
-        return self.images[detector, name]
+        with fits.open(self.folder / _DETECTORS / f"{detector:03d}.fits") as hdus:
+            return np.asarray(hdus[name].data, dtype=np.float32)
 
     def detector(self, detector: int) -> Json:
         """Read the figures of a detector: ``full_well_electron``, ``crosstalk`` and so on.

@@ -163,6 +163,18 @@ def test_perfect_products_fail_nothing(repo: Path, survey: Path) -> None:
     } <= met  # fmt: skip
 
 
+def test_judging_gives_the_same_bits_with_any_number_of_processes(
+    images: dict[int, Exposure], truths: dict[int, VisitTruth], survey: Path, tmp_path: Path
+) -> None:
+    without = {visit: image for visit, image in images.items() if visit != 2}
+    write_products(tmp_path, without, catalogs(truths))
+    records = read_records(tmp_path)
+    one, three = (judge_truth(tmp_path, records, survey, n_jobs=n) for n in (1, 3))
+    assert len(one) > 20
+    # The text of a float tells all its bits, and of NaN that it is one.
+    assert [repr(metric) for metric in three] == [repr(metric) for metric in one]
+
+
 def test_planted_faults_fail_the_metrics_that_are_about_them(
     truths: dict[int, VisitTruth], images: dict[int, Exposure], survey: Path, tmp_path: Path
 ) -> None:
