@@ -14,15 +14,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from lsstpipe.datasets import DATASET_TYPES
 from lsstpipe.errors import RepositoryError
 from lsstpipe.execute.ingest import read_ingest_manifest
 from lsstpipe.execute.manifest import Manifest, read_manifest
 from lsstpipe.execute.policy import FlagTally
 from lsstpipe.plan.layout import manifest_path
-from lsstpipe.plan.read import Plan
+from lsstpipe.plan.read import Plan, read_quantum_ids
 from lsstpipe.registry.provenance import Document
 from lsstpipe.registry.registry import Registry
 from lsstpipe.repository import registry_url
@@ -69,7 +67,7 @@ class Collector:
     registry: Registry
     result: Collected = field(default_factory=Collected)
     _seen: dict[Path, tuple[int, int]] = field(default_factory=dict)
-    _quanta: set[bytes] = field(default_factory=set)
+    _quanta: dict[str, frozenset[bytes]] = field(default_factory=dict)
     _calibrations: dict[uuid.UUID, None] = field(default_factory=dict)
     _documents: set[str] = field(default_factory=set)
     _tally: FlagTally = field(default_factory=FlagTally)
@@ -130,17 +128,14 @@ class Collector:
 
     def _check(self, path: Path, manifest: Manifest) -> None:
         """Refuse a manifest that does not belong to the plan."""
-        if not self._quanta:
-            table = pq.read_table(
-                self.plan.folder / "plan.parquet",
-                columns=["quantum_id"],
-                use_threads=False,
-                pre_buffer=False,
-            )
-            self._quanta = set(table["quantum_id"].to_pylist())
+        shard = self.plan.chunks[path.parent.name][path.stem].shard
+        if shard not in self._quanta:
+            # Those of one shard at a time: chunks come stage by stage, and so do shards.
+            self._quanta = {shard: read_quantum_ids(self.plan, shard)}
+        known = self._quanta[shard]
         own = (self.plan.campaign.run, path.parent.name, path.stem)
         found = (manifest.run, manifest.stage, manifest.chunk)
-        if found != own or any(q.record.id.bytes not in self._quanta for q in manifest.quanta):
+        if found != own or any(q.record.id.bytes not in known for q in manifest.quanta):
             raise RepositoryError(
                 f"{path} is a manifest of another plan (run '{manifest.run}', {manifest.stage} "
                 f"{manifest.chunk}); run the chunk with the plan in {self.plan.folder}."

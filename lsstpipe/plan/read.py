@@ -177,9 +177,30 @@ def read_chunk(plan: Plan, stage: str, name: str) -> ChunkPlan:
     return ChunkPlan(chunk, quanta, _datasets(named.to_pylist()))
 
 
-def _read_table(path: Path, filters: list[tuple[str, str, str]] | None = None) -> pa.Table:
+def read_quantum_ids(plan: Plan, shard: str) -> frozenset[bytes]:
+    """Read the ids of all quanta of a shard.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    shard
+        Name of the shard, as its chunks have it.
+    """
+    path = table_folder(plan.folder, shard) / "plan.parquet"
+    table = _read_table(path, columns=["quantum_id"])
+    return frozenset(table["quantum_id"].to_pylist())
+
+
+def _read_table(
+    path: Path,
+    filters: list[tuple[str, str, str]] | None = None,
+    columns: list[str] | None = None,
+) -> pa.Table:
     """Read a table without threads: one that outlives the interpreter aborts a job that is done."""
-    return pq.read_table(path, filters=filters, use_threads=False, pre_buffer=False)
+    return pq.read_table(
+        path, filters=filters, columns=columns, use_threads=False, pre_buffer=False
+    )
 
 
 def _named(quanta: Iterable[PlannedQuantum]) -> list[bytes]:

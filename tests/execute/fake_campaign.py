@@ -187,12 +187,17 @@ def make_selection(n_visits: int, skymap: DatasetRecord | None = None) -> Select
     return Selection(raws, records, patches, polygons, 0.2, existing)
 
 
+def skymap_of(repo: Path, value: float = 0.0) -> DatasetRecord:
+    """Write the sky map of the repository, which holds a value."""
+    ref = make_ref(datasets.skymap, DataId(skymap="sky"), "fake")
+    return ProductStore(repo).write(ref, {"value": value})
+
+
 def make_plan(repo: Path, n_visits: int = 4, value: float = 0.0, **changes: object) -> Plan:
     """Make a repository with a sky map that holds a value, and a plan of visits 1 to n."""
     Butler.create(repo, exist_ok=True)
     campaign = make_campaign(repo, **changes)
-    ref = make_ref(datasets.skymap, DataId(skymap="sky"), "fake")
-    skymap = ProductStore(repo).write(ref, {"value": value})
+    skymap = skymap_of(repo, value)
     quanta = Builder(campaign, make_selection(n_visits, skymap), STAGES).build()
     write_plan(repo / "plan", quanta, campaign)
     return open_plan(repo / "plan", STAGES)

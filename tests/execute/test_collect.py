@@ -23,8 +23,14 @@ from lsstpipe.cli.collect import command
 from lsstpipe.errors import RepositoryError
 from lsstpipe.execute.collect import Collector, collect, follow
 from lsstpipe.execute.manifest import read_manifest, write_manifest
+from lsstpipe.plan.build import Builder
+from lsstpipe.plan.cost import read_costs
 from lsstpipe.plan.layout import manifest_path
+from lsstpipe.plan.quanta import Quanta
 from lsstpipe.plan.read import Plan, open_plan
+from lsstpipe.plan.selection import Selection
+from lsstpipe.plan.shard import Shard
+from lsstpipe.plan.sharding import SelectionSource, make_shards, plan_shards
 from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.registry.registry import Registry
 from lsstpipe.repository import registry_url
@@ -61,6 +67,23 @@ def test_what_is_collected_is_what_the_manifests_name(tmp_path: Path) -> None:
     assert (first.n_manifests, first.n_missing) == (len(plan.chunks["visit"]) + 1, 0)
     assert_agrees(plan)
     assert collect(plan) == first
+    assert_agrees(plan)
+
+
+def test_a_plan_in_shards_is_collected_like_any_other(tmp_path: Path) -> None:
+    whole = fake.make_plan(tmp_path, 6, visits_per_chunk=2)
+    campaign, selection = whole.campaign, fake.make_selection(6, fake.skymap_of(tmp_path))
+    source, model = SelectionSource(selection), read_costs(campaign.repo)
+    shards = make_shards(source, campaign, fake.STAGES, 2, model)
+    assert len(shards) > 2
+
+    def build(own: Selection, shard: Shard) -> Quanta:
+        return Builder(campaign, own, fake.STAGES, shard).build()
+
+    plan_shards(whole.folder, source, shards, build, (campaign, model))
+    plan = open_plan(whole.folder, fake.STAGES)
+    fake.run_all(plan)
+    assert collect(plan).n_missing == 0
     assert_agrees(plan)
 
 
