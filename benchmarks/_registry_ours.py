@@ -32,6 +32,7 @@ from lsstpipe import datasets
 from lsstpipe.butler import Butler
 from lsstpipe.data_model import DataId, DatasetType, make_id, make_ref
 from lsstpipe.registry.records import DatasetRecord, QuantumRecord
+from lsstpipe.repository import Repository
 
 _TYPES = ("post_isr_image", "visit_image", "source", "visit_detector_summary")
 _BULK = "bulk"
@@ -75,7 +76,7 @@ def summary_of(n: int) -> DataId:
 
 def make(step: Step) -> Row:
     """Make the repository."""
-    Butler.create(step.root, registry=step.url, exist_ok=True)
+    Butler.create(step.root, settings=Repository(step.url), exist_ok=True)
     return {}
 
 

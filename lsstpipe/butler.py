@@ -15,7 +15,7 @@ from lsstpipe.datasets import find_dataset_type
 from lsstpipe.datastore import Datastore, Stored
 from lsstpipe.errors import InputFileError, RepositoryError
 from lsstpipe.registry.records import DatasetRecord
-from lsstpipe.repository import registry_url, write_registry_url
+from lsstpipe.repository import Repository, open_datastore, registry_url, write_repository
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,11 +31,11 @@ class ProductStore:
     Parameters
     ----------
     where
-        Root of the datastore, or one that was made with a chain or a cache.
+        Root of the repository, or a datastore of one's own.
     """
 
     def __init__(self, where: str | Path | Datastore) -> None:
-        self.datastore = where if isinstance(where, Datastore) else Datastore(where)
+        self.datastore = where if isinstance(where, Datastore) else open_datastore(where)
 
     def write(
         self, ref: DatasetRef, value: object, quantum_id: uuid.UUID | None = None
@@ -182,28 +182,29 @@ class Butler:
         self.store = ProductStore(root)
 
     @classmethod
-    def create(cls, root: str | Path, *, registry: str = "", exist_ok: bool = False) -> None:
+    def create(
+        cls, root: str | Path, *, settings: Repository | None = None, exist_ok: bool = False
+    ) -> None:
         """Make a repository.
 
         Parameters
         ----------
         root
             Its folder.
-        registry
-            URL of an empty database on a server, ``postgresql://USER@HOST/DATABASE``; by default
-            the registry is a file in the folder.
+        settings
+            Its registry, if that is no file in the folder, and where else it reads files.
         exist_ok
             Whether one that is there is left as it is.
 
         Raises
         ------
         RepositoryError
-            If there is one, or one with another registry, or the folder cannot be written.
+            If there is one, or one with other settings, or the folder cannot be written.
         """
         from lsstpipe.registry.registry import Registry
 
-        if registry:
-            write_registry_url(Path(root), registry)
+        if settings is not None:
+            write_repository(Path(root), settings)
         Registry.create(registry_url(root), exist_ok=exist_ok).close()
 
     def close(self) -> None:

@@ -1,9 +1,9 @@
-"""A repository is a folder; this says what lies where in it, and where its registry is.
+"""A repository is a folder; this says what lies where in it, and what it needs beyond it.
 
 Layout::
 
     registry.sqlite3                    the registry, or
-    repository.json                     where it is
+    repository.json                     where it is, and where else files are read
     <run>/<dataset type>/<...>          datasets
     plan/  manifests/  logs/            of the workflow
 """
@@ -11,10 +11,14 @@ Layout::
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lsstpipe.datastore import Datastore
 from lsstpipe.datastore.atomic import write_atomically
+from lsstpipe.datastore.cache import ReadCache
+from lsstpipe.datastore.chain import ChainedDatastore
 from lsstpipe.errors import RepositoryError
 
 if TYPE_CHECKING:
@@ -22,9 +26,101 @@ if TYPE_CHECKING:
 
 REGISTRY_FILE = "registry.sqlite3"
 REPOSITORY_FILE = "repository.json"
-"""Says where the registry is, if it is not the file beside."""
+"""Says where the registry is, if it is not the file beside, and where else files are read."""
 
-_REPOSITORY_VERSION = 1
+CACHE_FOLDER = "cache"
+"""Copies of remote files that were read, below the repository."""
+
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """What a repository says of itself.
+
+    Attributes
+    ----------
+    registry
+        URL of its registry on a server; empty where it is the file beside.
+    also_read
+        Where files are looked for that the repository has not, such as
+        ``s3://products/releases/dp1``, in this order.
+    cache_gb
+        How much of remote files is kept on the local disk once it was read, GB; 0 for nothing.
+    """
+
+    registry: str = ""
+    also_read: tuple[str, ...] = ()
+    cache_gb: float = 0.0
+
+
+def read_repository(root: str | Path) -> Repository:
+    """Read what a repository says of itself; what it does not say is as for a new one.
+
+    Parameters
+    ----------
+    root
+        Folder of the repository.
+
+    Raises
+    ------
+    RepositoryError
+        If it says it in a way that this code cannot read.
+    """
+    path = Path(root) / REPOSITORY_FILE
+    try:
+        content = json.loads(path.read_bytes())
+        version = content.pop("schema_version")
+        content["also_read"] = tuple(content.get("also_read", ()))
+        found = Repository(**content) if version == _VERSION else Repository()
+    except FileNotFoundError:
+        return Repository()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RepositoryError(f"{path} does not describe a repository: {error}.") from error
+    if version != _VERSION:
+        raise RepositoryError(
+            f"{path} has version {version}, this lsstpipe reads version {_VERSION}."
+        )
+    return found
+
+
+def write_repository(root: Path, wanted: Repository) -> None:
+    """Note what a new repository says of itself.
+
+    Parameters
+    ----------
+    root
+        Its folder.
+    wanted
+        What it says.
+
+    Raises
+    ------
+    RepositoryError
+        If a URL has a password, or the repository is there and says otherwise.
+    """
+    from lsstpipe.registry.database import parse_url
+
+    if wanted.registry and parse_url(wanted.registry).password:
+        raise RepositoryError(
+            "A password in the registry's URL would lie open in the repository; leave it out and "
+            "give it by PGPASSWORD or ~/.pgpass, or use auth=iam or auth=secret."
+        )
+    path = root / REPOSITORY_FILE
+    if path.exists() or (root / REGISTRY_FILE).exists():
+        known = read_repository(root)
+        if known != wanted:
+            raise RepositoryError(
+                f"{root} is a repository with other settings, {_spell(known)}; it keeps what it "
+                f"was made with, got {_spell(wanted)}."
+            )
+        return
+    content = {"schema_version": _VERSION, **asdict(wanted)}
+    write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def _spell(repository: Repository) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in asdict(repository).items())
 
 
 def registry_url(root: str | Path) -> sa.URL:
@@ -43,52 +139,31 @@ def registry_url(root: str | Path) -> sa.URL:
     # A job, which has no registry, need not wait for the package of the databases.
     import sqlalchemy as sa
 
-    path = Path(root) / REPOSITORY_FILE
-    try:
-        content = json.loads(path.read_bytes())
-        version, url = content["schema_version"], content["registry"]
-    except FileNotFoundError:
-        return sa.URL.create("sqlite", database=str(Path(root).absolute() / REGISTRY_FILE))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RepositoryError(f"{path} does not say where the registry is: {error}.") from error
-    if version != _REPOSITORY_VERSION:
-        raise RepositoryError(
-            f"{path} has version {version}, this lsstpipe reads version {_REPOSITORY_VERSION}."
-        )
-    return sa.make_url(url)
+    url = read_repository(root).registry
+    if url:
+        return sa.make_url(url)
+    return sa.URL.create("sqlite", database=str(Path(root).absolute() / REGISTRY_FILE))
 
 
-def write_registry_url(root: Path, url: str) -> None:
-    """Note where the registry of a new repository is.
+def open_datastore(root: str | Path) -> Datastore:
+    """Open the datastore of a repository, with what else it reads and its cache.
 
     Parameters
     ----------
     root
-        Folder of the repository.
-    url
-        URL of the database.
+        Folder or URL of the repository.
 
     Raises
     ------
     RepositoryError
-        If the URL has a password, or the repository has another registry already.
+        If the repository describes them in a way that this code cannot read.
     """
-    from lsstpipe.registry.database import parse_url
-
-    parsed = parse_url(url)
-    if parsed.password:
-        raise RepositoryError(
-            "A password in the registry's URL would lie open in the repository; leave it out and "
-            "give it by PGPASSWORD or ~/.pgpass, or use auth=iam or auth=secret."
-        )
-    path = root / REPOSITORY_FILE
-    if path.exists() or (root / REGISTRY_FILE).exists():
-        known = registry_url(root)
-        if known != parsed:
-            raise RepositoryError(
-                f"The registry of {root} is {known.render_as_string()}, not "
-                f"{parsed.render_as_string()}; a repository keeps the registry it was made with."
-            )
-        return
-    content = {"schema_version": _REPOSITORY_VERSION, "registry": parsed.render_as_string()}
-    write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
+    if "://" in str(root):
+        return Datastore(root)
+    settings = read_repository(root)
+    cache = None
+    if settings.cache_gb:
+        cache = ReadCache(Path(root) / CACHE_FOLDER, int(settings.cache_gb * 1e9))
+    if settings.also_read:
+        return ChainedDatastore([root, *settings.also_read], cache=cache)
+    return Datastore(root, cache)

@@ -24,6 +24,7 @@ from lsstpipe.geometry.box import Box
 from lsstpipe.image.exposure import Exposure
 from lsstpipe.instruments.raw import get_camera, read_raw
 from lsstpipe.registry.records import DatasetRecord
+from lsstpipe.repository import Repository
 from tests.postgres_server import PostgresServer
 
 SUMMARY = "visit_detector_summary"
@@ -146,28 +147,34 @@ def test_a_repository_remembers_where_its_registry_is(
     tmp_path: Path, postgres: PostgresServer
 ) -> None:
     url = postgres.create_database()
-    Butler.create(tmp_path / "a", registry=url)
-    Butler.create(tmp_path / "a", registry=url, exist_ok=True)
+    Butler.create(tmp_path / "a", settings=Repository(url))
+    Butler.create(tmp_path / "a", settings=Repository(url), exist_ok=True)
     with Butler(tmp_path / "a", run="run") as butler:
         butler.put({"n": 1}, SUMMARY, DATA_ID)
     with Butler(tmp_path / "a", ["run"]) as butler:
         assert butler.get(SUMMARY, DATA_ID) == {"n": 1}
     assert not (tmp_path / "a" / "registry.sqlite3").exists()
-    with pytest.raises(RepositoryError, match="keeps the registry it was made with"):
-        Butler.create(tmp_path / "a", registry=postgres.create_database(), exist_ok=True)
+    with pytest.raises(RepositoryError, match="keeps what it was made with"):
+        Butler.create(
+            tmp_path / "a", settings=Repository(postgres.create_database()), exist_ok=True
+        )
 
 
 def test_a_password_is_not_kept_in_a_repository(tmp_path: Path) -> None:
     with pytest.raises(RepositoryError, match="by PGPASSWORD or") as caught:
-        Butler.create(tmp_path / "a", registry="postgresql://drp:hunter2@db.example.org/dr1")
+        Butler.create(
+            tmp_path / "a", settings=Repository("postgresql://drp:hunter2@db.example.org/dr1")
+        )
     assert "hunter2" not in str(caught.value)
     assert not (tmp_path / "a").exists()
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"schema_version": 1}', '{"schema_version": 2'])
+@pytest.mark.parametrize(
+    "content", ["", "[]", '{"schema_version": 1, "colour": 1}', '{"schema_version": 2']
+)
 def test_a_damaged_repository_file_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "repository.json").write_text(content)
-    with pytest.raises(RepositoryError, match=r"repository\.json does not say where"):
+    with pytest.raises(RepositoryError, match=r"repository\.json does not describe a repository"):
         Butler(tmp_path)
     (tmp_path / "repository.json").write_text('{"schema_version": 9, "registry": "x"}')
     with pytest.raises(RepositoryError, match="has version 9, this lsstpipe reads version 1"):
@@ -208,3 +215,18 @@ def test_a_table_of_datasets_has_what_the_records_have(repository: Path) -> None
         assert butler.query_table(SUMMARY, "visit = 2")["visit"].to_pylist() == [2]
         empty = butler.query_table(SUMMARY, "visit = 9")
         assert (empty.num_rows, empty.schema) == (0, table.schema)
+
+
+def test_a_repository_reads_what_others_have_and_keeps_copies(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    Butler.create(first)
+    with Butler(first, run="run") as butler:
+        record = butler.put({"n": 1}, SUMMARY, DATA_ID)
+    Butler.create(second, settings=Repository(also_read=(str(first),), cache_gb=0.001))
+    with Butler(second, run="run") as butler:
+        butler.registry.load([record])
+        assert butler.get(SUMMARY, DATA_ID) == {"n": 1}
+        assert butler.put({"n": 2}, SUMMARY, DATA_ID).path == record.path
+        assert butler.get(SUMMARY, DATA_ID) == {"n": 2}
+    with Butler(first, ["run"]) as butler:
+        assert butler.get(SUMMARY, DATA_ID) == {"n": 1}

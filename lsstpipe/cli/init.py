@@ -14,7 +14,18 @@ import click
     default="",
     help="URL of an empty database on a server that is the registry; a file in REPO by default.",
 )
-def command(repo: Path, registry: str) -> None:
+@click.option(
+    "--also-read",
+    multiple=True,
+    help="Where to look for files that REPO has not, such as s3://products/releases/dp1.",
+)
+@click.option(
+    "--cache-gb",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="Keep so much of remote files that were read in REPO/cache; the oldest go first.",
+)
+def command(repo: Path, registry: str, also_read: tuple[str, ...], cache_gb: float) -> None:
     """Make an empty repository in the folder REPO.
 
     Ingesting does it too; a repository that is there is left as it is.
@@ -23,8 +34,12 @@ def command(repo: Path, registry: str) -> None:
     Example:
       lsstpipe init runs/demo
       lsstpipe init /lustre/dr1 --registry "postgresql://drp@db.example.org/dr1?auth=iam"
+      lsstpipe init mine --also-read s3://products/releases/dp1 --cache-gb 50
     """
     from lsstpipe.butler import Butler
+    from lsstpipe.repository import Repository
 
-    Butler.create(repo, registry=registry, exist_ok=True)
+    settings = Repository(registry, also_read, cache_gb)
+    is_plain = settings == Repository()
+    Butler.create(repo, settings=None if is_plain else settings, exist_ok=True)
     click.echo(f"There is a repository in {repo}.")

@@ -6,7 +6,7 @@ import glob
 import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from lsstpipe.plan.select import make_skymap
 from lsstpipe.registry.exposures import Polygon
 from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.registry.registry import Registry
-from lsstpipe.repository import registry_url
+from lsstpipe.repository import read_repository, registry_url
 
 SCHEMA_VERSION = 1
 RAW_RUN = "raw"
@@ -120,7 +120,10 @@ def ingest(
     result = Ingested()
     read = _read_headers(campaign, paths, result, on_file)
     stars = read_reference_catalog(campaign, [info for _, info in read])
-    Butler.create(campaign.repo, registry=campaign.registry, exist_ok=True)
+    settings = None
+    if campaign.registry:
+        settings = replace(read_repository(campaign.repo), registry=campaign.registry)
+    Butler.create(campaign.repo, settings=settings, exist_ok=True)
     store = ProductStore(campaign.repo)
     with Registry.open(registry_url(campaign.repo)) as registry:
         known = {record.id: record for _, record in registry.query_exposures()}

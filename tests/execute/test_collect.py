@@ -33,7 +33,7 @@ from lsstpipe.plan.shard import Shard
 from lsstpipe.plan.sharding import SelectionSource, make_shards, plan_shards
 from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.registry.registry import Registry
-from lsstpipe.repository import registry_url
+from lsstpipe.repository import Repository, registry_url
 from tests.postgres_server import PostgresServer
 
 
@@ -196,7 +196,7 @@ def test_collectors_that_are_killed_leave_nothing_half_done(
     tmp_path: Path, postgres: PostgresServer, rng: np.random.Generator, kind: str
 ) -> None:
     if kind == "postgresql":
-        Butler.create(tmp_path, registry=postgres.create_database())
+        Butler.create(tmp_path, settings=Repository(postgres.create_database()))
     plan = fake.make_plan(tmp_path, 12, visits_per_chunk=3)
     fake.run_all(plan)
     root = Path(__file__).parents[2]
