@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from lsstpipe.geometry.box import Box
     from lsstpipe.geometry.position import Position
-    from lsstpipe.image.exposure import Exposure
+    from lsstpipe.image.exposure import Exposure, ObservationInfo
 
 
 class ProductStore:
@@ -63,13 +63,17 @@ class ProductStore:
             quantum_id=quantum_id,
         )
 
-    def read(self, dataset: DatasetRef | DatasetRecord) -> object:
+    def read(
+        self, dataset: DatasetRef | DatasetRecord, info: ObservationInfo | None = None
+    ) -> object:
         """Read a dataset; the bytes of a record must have its checksum.
 
         Parameters
         ----------
         dataset
             What it is.
+        info
+            Of a raw, what its header says, where that is known.
 
         Raises
         ------
@@ -78,7 +82,7 @@ class ProductStore:
         """
         kind = _type_of(dataset)
         if kind.storage == "raw":
-            return self._read_raw(dataset)
+            return self._read_raw(dataset, info)
         checksum = dataset.checksum if isinstance(dataset, DatasetRecord) else ""
         content = self.datastore.read(dataset.path, checksum)
         return io.read(content, kind.storage, self.datastore.resolve(dataset.path))
@@ -138,18 +142,20 @@ class ProductStore:
         """
         self.datastore.remove(dataset.path)
 
-    def _read_raw(self, dataset: DatasetRef | DatasetRecord) -> object:
+    def _read_raw(
+        self, dataset: DatasetRef | DatasetRecord, info: ObservationInfo | None
+    ) -> object:
         # The cameras bring astropy, which few commands need.
         from lsstpipe.instruments.raw import get_camera, read_raw
 
         camera = get_camera(str(dataset.data_id["instrument"]))
         if (path := self.datastore.local_path(dataset.path)) is not None:
-            return read_raw(path, camera)
+            return read_raw(path, camera, info)
         with TemporaryDirectory() as folder:  # cameras read files, not bytes
             copy = Path(folder) / PurePosixPath(dataset.path).name
             checksum = dataset.checksum if isinstance(dataset, DatasetRecord) else ""
             copy.write_bytes(self.datastore.read(dataset.path, checksum))
-            return read_raw(copy, camera)
+            return read_raw(copy, camera, info)
 
 
 class Butler:

@@ -232,5 +232,4 @@ def _quantum(plain: Mapping[str, Any]) -> QuantumRecord:
 
 
 def _exposure(plain: Mapping[str, Any]) -> ObservationInfo:
-    values: dict[str, Any] = {k: math.nan if v is None else v for k, v in plain.items()}
-    return ObservationInfo(**values)
+    return ObservationInfo.from_json_dict(plain)

@@ -191,7 +191,7 @@ def _read(key: uuid.UUID, work: Workspace, outcome: Outcome) -> object:
         raise InputFileError(
             f"{record.path} was changed or damaged since it was ingested; ingest it again."
         )
-    value = work.store.read(record)
+    value = work.store.read(record, work.datasets[key].info)
     return _with_pointing(value, work.campaign)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +61,23 @@ class ObservationInfo:
     dec_deg: float = float("nan")
     airmass: float = float("nan")
     rotation_deg: float = float("nan")
+
+    def to_json_dict(self) -> dict[str, str | int | float | None]:
+        """Return JSON values: null where a number is not known."""
+        plain = asdict(self)
+        return {name: None if value != value else value for name, value in plain.items()}
+
+    @classmethod
+    def from_json_dict(cls, plain: Mapping[str, Any]) -> ObservationInfo:
+        """Make it of JSON values.
+
+        Parameters
+        ----------
+        plain
+            What `to_json_dict` gave.
+        """
+        known: dict[str, Any] = {n: value for n, value in plain.items() if value is not None}
+        return cls(**known)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,6 @@ camera's first runs. The optics show the edge of the field at a scale that is sm
 
 from __future__ import annotations
 
-from typing import Any
-
-from astro_metadata_translator import cache_translation
-from astro_metadata_translator.translators import HscTranslator
-
 from lsstpipe.geometry.box import Box
 from lsstpipe.image.detector import Amplifier, Detector
 from lsstpipe.instruments.camera import Camera
@@ -35,7 +30,15 @@ _N_IN_COLUMN |= {-column: n for column, n in _N_IN_COLUMN.items()}
 _CORNERS = {100: (-14289.0, 9590.0, 3), 101: (14690.0, 9590.0, 3)}
 _CORNERS |= {102: (-14289.0, -9590.0, 1), 103: (14690.0, -9590.0, 1)}
 
-_NAMES = HscTranslator._DETECTOR_NUM_TO_UNIQUE_NAME
+_NAMES_IN_ORDER = """
+1_53 1_54 1_55 1_56 1_42 1_43 1_44 1_45 1_46 1_47 1_36 1_37 1_38 1_39 1_40 1_41 0_30 0_29
+0_28 1_32 1_33 1_34 0_27 0_26 0_25 0_24 1_00 1_01 1_02 1_03 0_23 0_22 0_21 0_20 1_04 1_05
+1_06 1_07 0_19 0_18 0_17 0_16 1_08 1_09 1_10 1_11 0_15 0_14 0_13 0_12 1_12 1_13 1_14 1_15
+0_11 0_10 0_09 0_08 1_16 1_17 1_18 1_19 0_07 0_06 0_05 0_04 1_20 1_21 1_22 1_23 0_03 0_02
+0_01 0_00 1_24 1_25 1_26 1_27 0_34 0_33 0_32 1_28 1_29 1_30 0_41 0_40 0_39 0_38 0_37 0_36
+0_47 0_46 0_45 0_44 0_43 0_42 0_56 0_55 0_54 0_53 0_31 1_35 0_35 1_31
+"""
+_NAMES = _NAMES_IN_ORDER.split()
 
 
 def _amplifiers() -> tuple[Amplifier, ...]:
@@ -99,21 +102,3 @@ CAMERA = Camera(
     is_mirrored=True,
     cubic_distortion=-1.096e-10,
 )
-
-
-class HscRawTranslator(HscTranslator):
-    """Translate HSC's own headers into lsstpipe's kinds of exposure."""
-
-    name = "hsc_raw"
-    supported_instrument = "hsc"
-
-    _const_map: dict[str, Any] = {"instrument": "hsc"}  # noqa: RUF012  (declared so in the base)
-
-    @cache_translation
-    def to_observation_type(self) -> str:
-        """Kind of exposure: a dome flat is a flat."""
-        kind = str(super().to_observation_type())
-        return "flat" if kind == "domeflat" else kind
-
-
-TRANSLATOR = HscRawTranslator

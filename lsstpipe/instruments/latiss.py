@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from lsstpipe.instruments.camera import Camera, Header
+from lsstpipe.instruments.camera import Camera
 from lsstpipe.instruments.lsst_detector import ITL, make_detector, mosaic
-from lsstpipe.instruments.lsst_header import LsstTranslator
 
-__all__ = ["CAMERA", "TRANSLATOR", "mosaic"]
+__all__ = ["CAMERA", "mosaic"]
 
 CAMERA = Camera(
     name="latiss",
@@ -17,27 +14,3 @@ CAMERA = Camera(
     pixel_scale_arcsec=0.0955,
     scale_tolerance=0.02,
 )
-
-
-class LatissTranslator(LsstTranslator):
-    """Translate headers of LATISS."""
-
-    name = "latiss"
-    supported_instrument = "latiss"
-    default_resource_root = None
-
-    _const_map: dict[str, Any] = {  # noqa: RUF012  (declared so in the base)
-        "instrument": "latiss",
-        "detector_num": 0,
-        "detector_name": "S00",
-        "detector_group": "RXX",
-        "detector_unique_name": "RXX_S00",
-    }
-
-    @classmethod
-    def can_translate(cls, header: Header, filename: str | None = None) -> bool:
-        """Tell whether a header is this camera's; its first name was LSST_ATISS."""
-        return str(header.get("INSTRUME", "")).strip() in ("LATISS", "LSST_ATISS")
-
-
-TRANSLATOR = LatissTranslator

@@ -7,16 +7,11 @@ corner rafts, guiders and half-sized wavefront sensors, are not described.
 
 from __future__ import annotations
 
-from typing import Any
-
-from astro_metadata_translator import cache_translation
-
 from lsstpipe.image.detector import Detector
-from lsstpipe.instruments.camera import Camera, Header
+from lsstpipe.instruments.camera import Camera
 from lsstpipe.instruments.lsst_detector import E2V, ITL, make_detector, mosaic
-from lsstpipe.instruments.lsst_header import LsstTranslator
 
-__all__ = ["CAMERA", "TRANSLATOR", "make_focal_plane", "mosaic"]
+__all__ = ["CAMERA", "make_focal_plane", "mosaic"]
 
 _RAFT_PITCH_PIX, _SENSOR_PITCH_PIX = 12700.0, 4225.0
 _CORNERS = {"00", "04", "40", "44"}
@@ -58,44 +53,3 @@ CAMERA = Camera(
 
 NUMBERS = {detector.name: number for number, detector in CAMERA.detectors.items()}
 """Number of each detector by its name."""
-
-
-class LsstCamTranslator(LsstTranslator):
-    """Translate headers of LSSTCam."""
-
-    name = "lsstcam"
-    supported_instrument = "lsstcam"
-    default_resource_root = None
-
-    _const_map: dict[str, Any] = {"instrument": "lsstcam"}  # noqa: RUF012  (declared so in the base)
-
-    @classmethod
-    def can_translate(cls, header: Header, filename: str | None = None) -> bool:
-        """Tell whether a header is this camera's; it was spelled lsstCam in the laboratory."""
-        return str(header.get("INSTRUME", "")).strip().lower() == "lsstcam"
-
-    @cache_translation
-    def to_detector_group(self) -> str:
-        """Raft."""
-        return str(self._header["RAFTBAY"]).strip()
-
-    @cache_translation
-    def to_detector_name(self) -> str:
-        """Sensor within its raft."""
-        return str(self._header["CCDSLOT"]).strip()
-
-    @cache_translation
-    def to_detector_unique_name(self) -> str:
-        """Raft and sensor."""
-        return f"{self.to_detector_group()}_{self.to_detector_name()}"
-
-    @cache_translation
-    def to_detector_num(self) -> int:
-        """Place in the order of names."""
-        name = self.to_detector_unique_name()
-        if name not in NUMBERS:
-            raise ValueError(f"{name} is none of the {len(NUMBERS)} science detectors")
-        return NUMBERS[name]
-
-
-TRANSLATOR = LsstCamTranslator

@@ -9,11 +9,10 @@ import math
 import warnings
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from astro_metadata_translator import MetadataTranslator
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
@@ -22,6 +21,9 @@ from lsstpipe.image.detector import Detector
 from lsstpipe.image.exposure import Exposure, ObservationInfo
 from lsstpipe.image.mask import MaskPlane
 from lsstpipe.instruments.camera import Camera
+
+if TYPE_CHECKING:
+    from astro_metadata_translator import MetadataTranslator
 
 CAMERAS = (
     "andicam", "hsc", "latiss", "lsstcam", "lsstcamsim", "nickel", "simcam", "simcam_small",
@@ -70,7 +72,7 @@ def read_info(path: str | Path, camera: Camera) -> ObservationInfo:
     return _translate(header, path, camera)
 
 
-def read_raw(path: str | Path, camera: Camera) -> Exposure:
+def read_raw(path: str | Path, camera: Camera, info: ObservationInfo | None = None) -> Exposure:
     """Read a raw frame.
 
     Parameters
@@ -79,6 +81,9 @@ def read_raw(path: str | Path, camera: Camera) -> Exposure:
         A FITS file; it may be gzipped or tile-compressed.
     camera
         The camera that it should be from.
+    info
+        What its header says, where that is known: the packages that read headers of many cameras
+        take longer to load than a frame.
 
     Returns
     -------
@@ -93,7 +98,7 @@ def read_raw(path: str | Path, camera: Camera) -> Exposure:
         As `read_info`.
     """
     header, pixels = _read(path, camera)
-    info = _translate(header, path, camera)
+    info = _translate(header, path, camera) if info is None else info
     detector = camera.detector(info.detector)
     image = pixels.astype(np.float32)
     return Exposure(
@@ -165,8 +170,9 @@ def _mosaic(
 
 def _translate(header: fits.Header, path: str | Path, camera: Camera) -> ObservationInfo:
     """Put a header into lsstpipe's terms, or say what cannot be true in it."""
-    module = _module(camera.name)
-    translator_class = module.TRANSLATOR
+    translator_class = importlib.import_module(
+        f"lsstpipe.instruments.headers.{camera.name}"
+    ).TRANSLATOR
     if not translator_class.can_translate(header):
         raise InputFileError(
             f"{path} is of the camera '{header.get('INSTRUME', 'unknown')}', not of {camera.name}."

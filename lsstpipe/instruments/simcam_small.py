@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lsstpipe.instruments.simcam import SimcamTranslator, make_camera
+from lsstpipe.instruments.simcam import make_camera
 
 CAMERA = make_camera(
     "simcam_small",
@@ -12,13 +12,3 @@ CAMERA = make_camera(
     cubic_distortion=1e-9,
     fringing="r",
 )
-
-
-class SimcamSmallTranslator(SimcamTranslator):
-    """Translate headers that `lsstpipe.simulate` wrote for the small simulated camera."""
-
-    name = "simcam_small"
-    supported_instrument = "simcam_small"
-
-
-TRANSLATOR = SimcamSmallTranslator

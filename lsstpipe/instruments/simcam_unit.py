@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lsstpipe.instruments.simcam import SimcamTranslator, make_camera
+from lsstpipe.instruments.simcam import make_camera
 
 CAMERA = make_camera(
     "simcam_unit",
@@ -12,13 +12,3 @@ CAMERA = make_camera(
     cubic_distortion=1e-9,
     fringing="y",
 )
-
-
-class SimcamUnitTranslator(SimcamTranslator):
-    """Translate headers that `lsstpipe.simulate` wrote for the smallest simulated camera."""
-
-    name = "simcam_unit"
-    supported_instrument = "simcam_unit"
-
-
-TRANSLATOR = SimcamUnitTranslator

@@ -148,7 +148,9 @@ class Builder:
             columns = {d: np.array([r.data_id[d] for r in records]) for d in dimensions}
             rows = Rows(columns, len(records))
         none = np.full(len(records), -1)
-        return self._add_datasets(DATASET_TYPES[name], rows, none, records)
+        added = self._add_datasets(DATASET_TYPES[name], rows, none, records)
+        added.infos = self._selection.infos if name == "raw" else ()
+        return added
 
     def _add_datasets(
         self,

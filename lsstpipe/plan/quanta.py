@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lsstpipe.data_model import DataId, DatasetType, make_ids, name_data_ids
+from lsstpipe.image.exposure import ObservationInfo
 from lsstpipe.plan.rows import IndexArray, Rows
 from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.stages import Stage, Task
@@ -35,6 +36,8 @@ class PlannedDatasets:
         Number of the quantum that makes each; -1 where it exists.
     records
         What is known of those that exist; empty where they will be made.
+    infos
+        What the headers of raws say; empty where it is not known, or they are none.
     """
 
     dataset_type: DatasetType
@@ -43,6 +46,7 @@ class PlannedDatasets:
     start: int
     producers: IndexArray
     records: Sequence[DatasetRecord] = ()
+    infos: Sequence[ObservationInfo] = ()
 
     @property
     def ids(self) -> IdArray:

@@ -18,6 +18,7 @@ from lsstpipe.config.campaign import Stages
 from lsstpipe.data_model import DIMENSIONS, DataId, DatasetRef
 from lsstpipe.datasets import DATASET_TYPES
 from lsstpipe.errors import RepositoryError, UserError
+from lsstpipe.image.exposure import ObservationInfo
 from lsstpipe.plan.chunks import Chunk, read_chunks
 from lsstpipe.plan.layout import table_folder
 from lsstpipe.plan.write import SCHEMA_VERSION
@@ -26,13 +27,17 @@ from lsstpipe.stages import STAGES
 
 @dataclass(frozen=True, slots=True)
 class PlannedDataset:
-    """A dataset of the plan; path, size and checksum are known where it existed before."""
+    """A dataset of the plan; path, size and checksum are known where it existed before.
+
+    Of a raw ``info`` is what its header says, if somebody has read it.
+    """
 
     ref: DatasetRef
     path: str
     exists: bool
     size: int
     checksum: str
+    info: ObservationInfo | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +230,15 @@ def _datasets(rows: Iterable[dict[str, Any]]) -> dict[uuid.UUID, PlannedDataset]
     for row in rows:
         key = uuid.UUID(bytes=row["id"])
         ref = DatasetRef(key, DATASET_TYPES[row["type"]], _data_id(row), row["run"])
-        found[key] = PlannedDataset(ref, row["path"], row["exists"], row["size"], row["checksum"])
+        header = row["header"]
+        found[key] = PlannedDataset(
+            ref,
+            row["path"],
+            row["exists"],
+            row["size"],
+            row["checksum"],
+            None if header is None else ObservationInfo.from_json_dict(json.loads(header)),
+        )
     return found
 
 

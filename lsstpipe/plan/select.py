@@ -84,10 +84,9 @@ def select(campaign: Campaign) -> Selection:
             f"The repository {campaign.repo} has no raws of '{campaign.name}'; ingest some first."
         )
     patches, polygons = make_patches(make_skymap(campaign))
-    raws = _raw_rows([info for info, _ in found], campaign)
-    records = [record for _, record in found]
+    infos, records = [info for info, _ in found], [record for _, record in found]
     return Selection(
-        raws,
+        _raw_rows(infos, campaign),
         records,
         patches,
         polygons,
@@ -95,6 +94,7 @@ def select(campaign: Campaign) -> Selection:
         existing,
         calibrations,
         is_ordered=bool(campaign.calibrations),
+        infos=infos,
     )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import overload
+from typing import TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
 
+from lsstpipe.image.exposure import ObservationInfo
 from lsstpipe.plan.overlap import find_overlaps
 from lsstpipe.plan.rows import IndexArray, Rows, is_in
 from lsstpipe.registry.calibrations import Calibration
@@ -27,6 +28,9 @@ RAW_COLUMNS = (
 )
 PATCH_COLUMNS = ("skymap", "tract", "patch")
 SKY_COLUMNS = ("instrument", "exposure", "visit", "detector", "physical_filter", "band")
+
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,9 @@ class Selection:
         then, else they are refused.
     visits
         Numbers of all visits of the campaign, ascending, where `raws` has only a part of them.
+    infos
+        What the header of each raw says, in the order of `records`; empty where nobody has read
+        them.
     """
 
     raws: Rows
@@ -65,6 +72,7 @@ class Selection:
     calibrations: Mapping[str, Sequence[Calibration]] = field(default_factory=dict)
     is_ordered: bool = False
     visits: IndexArray | None = None
+    infos: Sequence[ObservationInfo] = ()
 
 
 def science_rows(raws: Rows) -> Rows:
@@ -79,8 +87,8 @@ def science_rows(raws: Rows) -> Rows:
     return Rows({**science.columns, "visit": science["exposure"]}, len(science))
 
 
-class Picked(Sequence[DatasetRecord]):
-    """Some of many records, in an order of their own.
+class Picked(Sequence[Item]):
+    """Some of many things, in an order of their own.
 
     Parameters
     ----------
@@ -90,7 +98,7 @@ class Picked(Sequence[DatasetRecord]):
         Which.
     """
 
-    def __init__(self, records: Sequence[DatasetRecord], rows: IndexArray) -> None:
+    def __init__(self, records: Sequence[Item], rows: IndexArray) -> None:
         self._records = records
         self._rows = rows
 
@@ -98,10 +106,10 @@ class Picked(Sequence[DatasetRecord]):
         return len(self._rows)
 
     @overload
-    def __getitem__(self, index: int) -> DatasetRecord: ...
+    def __getitem__(self, index: int) -> Item: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[DatasetRecord]: ...
-    def __getitem__(self, index: int | slice) -> DatasetRecord | Sequence[DatasetRecord]:
+    def __getitem__(self, index: slice) -> Sequence[Item]: ...
+    def __getitem__(self, index: int | slice) -> Item | Sequence[Item]:
         if isinstance(index, slice):
             return Picked(self._records, self._rows[index])
         return self._records[int(self._rows[index])]
@@ -123,7 +131,10 @@ def take_raws(
     """
     rows = np.flatnonzero(keep)
     records: Sequence[DatasetRecord] = Picked(selection.records, rows)
-    return replace(selection, raws=selection.raws.take(keep), records=records, visits=visits)
+    infos: Sequence[ObservationInfo] = Picked(selection.infos, rows) if selection.infos else ()
+    return replace(
+        selection, raws=selection.raws.take(keep), records=records, visits=visits, infos=infos
+    )
 
 
 def prefer_kinds(

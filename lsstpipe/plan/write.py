@@ -273,7 +273,13 @@ def _known(item: PlannedDatasets, taken: IndexArray) -> dict[str, pa.Array]:
         "exists": pa.array(np.ones(len(records), np.bool_)),
         "size": pa.array([r.size for r in records], pa.int64()),
         "checksum": pa.array([r.checksum for r in records], pa.string()),
+        "header": pa.array([_header(item, i) for i in taken.tolist()], pa.string()),
     }
+
+
+def _header(item: PlannedDatasets, number: int) -> str | None:
+    """Spell what the header of a raw says, so that no job has to translate it."""
+    return json.dumps(item.infos[number].to_json_dict()) if len(item.infos) else None
 
 
 def _expected(item: PlannedDatasets, rows: Rows) -> dict[str, pa.Array]:
@@ -286,6 +292,7 @@ def _expected(item: PlannedDatasets, rows: Rows) -> dict[str, pa.Array]:
         "exists": pa.array(np.zeros(n_rows, np.bool_)),
         "size": pa.array(np.zeros(n_rows, np.int64)),
         "checksum": pa.array([""] * n_rows, pa.string()),
+        "header": pa.nulls(n_rows, pa.string()),
     }
 
 

@@ -23,7 +23,7 @@ Polygon = Sequence[tuple[float, float]]
 """Corners on the sky: right ascension and declination, degrees."""
 
 _INFO_FIELDS = tuple(c.name for c in exposure.c if c.name not in {"region", "raw_id"})
-_MAYBE_NAN = ("ra_deg", "dec_deg", "airmass")
+_MAYBE_NAN = ("ra_deg", "dec_deg", "airmass", "rotation_deg")
 
 INFO_COLUMNS: dict[str, sa.ColumnElement[Any]] = {n: exposure.c[n] for n in _INFO_FIELDS}
 """Columns that a where-expression over exposures may name."""
@@ -119,8 +119,8 @@ def query(
     found = []
     for row in connection.execute(statement).mappings():
         values = {name: row[f"exposure_{name}"] for name in _INFO_FIELDS}
-        unknown = {name: math.nan for name in _MAYBE_NAN if values[name] is None}
-        found.append((ObservationInfo(**(values | unknown)), to_dataset(row)))
+        known = {name: value for name, value in values.items() if value is not None}
+        found.append((ObservationInfo(**known), to_dataset(row)))
     return found
 
 

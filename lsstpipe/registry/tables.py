@@ -232,6 +232,7 @@ exposure = sa.Table(
     sa.Column("ra_deg", sa.Double, comment="null where it is not known, as are the next"),
     sa.Column("dec_deg", sa.Double),
     sa.Column("airmass", sa.Double),
+    sa.Column("rotation_deg", sa.Double),
     sa.Column("region", sa.LargeBinary, comment="corners: ra, dec in degrees, float64, <"),
     sa.Column("raw_id", sa.ForeignKey("dataset.id"), nullable=False),
     sa.Index("exposure_by_raw", "raw_id"),

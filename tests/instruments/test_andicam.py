@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from lsstpipe.instruments import get_camera, read_info, read_raw
-from lsstpipe.instruments.andicam import AndicamTranslator
+from lsstpipe.instruments.headers.andicam import AndicamTranslator
 
 ANDICAM = get_camera("andicam")
 DETECTOR = ANDICAM.detector(0)

@@ -11,7 +11,7 @@ from astropy.io import fits
 
 from lsstpipe.errors import InputFileError
 from lsstpipe.instruments import get_camera, read_info, read_raw
-from lsstpipe.instruments.nickel import NickelTranslator
+from lsstpipe.instruments.headers.nickel import NickelTranslator
 from lsstpipe.tasks.signature import Signature, SignatureConfig, remove_signature
 
 NICKEL = get_camera("nickel")
