@@ -175,11 +175,10 @@ def count_statements(side: Side, n_quanta: int) -> int:
     return n
 
 
-def start_cold(side: Side) -> Row:
-    """Import, open the repository, and end: the median of some fresh processes."""
+def start_cold(side: Side, code: str) -> Row:
+    """Run a line of Python and end: the median of some fresh processes."""
     rows = []
     for _ in range(N_STARTS):
-        code = side.opening.format(root=side.root)
         usage = [sys.executable, str(HERE / "_peers_usage.py"), os.devnull, side.python, "-c", code]
         row = json.loads(subprocess.run(usage, check=True, capture_output=True).stdout)
         if row["exit_code"] != 0:
@@ -218,7 +217,9 @@ def measure_ours(server: Server, folder: Path, n_datasets: int) -> dict[str, Row
     side.results["writers"] = write_side_by_side(side, "writer")
     side.results["registrars"] = write_side_by_side(side, "registrar")
     side.results["trips"] = count_trips(side)
-    side.results["cold"] = start_cold(side)
+    side.results["cold"] = start_cold(side, side.opening.format(root=side.root))
+    # What of it is the packages' alone tells a slow machine from slow code.
+    side.results["packages"] = start_cold(side, "import sqlalchemy.dialects.postgresql, psycopg2")
     few = count_statements(side, 300)
     side.results["statements"] = {"300 quanta": few, "27000 quanta": count_statements(side, 27000)}
     return side.results
@@ -240,7 +241,7 @@ def measure_peer(server: Server, folder: Path) -> dict[str, Row]:
     side.run("overlap")
     side.results["writers"] = write_side_by_side(side, "writer")
     side.results["trips"] = count_trips(side)
-    side.results["cold"] = start_cold(side)
+    side.results["cold"] = start_cold(side, side.opening.format(root=side.root))
     return side.results
 
 
@@ -294,6 +295,7 @@ LINES = (
     Line("visits x patches, CPU s", ("overlap", "cpu_s"), 0.1),
     Line("visits x patches, wall s", ("overlap", "wall_s")),
     Line("import and open, CPU s", ("cold", "cpu_s"), 0.35),
+    Line("  of it sqlalchemy and psycopg2, CPU s", ("packages", "cpu_s")),
     Line("import and open, wall s", ("cold", "wall_s")),
     Line("import and open, memory MB", ("cold", "peak_memory_mb"), 60),
     Line("collect 300 quanta, statements", ("statements", "300 quanta"), 30),

@@ -34,7 +34,7 @@ def command(collection: str, folder: Path, repo: Path, jobs: int, as_json: bool)
     \b
     Example:
       lsstpipe export-butler main /media/disk/main --repo runs/demo
-      butler import REPO /media/disk/main --export-file /media/disk/main/export.yaml -t copy
+      butler import REPO /media/disk/main --transfer copy
     """
     from lsstpipe.execute.butler_export import export_butler
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -68,7 +69,10 @@ class _Instruments:
         self._infos: dict[Key, ObservationInfo] = {}
         for info, _ in butler.registry.query_exposures():
             self._infos.setdefault((info.instrument, info.exposure), info)
-        self._outlines = butler.registry.query_outlines("exposure")
+        self._outlines: dict[Key, dict[int, npt.NDArray[np.float64]]] = defaultdict(dict)
+        for data_id, corners in butler.registry.query_outlines("exposure").items():
+            own = self._outlines[_key(data_id, "exposure")]
+            own[data_id.integer("detector")] = corners
         self._visits = sorted({_key(d, "visit") for d in data_ids if "visit" in d})
         taken = {_key(d, "exposure") for d in data_ids if "exposure" in d}
         # A visit is defined by the exposure of its number.
@@ -155,18 +159,16 @@ class _Instruments:
         }
 
     def _visit(self, key: Key) -> Row:
-        own = [region for d, region in self._outlines.items() if _key(d, "exposure") == key]
+        own = list(self._outlines.get(key, {}).values())
         region = Region(_hull(np.concatenate(own))) if own else None
         return self._shared(key) | {"name": str(key[1]), "region": region}
 
     def _visit_detectors(self) -> Iterator[Row]:
-        visits = set(self._visits)
-        for data_id, corners in self._outlines.items():
-            name, number = key = _key(data_id, "exposure")
-            if key in visits:
+        for name, number in self._visits:
+            for detector, corners in self._outlines.get((name, number), {}).items():
                 yield {
                     "instrument": name,
-                    "detector": data_id["detector"],
+                    "detector": detector,
                     "visit": number,
                     "region": Region(corners),
                 }

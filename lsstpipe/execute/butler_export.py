@@ -1,12 +1,13 @@
 """Export a collection so that Rubin's Butler imports it: the files, and one YAML that names them.
 
-    butler import REPO FOLDER --export-file FOLDER/export.yaml --transfer copy
+    butler create REPO
+    butler import REPO FOLDER --transfer copy
 
-Tables are read there as ``ArrowAstropy`` (or as ``DataFrame``, by ``storageClass=``) and JSON as
-``StructuredDataDict``. Images are dicts of arrays there, read by a formatter of lsstpipe, which
-must be installed beside Rubin's: they do not have afw's own form of an image in FITS. Ids stay what
-they are. Several names are those of Rubin's dataset types, which are kept otherwise: import into a
-repository of its own.
+Tables are read there as ``ArrowAstropy`` (or, by ``storageClass=``, as ``ArrowTable`` or
+``DataFrame``) and JSON as ``StructuredDataDict``. Images are dicts of arrays there, read by a
+formatter of lsstpipe, which must be installed beside Rubin's: they do not have afw's own form of an
+image in FITS. Ids stay what they are. Several names are those of Rubin's dataset types, which are
+kept otherwise: import into a repository of its own.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def select_datasets() -> sa.Select[Any]:
     )
 
 
-def to_dataset(row: RowMapping) -> DatasetRecord:
+def to_dataset(row: Mapping[str, Any] | RowMapping) -> DatasetRecord:
     """Make a record of a row of `select_datasets`.
 
     Parameters
