@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from lsstpipe.algorithms._boxes_kernel import sum_boxes
+
 FloatArray = npt.NDArray[np.float64]
 FloatImage = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -48,14 +50,9 @@ def average_boxes(
     size
         Side of a box, pixels; what is left at the upper edges makes smaller boxes.
     """
-    rows, columns = (np.arange(0, length, size) for length in image.shape)
-    total, noise, n = (
-        np.add.reduceat(np.add.reduceat(np.where(usable, part, 0.0), rows, axis=0), columns, axis=1)
-        for part in (image, variance, np.float64(1.0))
-    )
+    total, noise, n = sum_boxes(image, variance, usable, size)
     height, width = (
-        np.diff(np.append(starts, length))
-        for starts, length in zip((rows, columns), image.shape, strict=True)
+        np.diff(np.append(np.arange(0, length, size), length)) for length in image.shape
     )
     kept = n > _MIN_SHARE * np.outer(height, width)
     return BoxMeans(total[kept] / n[kept], noise[kept] / n[kept] ** 2)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from lsstpipe.image.mask import MaskArray, MaskPlane, has
 from lsstpipe.measure.acceptance import judge
@@ -63,13 +62,23 @@ def count_hits(mask: MaskArray, cosmic_electron: FloatImage, variance: FloatImag
     hit = (cosmic_electron > 0) & ~lost
     significance = cosmic_electron[hit] / np.sqrt(variance[hit])
     caught = flagged[hit]
-    beside = ndimage.binary_dilation(cosmic_electron > 0, np.ones((3, 3), bool), iterations=1)
+    beside = _grow(cosmic_electron > 0)
     return CosmicRayHits(
         caught[significance > _STRONG_SIGMA],
         caught[significance > _WEAK_SIGMA],
         int((flagged & ~beside & ~lost).sum()),
         int((~lost).sum()),
     )
+
+
+def _grow(hit: BoolArray) -> BoolArray:
+    """Add the eight neighbours of each pixel; there are few, so that they are set one by one."""
+    grown = np.zeros((hit.shape[0] + 2, hit.shape[1] + 2), bool)
+    y, x = np.nonzero(hit)
+    for dy in range(3):
+        for dx in range(3):
+            grown[y + dy, x + dx] = True
+    return grown[1:-1, 1:-1]
 
 
 def cosmic_ray_metrics(hits: Sequence[CosmicRayHits], where: str = "") -> list[Metric]:
@@ -114,9 +123,7 @@ def bright_core_metric(
     where
         The detector and visit.
     """
-    flagged = has(mask, MaskPlane.CR) & ~ndimage.binary_dilation(
-        cosmic_electron > 0, np.ones((3, 3), bool)
-    )
+    flagged = has(mask, MaskPlane.CR) & ~_grow(cosmic_electron > 0)
     ny, nx = mask.shape
     inside = (y > 2) & (y < ny - 3) & (x > 2) & (x < nx - 3)
     n_bad = 0

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from lsstpipe.image.detector import Detector
+from lsstpipe.measure._smooth_kernel import smooth
 from lsstpipe.measure.acceptance import judge
 from lsstpipe.measure.metric import Metric
 
@@ -17,7 +17,7 @@ FloatArray = npt.NDArray[np.float64]
 FloatImage = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
-_AROUND_PIX = 8.0
+_AROUND_PIX, _N_SIGMA = 8.0, 4.0
 
 
 def crosstalk_matrix_residual(
@@ -124,7 +124,9 @@ def subtract_surroundings(image: FloatImage, dark: BoolArray) -> FloatImage:
     dark
         Pixels without light and without ghosts, same shape.
     """
-    weight = ndimage.gaussian_filter(dark.astype(np.float32), _AROUND_PIX)
-    around = ndimage.gaussian_filter(np.where(dark, image, np.float32(0)), _AROUND_PIX)
-    result: FloatImage = image - around / np.maximum(weight, np.float32(1e-6))
-    return result
+    reach = min(int(_N_SIGMA * _AROUND_PIX), *(length - 1 for length in image.shape))
+    half: FloatArray = np.exp(-0.5 * (np.arange(reach + 1) / _AROUND_PIX) ** 2)
+    weights = (half / (2.0 * half.sum() - half[0])).astype(np.float32)
+    share = smooth(dark.astype(np.float32), weights)
+    around = smooth(np.where(dark, image, np.float32(0)), weights)
+    return np.asarray(image - around / np.maximum(share, np.float32(1e-6)), dtype=np.float32)

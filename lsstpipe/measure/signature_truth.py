@@ -110,14 +110,16 @@ def sky_noise(
     where
         The detector and visit.
     """
-    widths = []
+    pulls = []
     for box in amplifiers:
         own = (slice(box.y0, box.y1), slice(box.x0, box.x1))
         good = usable[own] & (variance[own] > 0)
-        pull = (residual[own][good] / np.sqrt(variance[own][good])).astype(np.float64)
-        core = SIGMA_PER_MAD * take_median(np.abs(pull - take_median(pull).value)).value
-        widths.append((take_spread(pull), core, int((np.abs(pull) > _OUTLIER_SIGMA).sum())))
-    worst, core, n_far = max(widths, key=lambda w: abs(w[0].value - 1.0) if w[0].n else -1.0)
+        pulls.append((residual[own][good] / np.sqrt(variance[own][good])).astype(np.float64))
+    widths = [take_spread(pull) for pull in pulls]
+    far = [abs(width.value - 1.0) if width.n else -1.0 for width in widths]
+    worst, pull = widths[int(np.argmax(far))], pulls[int(np.argmax(far))]
+    core = SIGMA_PER_MAD * take_median(np.abs(pull - take_median(pull).value)).value
+    n_far = int((np.abs(pull) > _OUTLIER_SIGMA).sum())
     note = f"Farthest from 1 of {len(widths)} amplifiers; {core:.3f} by the median deviation, " \
            f"{n_far} pixels beyond {_OUTLIER_SIGMA:g} sigma."  # fmt: skip
     return judge("ISR-2", worst.value, n=worst.n, error=worst.error, where=where, note=note)

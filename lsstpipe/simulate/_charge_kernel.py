@@ -90,18 +90,20 @@ def bleed(image: FloatImage, full_well: np.float32) -> int:
     """
     ny, nx = image.shape
     n_full = 0
+    overflows = np.zeros(nx, np.bool_)
+    for y in range(ny):
+        for x in range(nx):
+            overflows[x] |= image[y, x] > full_well
     for x in range(nx):
+        if not overflows[x]:
+            continue
         up = np.float32(0)
-        column_overflows = False
         excess = np.zeros(ny, np.float32)
         for y in range(ny):
             if image[y, x] > full_well:
                 excess[y] = image[y, x] - full_well
                 image[y, x] = full_well
                 n_full += 1
-                column_overflows = True
-        if not column_overflows:
-            continue
         for y in range(ny):
             room = full_well - image[y, x]
             taken = min(room, up)

@@ -133,8 +133,11 @@ def make_detector_truth(survey: Survey, number: int) -> DetectorTruth:
     )
 
 
+@lru_cache(maxsize=1)
 def flat(truth: DetectorTruth, survey: Survey, band: str) -> FloatImage:
-    """Give the response of each pixel to light of a band.
+    """Give the response of each pixel to light of a band; look, do not touch.
+
+    Frames of a band follow each other, and all share it.
 
     Parameters
     ----------
@@ -152,7 +155,9 @@ def flat(truth: DetectorTruth, survey: Survey, band: str) -> FloatImage:
     u = np.linspace(-1, 1, detector.nx)[None, :]
     terms = rng.normal(scale=_BAND_TERM / 2, size=4)
     smooth = 1 + terms[0] * u + terms[1] * v + terms[2] * u * v + terms[3] * (u * u + v * v)
-    return _rounded(truth.response * smooth, FLAT_STEP)
+    response = _rounded(truth.response * smooth, FLAT_STEP)
+    response.flags.writeable = False
+    return response
 
 
 def brighter_fatter_kernel() -> FloatArray:

@@ -88,3 +88,14 @@ def test_several_images_are_one_sample() -> None:
     assert strong.ok is True
     assert false.note == "5 pixels on 5 images."
     assert [metric.n for metric in cosmic_ray_metrics([])] == [0, 0, 0]
+
+
+def test_the_neighbours_of_hits_are_no_false_flags_even_in_a_corner(
+    rng: np.random.Generator,
+) -> None:
+    charge = np.where(rng.random(SHAPE) < 0.01, np.float32(500), np.float32(0))
+    charge[0, 0] = charge[-1, -1] = charge[0, 200] = 500.0
+    padded = np.pad(charge > 0, 1)
+    near = np.any([padded[y : y + 400, x : x + 400] for y in range(3) for x in range(3)], axis=0)
+    found = count_hits(np.full(SHAPE, CR), charge, VARIANCE)
+    assert found.n_false == int((~near).sum())

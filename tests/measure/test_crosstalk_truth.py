@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from lsstpipe.geometry.box import Box
 from lsstpipe.image.detector import Amplifier, Detector
@@ -94,3 +95,12 @@ def test_surroundings_go_and_ghosts_stay(rng: np.random.Generator) -> None:
     inside = np.zeros(y.shape, bool)
     inside[20:-20, 20:-20] = True
     assert np.std(made[inside & ~ghost]) < 0.3
+
+
+def test_the_surroundings_are_the_gaussian_mean_of_the_dark_pixels_up_to_the_edges(
+    rng: np.random.Generator,
+) -> None:
+    image = (100.0 + 10.0 * rng.standard_normal((90, 121))).astype(np.float32)
+    dark = rng.random(image.shape) > 0.2
+    share, sum_ = (gaussian_filter(part, 8.0) for part in (1.0 * dark, 1.0 * dark * image))
+    assert subtract_surroundings(image, dark) == pytest.approx(image - sum_ / share, abs=1e-3)

@@ -190,3 +190,17 @@ def test_cosmic_rays_come_in_proportion_to_time(truth: DetectorTruth) -> None:
         ]
         counts[time_s] = sum(np.count_nonzero(rays) for rays in frames)
     assert counts[1200.0] / counts[60.0] == pytest.approx(20, rel=0.5)
+
+
+def test_photons_are_those_of_one_draw_over_the_whole_detector(rng: np.random.Generator) -> None:
+    expected = rng.uniform(-5.0, 40.0, (150, 20)).astype(np.float32)
+    expected[3, 4] = 1e9
+    drawn = photons(expected, np.random.default_rng(3))
+    whole = np.random.default_rng(3).poisson(np.clip(expected, 0, 1e7))
+    np.testing.assert_array_equal(drawn, whole.astype(np.float32))
+
+
+def test_darkness_draws_nothing() -> None:
+    used, fresh = np.random.default_rng(3), np.random.default_rng(3)
+    assert not photons(np.zeros((90, 8), np.float32), used).any()
+    assert used.random() == fresh.random()
