@@ -11,17 +11,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import sqlalchemy as sa
 
 from lsstpipe.config import Campaign
 from lsstpipe.datastore.atomic import write_atomically
 from lsstpipe.errors import RepositoryError
 from lsstpipe.instruments import get_camera
-from lsstpipe.registry.database import Database
-from lsstpipe.registry.tables import quantum
 from lsstpipe.stages import Stage
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 _CPU_S: dict[str, float] = {
     "bias": 1.5,
@@ -168,6 +169,12 @@ def learn_costs(url: str | sa.URL, instrument: str) -> CostModel:
     instrument
         Quanta of other cameras are left out; those of no camera are taken.
     """
+    # A job, which has no registry, need not wait for the package of the databases.
+    import sqlalchemy as sa
+
+    from lsstpipe.registry.database import Database
+    from lsstpipe.registry.tables import quantum
+
     database = Database(url)
     columns = (quantum.c.task, quantum.c.data_id, quantum.c.cpu_s, quantum.c.max_rss_mb)
     try:

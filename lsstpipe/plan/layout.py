@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+SCHEMA_VERSION = 2
+"""Version of the files of a plan."""
+
 INGEST_CHUNK = "all"
 SHARDS = "shards"
 """Folder of the shards within that of a plan."""

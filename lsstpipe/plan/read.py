@@ -20,8 +20,7 @@ from lsstpipe.datasets import DATASET_TYPES
 from lsstpipe.errors import RepositoryError, UserError
 from lsstpipe.image.exposure import ObservationInfo
 from lsstpipe.plan.chunks import Chunk, read_chunks
-from lsstpipe.plan.layout import table_folder
-from lsstpipe.plan.write import SCHEMA_VERSION
+from lsstpipe.plan.layout import SCHEMA_VERSION, table_folder
 from lsstpipe.stages import STAGES
 
 

@@ -29,11 +29,10 @@ from lsstpipe.plan.chunking import DEFAULT, Chunking, assign_chunks, make_chunks
 from lsstpipe.plan.chunks import Chunk, write_chunks
 from lsstpipe.plan.contracts import check_chunks, check_quanta
 from lsstpipe.plan.cost import CostModel
-from lsstpipe.plan.layout import SHARDS, table_folder
+from lsstpipe.plan.layout import SCHEMA_VERSION, SHARDS, table_folder
 from lsstpipe.plan.quanta import Note, PlannedDatasets, Quanta, Skipped, take_lists
 from lsstpipe.plan.rows import IndexArray, Rows
 
-SCHEMA_VERSION = 2
 _Counted = TypeVar("_Counted", Skipped, Note)
 _ID = pa.binary(16)
 _ROW_GROUP = 20_000
