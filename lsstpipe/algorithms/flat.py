@@ -84,9 +84,10 @@ def combine_sky(
         )
     flat = np.ones(skies.shape[1:], dtype=np.float32)
     sigma = (np.sqrt(level + read_noise**2) / level).astype(np.float32)[:, None, None]
+    unit = np.empty_like(skies)
     for _ in range(n_iterations):
-        unit = skies / (level[:, None, None].astype(np.float32) * flat)
         for i in range(n):
+            np.divide(skies[i], np.float32(level[i]) * flat, out=unit[i])
             unit[i][bad[i] | find_sources(unit[i], bad[i])] = np.nan
         slopes = np.array([_fit_slope(u) for u in unit])
         slopes -= slopes.mean(axis=0)
@@ -95,6 +96,7 @@ def combine_sky(
         result = clipped_mean(unit, sigma, n_sigma=n_sigma)
         flat = np.where(result.n_used > 0, result.mean, 1.0).astype(np.float32)
         flat /= np.float32(np.mean(flat[result.n_used > 0], dtype=np.float64))
+    del unit
     variance = (np.median(sigma) ** 2 / np.maximum(result.n_used, 1)).astype(np.float32)
     flat, variance = shrink_noise(flat, variance, result.n_used > 0)
     return SkyFlat(flat, variance, result.n_used, level)

@@ -16,7 +16,6 @@ FloatArray = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 _SHAPE_CELLS = 8
-_N_ROUNDS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ def combine_lamp_flats(
     ----------
     frames
         Electrons without bias and dark, shape ``(n, ny, nx)``; NaN marks pixels not to be used.
-        Divided by their levels in place.
+        Changed in place, as a copy of all may not fit into memory.
     saturated
         Share of the pixels of each frame that are saturated.
     read_noise
@@ -112,29 +111,41 @@ def combine_lamp_flats(
             f"A flat needs at least 3 good frames, got {int(used.sum())} of {len(frames)}: "
             f"{reasons}."
         )
-    stack = frames if used.all() else frames[used]
+    stack = _move_forward(frames, used)
     own = level[used]
     sigma = np.sqrt(1 / own + float(np.median(read_noise)) ** 2 / own**2)[:, None, None]
     weights = own / own.mean()
-    for _ in range(_N_ROUNDS):
-        result = clipped_mean(stack, sigma, n_sigma=n_sigma, weights=weights)
-        known = result.n_used > 0
-        scale = _fit_scales(stack, result.mean)
-        stack /= scale[:, None, None].astype(np.float32)
-        own = own * scale
-    mean = np.where(known, result.mean, 1.0)
+    first = clipped_mean(stack, sigma, n_sigma=n_sigma, weights=weights).mean
+    scale = _fit_scales(stack, first)
+    del first
+    stack /= scale[:, None, None].astype(np.float32)
+    result = clipped_mean(stack, sigma, n_sigma=n_sigma, weights=weights)
+    known = result.n_used > 0
+    own = own * scale * _fit_scales(stack, result.mean)
+    mean, weight = result.mean, result.weight
+    mean[~known] = weight[~known] = 1.0
     norm = float(np.mean(mean[known]))
-    photons = np.clip(mean, 1e-3, None) / own.mean()
-    total = np.where(known, result.weight, 1.0)
-    noise = photons + (read_noise.astype(np.float64) / own.mean()) ** 2
+    noise = np.clip(mean, 1e-3, None)
+    noise /= own.mean()
+    noise += (read_noise.astype(np.float64) / own.mean()) ** 2
+    noise /= weight
+    noise /= norm**2
     level[used] = own
     return LampFlat(
         np.where(known, mean / norm, 1.0).astype(np.float32),
-        (noise / total / norm**2).astype(np.float32),
+        noise.astype(np.float32),
         result.n_used,
         level * norm,
         tuple(faults),
     )
+
+
+def _move_forward(frames: FloatImage, used: Flags) -> FloatImage:
+    """Move the frames that are used to the front, in place, and give them."""
+    for place, i in enumerate(np.flatnonzero(used).tolist()):
+        if place != i:
+            frames[place] = frames[i]
+    return frames[: int(used.sum())]
 
 
 def _find_fault(level: float, saturated: float, limits: FlatLimits) -> str:
@@ -153,7 +164,7 @@ def _measure_drift(frames: FloatImage, fit: Flags) -> FloatArray:
     drift = np.zeros(len(frames))
     if fit.sum() < 3:
         return drift
-    cells = np.array([_cell_medians(frame) for frame in frames[fit]])
+    cells = np.array([_cell_medians(frames[i]) for i in np.flatnonzero(fit).tolist()])
     cells = cells[:, np.isfinite(cells).any(axis=0)]
     ratio = cells / np.nanmedian(cells, axis=0)
     ratio /= np.nanmedian(ratio, axis=1, keepdims=True)
@@ -177,10 +188,11 @@ def _cell_medians(frame: FloatImage) -> FloatArray:
 def _fit_scales(stack: FloatImage, mean: FloatArray) -> FloatArray:
     """Fit the level of each frame to the mean of all, over the pixels that both have."""
     scales = []
+    known, near = np.isfinite(mean), 0.2 * np.abs(mean)
     for frame in stack:
-        good = np.isfinite(frame) & np.isfinite(mean)
+        away = frame - mean
         # A cosmic ray in one frame would pull a plain ratio of sums.
-        good &= np.abs(frame - mean) < 0.2 * np.abs(mean)
+        good = known & np.isfinite(frame) & (np.abs(away, out=away) < near)
         scales.append(float(frame[good].sum(dtype=np.float64) / mean[good].sum()))
     return np.array(scales)
 

@@ -1,5 +1,7 @@
 """combine_sky on a simulated dithered night with a known flat."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -67,3 +69,14 @@ def test_four_exposures_or_a_dark_sky_are_refused() -> None:
         combine_sky(skies[:4], none, read_noise=9.0, n_sigma=3.5)
     with pytest.raises(AlgorithmError, match="sky of at least 90 electrons"):
         combine_sky(skies / 30, none, read_noise=9.0, n_sigma=3.5)
+
+
+def test_one_copy_of_the_exposures_is_made_and_no_more() -> None:
+    skies, _ = _night(24)
+    none = np.zeros(SHAPE, dtype=bool)
+    combine_sky(skies[:5], none, read_noise=9.0, n_sigma=3.5)  # what is compiled is not counted
+    tracemalloc.start()
+    combine_sky(skies, none, read_noise=9.0, n_sigma=3.5)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2.5 * skies.nbytes

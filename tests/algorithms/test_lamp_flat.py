@@ -1,5 +1,7 @@
 """Flats of a lamp against the response that was put in."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -73,3 +75,23 @@ def test_unknown_pixels_are_1_and_do_not_move_the_rest(rng: np.random.Generator)
 def test_two_good_frames_are_too_few(rng: np.random.Generator) -> None:
     with pytest.raises(AlgorithmError, match="at least 3 good frames, got 2 of 3: its level of 8"):
         combine(make_frames(rng, (30000, 30000, 900)))
+
+
+def test_frames_that_are_left_out_change_no_bit(rng: np.random.Generator) -> None:
+    frames = make_frames(rng, (900, 30000, 33000, 95000, 36000, 31000))
+    alone = combine(frames[[1, 2, 4, 5]])
+    made = combine(frames)
+    for name in ("image", "variance", "n_used"):
+        np.testing.assert_array_equal(getattr(made, name), getattr(alone, name))
+    np.testing.assert_array_equal(made.level[[1, 2, 4, 5]], alone.level)
+
+
+def test_no_copy_of_all_frames_is_made(rng: np.random.Generator) -> None:
+    frames = make_frames(rng, (900, *np.linspace(3e4, 4e4, 24)))
+    combine(frames[:6].copy())  # what is compiled is not counted
+    tracemalloc.start()
+    combine(frames)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # 13 images of the bytes of a frame are needed beside the 25 frames, however many these are.
+    assert peak < 0.6 * frames.nbytes
