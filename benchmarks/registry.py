@@ -3,9 +3,11 @@
     python benchmarks/registry.py [--datasets 1000000] [--no-peer]
 
 Starts a PostgreSQL server of its own (fsync on, 512 MB of buffers) and takes both through the same
-work, one process a step. CPU milliseconds are those of the client's process and of all processes
-of the server; they hold on a busy machine, wall times and rates do not, so the load stands beside
-them. The peer is installed into an environment of its own when it is first wanted. Ends with an
+work, one process a step. CPU milliseconds are those of the client's process and of all processes of
+the server. A busy machine makes them half as large again, wall times several times as large: the
+load stands below the table, and what the packages alone take to start beside what lsstpipe takes.
+A put with its file has no bar: lsstpipe syncs the file and its folder to the disk, the peer does
+neither. The peer is installed into an environment of its own when it is first wanted. Ends with an
 error where a bar is missed.
 """
 
@@ -269,7 +271,7 @@ class Line:
 
 
 LINES = (
-    Line("put with its file, client CPU ms", ("put", "client_cpu_ms"), 1.2),
+    Line("put with its file, client CPU ms", ("put", "client_cpu_ms")),
     Line("put with its file, server CPU ms", ("put", "server_cpu_ms")),
     Line("put with its file, wall ms", ("put", "wall_ms")),
     Line("put, round trips", ("trips", "put"), 3),

@@ -139,13 +139,17 @@ def pairs_overlap(
         return np.empty(0, np.intp), np.empty(0, np.intp)
     parts: list[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]] = []
     others, other_radii = _bounding_circles(second)
+    other_poles = edge_poles(second)
     for start in range(0, len(first), _BLOCK):
         block = first[start : start + _BLOCK]
         centres, radii = _bounding_circles(block)
-        reach = np.minimum(radii[:, None] + other_radii[None], np.pi)
-        left, right = np.nonzero(centres @ others.T >= np.cos(reach) - _TOLERANCE)
-        meet = ~_pairs_separated(block[left], second[right])
-        meet &= ~_pairs_separated(second[right], block[left])
+        # The cosine of the sum of two radii of 45 degrees at most, without a cosine a pair.
+        reach = np.outer(np.cos(radii), np.cos(other_radii))
+        reach -= np.outer(np.sin(radii), np.sin(other_radii))
+        left, right = np.nonzero(centres @ others.T >= reach - _TOLERANCE)
+        meet = ~_pairs_separated(edge_poles(block)[left], second[right])
+        left, right = left[meet], right[meet]
+        meet = ~_pairs_separated(other_poles[right], block[left])
         parts.append((left[meet] + start, right[meet]))
     return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
@@ -157,9 +161,9 @@ def _bounding_circles(polygons: FloatArray) -> tuple[FloatArray, FloatArray]:
     return centres, np.arccos(np.clip(nearest, -1.0, 1.0))
 
 
-def _pairs_separated(first: FloatArray, second: FloatArray) -> BoolArray:
-    """Tell for which pairs an edge of the first polygon has the whole second one outside."""
-    heights = np.einsum("nej,ncj->nec", edge_poles(first), second)
+def _pairs_separated(poles: FloatArray, others: FloatArray) -> BoolArray:
+    """Tell for which pairs an edge, given by its pole, has the whole other polygon outside."""
+    heights = poles @ np.swapaxes(others, 1, 2)
     return np.asarray(np.any(heights.max(axis=2) < -_TOLERANCE, axis=1))
 
 
