@@ -14,7 +14,6 @@ from urllib.parse import quote
 from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -257,11 +256,13 @@ def insert(where: sa.Connection | str, table: sa.Table) -> Any:
         Where to insert.
     """
     name = where if isinstance(where, str) else where.dialect.name
+    # The module of a database is loaded already where it is needed; the other does without it.
     if name == "postgresql":
-        # Its module is large and loaded already where it is needed; SQLite does without it.
         from sqlalchemy.dialects import postgresql
 
         return postgresql.insert(table)
+    from sqlalchemy.dialects import sqlite
+
     return sqlite.insert(table)
 
 
