@@ -45,8 +45,10 @@ def command(
       lsstpipe run coadd --plan runs/demo/plan --chunk tres1_0_0_clear
     """
     from lsstpipe.execute.memory import rare_search_for_cycles
+    from lsstpipe.execute.start import without_pandas
 
-    with rare_search_for_cycles():  # from before the modules of the tasks are imported
+    # From before the modules of the tasks are imported.
+    with rare_search_for_cycles(), without_pandas():
         manifests = _run(stage, folder, chunk, manifest, jobs)
     counts = Counter(entry.record.status for item in manifests for entry in item.quanta)
     if as_json:

@@ -61,13 +61,10 @@ def read_catalog(content: bytes, name: str, columns: tuple[str, ...] | None = No
         If it is not Parquet or was not written by `write_catalog`.
     """
     try:
-        # Without threads: one that outlives the interpreter aborts a job that is done.
-        table = pq.read_table(
-            pa.BufferReader(content),
-            columns=columns and list(columns),
-            use_threads=False,
-            pre_buffer=False,
-        )
+        # Without threads: one that outlives the interpreter aborts a job that is done. And not by
+        # `pq.read_table`, which loads pandas where it is installed.
+        with pq.ParquetFile(pa.BufferReader(content), pre_buffer=False) as file:
+            table = file.read(columns=columns and list(columns), use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise InputFileError(f"{name} is not a Parquet file: {error}.") from error
     label = (table.schema.metadata or {}).get(_SCHEMA_KEY)

@@ -12,8 +12,12 @@ import lsstpipe.execute.chunk
 import lsstpipe.io.fits
 import lsstpipe.tasks.calibrate
 import lsstpipe.tasks.isr
+from lsstpipe.execute.start import without_pandas
 from lsstpipe.instruments import get_camera
 get_camera("hsc")
+with without_pandas():
+    import pyarrow
+    assert pyarrow.array([1, 2]).to_pylist() == [1, 2]
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
 
@@ -25,6 +29,6 @@ def test_a_job_of_visits_loads_no_database_cloud_translator_or_workflow() -> Non
     assert "numba" in loaded
     unwanted = {
         "aiohttp", "astro_metadata_translator", "boto3", "fsspec", "jinja2", "lsst", "matplotlib",
-        "psycopg2", "rich", "s3fs", "snakemake", "sqlalchemy",
+        "pandas", "psycopg2", "rich", "s3fs", "snakemake", "sqlalchemy",
     }  # fmt: skip
     assert unwanted.isdisjoint(loaded)
