@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 ARGS ?=
-SCRIPTS := .ci/run envs/create-venv envs/install-debian
+SCRIPTS := .ci/run envs/create-venv envs/install-debian terraform/check
 # Absent files are not an error: a part of the project can be checked before the whole is there.
 SNAKEFILES := $(wildcard Snakefile workflow/rules/*.smk)
 
@@ -15,7 +15,7 @@ export OPENBLAS_NUM_THREADS := 1
 export NUMBA_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test ci-hsc lint bench bench-registry format lock venv clean
+.PHONY: help demo test test-terraform ci-hsc lint bench bench-registry format lock venv clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -27,6 +27,9 @@ demo: venv ## process a night of real frames (data/tres1) into runs/demo, with i
 test: venv ## run all tests and measure their coverage; with ARGS, run those and measure none
 	@envs/install-debian test
 	@pytest -n 2 --dist loadgroup $(if $(ARGS),$(ARGS),--cov --cov-report=term)
+
+test-terraform: ## check the Terraform code alone: format, validity, tests of each module; ARGS names folders
+	@terraform/check $(ARGS)
 
 ci-hsc: venv ## simulate 33 raws of HSC, process them and hold the products to what was expected (25 min)
 	@mkdir -p runs
