@@ -35,3 +35,11 @@ mock_resource "aws_db_instance" {
     master_user_secret = [{ secret_arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:mock" }]
   }
 }
+mock_resource "aws_fsx_lustre_file_system" {
+  defaults = {
+    id         = "fs-0a"
+    arn        = "arn:aws:fsx:us-east-1:123456789012:file-system/fs-0a"
+    dns_name   = "fs-0a.fsx.us-east-1.amazonaws.com"
+    mount_name = "mock"
+  }
+}

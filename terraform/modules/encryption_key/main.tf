@@ -47,6 +47,19 @@ resource "aws_kms_key" "this" {
         Resource  = "*"
         Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
       },
+      {
+        # FSx makes a role for each file system that it links with a bucket; its name is known only then
+        # (Amazon FSx for Lustre User Guide, "Working with server-side encrypted Amazon S3 buckets").
+        Sid       = "LustreLinks"
+        Effect    = "Allow"
+        Principal = { AWS = "*" }
+        Action    = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"]
+        Resource  = "*"
+        Condition = {
+          StringEquals = { "kms:CallerAccount" = local.account }
+          ArnLike      = { "aws:PrincipalArn" = "arn:${local.partition}:iam::${local.account}:role/aws-service-role/s3.data-source.lustre.fsx.amazonaws.com/*" }
+        }
+      },
     ]
   })
 

@@ -26,8 +26,8 @@ run "lets_only_this_account_use_it" {
     error_message = "The account itself may do all, a service of AWS only under a condition."
   }
   assert {
-    condition     = alltrue([for statement in jsondecode(aws_kms_key.this.policy).Statement : try(statement.Principal != "*", true)])
-    error_message = "Nobody else may use the key."
+    condition     = alltrue([for statement in jsondecode(aws_kms_key.this.policy).Statement : try(statement.Principal.AWS != "*", true) || try(statement.Condition.StringEquals["kms:CallerAccount"] == "123456789012", false)])
+    error_message = "Nobody of another account may use the key."
   }
   assert {
     condition     = one([for statement in jsondecode(aws_kms_key.this.policy).Statement : statement.Principal.Service if statement.Sid == "LogGroups"]) == "logs.us-east-1.amazonaws.com"
