@@ -1,0 +1,73 @@
+locals {
+  # What head node and nodes do with data. Nothing of it is ever deleted by them: that takes a person.
+  data = [
+    {
+      Sid      = "ReadData"
+      Effect   = "Allow"
+      Action   = ["s3:GetObject"]
+      Resource = ["${var.bucket_arns.raw}/*", "${var.bucket_arns.products}/*"]
+    },
+    {
+      Sid      = "ListData"
+      Effect   = "Allow"
+      Action   = ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"]
+      Resource = [var.bucket_arns.raw, var.bucket_arns.products]
+    },
+    {
+      Sid      = "WriteProducts"
+      Effect   = "Allow"
+      Action   = ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject"]
+      Resource = ["${var.bucket_arns.products}/*"]
+    },
+    {
+      Sid      = "ReadConfiguration"
+      Effect   = "Allow"
+      Action   = ["s3:GetObject"]
+      Resource = ["${var.bucket_arns.config}/clusters/${var.name}/*"]
+    },
+    {
+      Sid      = "UseKey"
+      Effect   = "Allow"
+      Action   = ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo"]
+      Resource = [var.kms_key_arn]
+    },
+    {
+      Sid      = "WriteLogs"
+      Effect   = "Allow"
+      Action   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+      Resource = flatten([for arn in var.log_group_arns : [arn, "${arn}:*"]])
+    },
+  ]
+
+  # What only the head node does: it alone speaks with the registry, keeps accounts, and lets people in.
+  head = [
+    {
+      Sid      = "Registry"
+      Effect   = "Allow"
+      Action   = ["rds-db:connect"]
+      Resource = ["arn:${local.partition}:rds-db:${var.account.region}:${var.account.id}:dbuser:${var.registry.resource_id}/${var.registry.user}"]
+    },
+    {
+      Sid      = "DumpAccounts"
+      Effect   = "Allow"
+      Action   = ["s3:AbortMultipartUpload", "s3:PutObject"]
+      Resource = ["${var.bucket_arns.config}/clusters/${var.name}/accounts/*"]
+    },
+    {
+      Sid      = "BudgetFlag"
+      Effect   = "Allow"
+      Action   = ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
+      Resource = [var.budget_queue_arn]
+    },
+    {
+      # Shells come by Systems Manager, which knows no resources for these ("AWS managed policy: AmazonSSMManagedInstanceCore").
+      Sid    = "Shell"
+      Effect = "Allow"
+      Action = [
+        "ssm:UpdateInstanceInformation", "ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel",
+        "ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel",
+      ]
+      Resource = "*"
+    },
+  ]
+}
