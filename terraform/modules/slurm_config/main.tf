@@ -34,8 +34,9 @@ locals {
   }
 
   slurm_conf = templatefile("${path.module}/slurm.conf.tftpl", {
-    name     = var.name
-    hostname = var.head.hostname
+    name = var.name
+    # With its address no name need be known to any DNS.
+    hostname = var.head.address == null ? var.head.hostname : "${var.head.hostname}(${var.head.address})"
     auth     = var.head.auth
     # What fits on the nodes of every pool: a job that says nothing about memory can run anywhere.
     default_memory_mb = min([for pool in values(var.pools) : floor(pool.memory_mb / pool.cpus)]...)

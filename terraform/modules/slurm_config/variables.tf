@@ -3,7 +3,6 @@ variable "name" {
   type        = string
 
   validation {
-    # As in lsstpipe.cluster.config; the names of roles and buckets begin with it.
     condition     = can(regex("^[a-z][a-z0-9-]{0,30}$", var.name))
     error_message = "The name of a cluster begins with a small letter and has at most 31 small letters, digits and hyphens."
   }
@@ -131,9 +130,10 @@ variable "max_hourly_usd" {
 }
 
 variable "head" {
-  description = "Host name of the head node, how Slurm's daemons know each other, how long a node may take to boot."
+  description = "Host name and address of the head node, how Slurm's daemons know each other, how long a node may take to boot."
   type = object({
     hostname       = string
+    address        = optional(string)
     auth           = optional(string, "slurm")
     boot_timeout_s = optional(number, 600)
   })

@@ -12,7 +12,7 @@ variables {
     large = { id = "lt-02", version = "1" }
   }
   max_hourly_usd = 50
-  head           = { hostname = "head", auth = "munge" }
+  head           = { hostname = "head", address = "10.20.0.5", auth = "munge" }
   pools = {
     small = { instance_types = ["m7a.xlarge", "m7i.xlarge"], cpus = 4, memory_mb = 15000, max_nodes = 10, min_nodes = 1, max_hourly_usd = 10 }
     large = { instance_types = ["r7a.4xlarge"], cpus = 16, memory_mb = 125000, max_nodes = 4, max_hourly_usd = 9.5, capacity = "on-demand", fallback = "none", zones = ["us-east-1b"] }
@@ -55,7 +55,7 @@ run "renders" {
     error_message = "The default memory of a CPU fits on every pool: 15000 MB on 4 CPUs."
   }
   assert {
-    condition     = strcontains(output.slurm_conf, "\nSlurmctldHost=head\n") && strcontains(output.slurm_conf, "\nAuthType=auth/munge\n") && strcontains(output.slurm_conf, "\nCredType=cred/munge\n")
+    condition     = strcontains(output.slurm_conf, "\nSlurmctldHost=head(10.20.0.5)\n") && strcontains(output.slurm_conf, "\nAuthType=auth/munge\n") && strcontains(output.slurm_conf, "\nCredType=cred/munge\n")
     error_message = "slurm.conf names the head node and how daemons know each other."
   }
   assert {
