@@ -19,6 +19,6 @@ variable "region" {
 }
 
 variable "before" {
-  description = "Ids of what nodes use: subnets, security groups, launch templates. Nodes are ended before it goes."
+  description = "Ids of what nodes hold on to: subnets, security groups. Nodes are ended before it goes."
   type        = list(string)
 }

@@ -37,11 +37,11 @@ resource "aws_kms_key" "this" {
         }
       },
       {
-        # What speaks to topics and queues: alarms, budgets, rules, and topics to queues.
+        # What speaks to topics and queues: alarms, budgets, and topics to queues.
         Sid    = "Notifications"
         Effect = "Allow"
         Principal = {
-          Service = ["budgets.amazonaws.com", "cloudwatch.amazonaws.com", "events.amazonaws.com", "sns.amazonaws.com"]
+          Service = ["budgets.amazonaws.com", "cloudwatch.amazonaws.com", "sns.amazonaws.com"]
         }
         Action    = ["kms:Decrypt", "kms:GenerateDataKey*"]
         Resource  = "*"

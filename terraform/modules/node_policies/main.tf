@@ -9,6 +9,8 @@ locals {
     [for id in var.launch.security_group_ids : "${local.ec2}:security-group/${id}"],
     # Images belong to no account in their ARNs.
     [for id in var.launch.image_ids : "arn:${local.partition}:ec2:${var.account.region}::image/${id}"],
+    # What stands for a place on the Spot market; it has no name before.
+    ["${local.ec2}:spot-instances-request/*"],
   )
 
   # What lsstpipe cluster does: look, launch, name, end. (Service Authorization Reference, "Amazon EC2".)

@@ -16,7 +16,7 @@ run "knows_what_to_end_when_it_is_destroyed" {
     error_message = "The script goes with it."
   }
   assert {
-    condition     = terraform_data.nodes.input.before == ["subnet-0a"]
+    condition     = terraform_data.nodes.input.before == tolist(["subnet-0a"])
     error_message = "What nodes use goes after them."
   }
 }

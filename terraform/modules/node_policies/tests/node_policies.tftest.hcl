@@ -56,7 +56,7 @@ run "launches_and_ends_nodes_of_the_cluster_alone" {
     error_message = "Only what is tagged is launched."
   }
   assert {
-    condition     = one([for statement in jsondecode(output.head_json).Statement : statement.Resource if statement.Sid == "LaunchWith"]) == ["arn:aws:ec2:us-east-1:123456789012:launch-template/lt-01", "arn:aws:ec2:us-east-1:123456789012:subnet/subnet-01", "arn:aws:ec2:us-east-1:123456789012:security-group/sg-01", "arn:aws:ec2:us-east-1::image/ami-01"]
+    condition     = one([for statement in jsondecode(output.head_json).Statement : statement.Resource if statement.Sid == "LaunchWith"]) == ["arn:aws:ec2:us-east-1:123456789012:launch-template/lt-01", "arn:aws:ec2:us-east-1:123456789012:subnet/subnet-01", "arn:aws:ec2:us-east-1:123456789012:security-group/sg-01", "arn:aws:ec2:us-east-1::image/ami-01", "arn:aws:ec2:us-east-1:123456789012:spot-instances-request/*"]
     error_message = "Nodes are launched with what the cluster has."
   }
   assert {
