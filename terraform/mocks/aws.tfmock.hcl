@@ -43,3 +43,9 @@ mock_resource "aws_fsx_lustre_file_system" {
     mount_name = "mock"
   }
 }
+mock_resource "aws_iam_openid_connect_provider" {
+  defaults = { arn = "arn:aws:iam::123456789012:oidc-provider/mock" }
+}
+mock_data "aws_vpc" {
+  defaults = { cidr_block = "10.0.0.0/16", enable_dns_support = true, enable_dns_hostnames = true }
+}
