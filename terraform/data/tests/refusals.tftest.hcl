@@ -1,0 +1,52 @@
+# Each validation refuses what it is there for; each run changes one thing of what is allowed.
+mock_provider "aws" {
+  source          = "../mocks"
+  override_during = plan
+}
+
+variables {
+  name             = "survey"
+  region           = "us-east-1"
+  existing_network = { vpc_id = "vpc-0a", subnets = { us-east-1a = "subnet-0a", us-east-1b = "subnet-0b" } }
+}
+
+run "refuses_a_name_with_capitals" {
+  command = plan
+  variables {
+    name = "Survey"
+  }
+  expect_failures = [var.name]
+}
+
+run "refuses_a_zone_for_a_region" {
+  command = plan
+  variables {
+    region = "us-east-1a"
+  }
+  expect_failures = [var.region]
+}
+
+run "refuses_two_networks" {
+  command = plan
+  variables {
+    network = { cidr = "10.20.0.0/16", zones = ["us-east-1a", "us-east-1b"] }
+  }
+  expect_failures = [var.network]
+}
+
+run "refuses_zones_of_another_region" {
+  command = plan
+  variables {
+    existing_network = null
+    network          = { cidr = "10.20.0.0/16", zones = ["us-west-2a", "us-west-2b"] }
+  }
+  expect_failures = [var.network]
+}
+
+run "refuses_a_single_subnet" {
+  command = plan
+  variables {
+    existing_network = { vpc_id = "vpc-0a", subnets = { us-east-1a = "subnet-0a" } }
+  }
+  expect_failures = [var.existing_network]
+}
