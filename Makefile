@@ -3,7 +3,8 @@
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 ARGS ?=
-SCRIPTS := .ci/run envs/create-venv envs/install-debian terraform/check terraform/modules/cleanup/end_nodes
+SCRIPTS := .ci/run envs/create-venv envs/install-debian \
+	terraform/check terraform/destroy-data terraform/boot/* terraform/modules/cleanup/end_nodes
 # Absent files are not an error: a part of the project can be checked before the whole is there.
 SNAKEFILES := $(wildcard Snakefile workflow/rules/*.smk)
 
