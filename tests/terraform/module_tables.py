@@ -8,6 +8,7 @@ from pathlib import Path
 
 TERRAFORM = Path(__file__).parents[2] / "terraform"
 MODULES = sorted(path.parent for path in TERRAFORM.glob("modules/*/main.tf"))
+ROOTS = sorted(path.parent for path in TERRAFORM.glob("*/main.tf"))
 
 BEGIN, END = "<!-- tables -->", "<!-- end of tables -->"
 

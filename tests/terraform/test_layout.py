@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.terraform.module_tables import MODULES, TERRAFORM, attribute, blocks, tables
+from tests.terraform.module_tables import MODULES, ROOTS, TERRAFORM, attribute, blocks, tables
 
 FILES = ("main.tf", "outputs.tf", "variables.tf", "versions.tf", "README.md")
 
@@ -23,13 +23,13 @@ def test_a_module_has_its_files_and_tests(module: Path) -> None:
     assert list(module.glob("tests/*.tftest.hcl"))
 
 
-@pytest.mark.parametrize("module", MODULES, ids=name_of)
+@pytest.mark.parametrize("module", MODULES + ROOTS, ids=name_of)
 def test_no_file_of_a_module_is_long(module: Path) -> None:
     files = [path for path in module.rglob("*") if path.is_file() and ".terraform" not in str(path)]
     assert not [name_of(path) for path in files if len(path.read_text().splitlines()) > 150]
 
 
-@pytest.mark.parametrize("module", MODULES, ids=name_of)
+@pytest.mark.parametrize("module", MODULES + ROOTS, ids=name_of)
 def test_inputs_have_types_and_all_is_described(module: Path) -> None:
     inputs = dict(blocks(module / "variables.tf", "variable"))
     outputs = dict(blocks(module / "outputs.tf", "output"))
@@ -51,7 +51,7 @@ def test_the_readme_has_the_tables_of_inputs_and_outputs(module: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("module", MODULES, ids=name_of)
+@pytest.mark.parametrize("module", MODULES + ROOTS, ids=name_of)
 def test_each_validation_says_a_sentence_and_has_a_test_that_it_fails(module: Path) -> None:
     rules: Counter[str] = Counter()
     for name, body in blocks(module / "variables.tf", "variable"):
