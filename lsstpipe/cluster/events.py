@@ -21,8 +21,9 @@ SCHEMA: dict[str, tuple[str, ...]] = {
     "breaker-open": ("pool", "reason"),
     "foreign-node": ("nodes",),
     "reaper-silent": ("nodes", "seconds"),
-    "spot-notice": ("node", "seconds"),
+    "spot-notice": ("node", "until"),
     "node-ready": ("node", "seconds"),
+    "node-ended": ("node", "reason"),
     "reconciled": ("nodes", "instances", "actions", "hourly_usd"),
 }
 """Every event and the fields that it has besides ``time``, ``cluster`` and ``event``."""

@@ -154,13 +154,13 @@ def read_resume_file(content: bytes) -> list[Wanted]:
     if not content.strip():
         return []
     try:
-        jobs = json.loads(content)["jobs"]
-        return [
-            Wanted(
-                Job(int(row["job_id"]), n_nodes=len(expand(row["nodes_alloc"]))),
-                tuple(expand(row["nodes_resume"])),
-            )
-            for row in jobs
-        ]
+        return [_read_wanted(row) for row in json.loads(content)["jobs"]]
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"The resume file cannot be read: {error!r}.") from error
+
+
+def _read_wanted(row: Mapping[str, str | int]) -> Wanted:
+    """Read a job; Slurm 22.05 says ``nodes`` for those of the job that are to be launched."""
+    resumed = str(row["nodes_resume"] if "nodes_resume" in row else row["nodes"])
+    allocated = str(row.get("nodes_alloc", resumed))
+    return Wanted(Job(int(row["job_id"]), n_nodes=len(expand(allocated))), tuple(expand(resumed)))
