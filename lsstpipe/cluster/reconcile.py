@@ -31,6 +31,7 @@ _STATES: dict[Act, tuple[str, ...]] = {
     Act.RESUME: ("resume",),
     Act.POWER_UP: ("power_up",),
 }
+_WITHOUT_POWER = frozenset({"POWERED_DOWN", "POWERING_DOWN"})
 _TERMINATING = (Act.TERMINATE, Act.TERMINATE_AND_POWER_DOWN)
 
 
@@ -59,8 +60,8 @@ def reconcile(head: Head) -> list[Decision]:
     # Slurm first: what is launched in between is then an instance too young to be an orphan.
     nodes = [n for n in head.slurm.nodes() if head.cluster.find_pool(n.name) is not None]
     instances = head.ec2.instances()
-    own, orphans = _pair(nodes, instances)
     with head.state.hold() as state:
+        own, orphans = _pair(nodes, instances, state.assigned)
         _wake_pools(head, state)
         decisions = [
             Decision(node.name, action, own[node.name].id if node.name in own else "")
@@ -68,6 +69,11 @@ def reconcile(head: Head) -> list[Decision]:
             if (action := _decide(head, state, node, own.get(node.name))).act is not Act.NOTHING
         ]
         _count_boots(head, state, nodes, decisions)
+        ended = {item.id for item in instances if item.power is not Power.ALIVE}
+        over = [n.name for n in nodes if n.flags & _WITHOUT_POWER]
+        over += [d.node for d in decisions if d.action.act in _STATES]
+        # What was launched after Slurm was asked is not forgotten.
+        state.forget(name for name in over if state.assigned.get(name) in ended)
     for item in orphans:
         view = _view(item, head.now())
         if decide_orphan(view, head.cluster).act is Act.TERMINATE:
@@ -85,9 +91,12 @@ def reconcile(head: Head) -> list[Decision]:
 
 
 def _pair(
-    nodes: Sequence[SlurmNode], instances: Sequence[Instance]
+    nodes: Sequence[SlurmNode], instances: Sequence[Instance], assigned: Mapping[str, str]
 ) -> tuple[dict[str, Instance], list[Instance]]:
-    """Find the instance of each node; the rest are orphans, doubles among them."""
+    """Find the instance of each node; the rest are orphans, doubles among them.
+
+    One that has ended is its node's only where the node was launched as it.
+    """
     names = {node.name: node for node in nodes}
     own: dict[str, Instance] = {}
     orphans: list[Instance] = []
@@ -95,6 +104,8 @@ def _pair(
     for item in sorted(instances, key=lambda i: (i.power is Power.ALIVE, i.launched)):
         if item.node not in names:
             orphans.append(item)
+            continue
+        if item.power is not Power.ALIVE and assigned.get(item.node) != item.id:
             continue
         before = own.get(item.node)
         is_spoken_to = before is not None and names[item.node].address == before.private_ip

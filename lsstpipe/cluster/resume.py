@@ -77,20 +77,19 @@ def _pass_guard(head: Head, launch: Launch, jobs: Sequence[Wanted]) -> Launch | 
     instances = head.ec2.instances()
     with head.state.hold() as state:
         if state.is_resting(pool.name, head.now()):
-            reason, code = f"pool {pool.name} rests", state.rests[pool.name].code
-            refused, allowed = launch.nodes, ()
+            code = state.rests[pool.name].code
+            verdict = guard.Verdict((), launch.nodes, f"pool {pool.name} rests")
         else:
+            code = "Guard"
             promised = state.promised({item.id for item in instances}, head.now())
             spending = head.spending(instances, promised)
             verdict = guard.check(
                 head.cluster, head.prices, spending, pool, launch.nodes, launch.market
             )
-            refused, allowed, reason, code = (
-                verdict.refused, verdict.allowed, verdict.reason, "Guard",
-            )  # fmt: skip
-            if launch.is_whole and refused:
-                refused, allowed = launch.nodes, ()
-        passed = replace(launch, nodes=tuple(allowed)) if allowed else None
+        if launch.is_whole and verdict.refused:
+            verdict = guard.Verdict((), launch.nodes, verdict.reason)
+        allowed, refused, reason = verdict.allowed, verdict.refused, verdict.reason
+        passed = replace(launch, nodes=allowed) if allowed else None
         if passed is not None:
             usd = head.prices.dearest(pool, launch.market)
             token = make_token(head.cluster.name, passed)
@@ -128,6 +127,8 @@ def _ask(head: Head, launch: Launch) -> tuple[list[str], list[str]]:
     if spare or unseen:
         head.ec2.terminate([*spare, *unseen])
     if ready:
+        with head.state.hold() as state:
+            state.assigned |= {node: item.id for node, item in ready.items()}
         head.ec2.name({item.id: node for node, item in ready.items()})
         head.slurm.set_addresses({node: item.private_ip for node, item in ready.items()})
         head.events.emit(

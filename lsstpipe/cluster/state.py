@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -61,12 +61,27 @@ class State:
         State of each node and since when it has been in it.
     promises
         What was asked for lately, by the token of the request.
+    assigned
+        Id of the instance that each node was launched as. EC2 shows instances for an hour after
+        they ended: without this, one of an earlier life would speak for a node that boots.
     """
 
     rests: dict[str, Rest] = field(default_factory=dict)
     boot_failures: dict[str, int] = field(default_factory=dict)
     since: dict[str, tuple[str, float]] = field(default_factory=dict)
     promises: dict[str, Promise] = field(default_factory=dict)
+    assigned: dict[str, str] = field(default_factory=dict)
+
+    def forget(self, nodes: Iterable[str]) -> None:
+        """Forget the instances of nodes whose life is over.
+
+        Parameters
+        ----------
+        nodes
+            Their names.
+        """
+        for name in nodes:
+            self.assigned.pop(name, None)
 
     def promised(self, shown: AbstractSet[str], now: float) -> dict[str, float]:
         """Sum up what costs money that EC2 does not show yet; forget what it shows.
@@ -178,7 +193,8 @@ class StateFile:
         }
         since = {name: (key, float(time)) for name, (key, time) in plain["since"].items()}
         promises = {token: Promise(**row) for token, row in plain["promises"].items()}
-        return State(rests, plain["boot_failures"], since, promises)
+        assigned = plain.get("assigned", {})
+        return State(rests, plain["boot_failures"], since, promises, assigned)
 
     def beat(self, now: float) -> None:
         """Give the sign of life.

@@ -32,6 +32,8 @@ def suspend(head: Head, nodes: str) -> list[str]:
         item for item in head.ec2.instances() if item.node in names and item.power is Power.ALIVE
     ]
     head.ec2.terminate([item.id for item in ending])
+    with head.state.hold() as state:
+        state.forget(names)
     for item in ending:
         head.events.emit(
             "node-action",
