@@ -173,10 +173,14 @@ def close(pool: str, config: Path, state: Path) -> None:
 @click.option("--slurmd", default="slurmd", show_default=True, help="Command of slurmd.")
 @click.option("--on-notice", default="", help="Command before Spot takes it, such as an umount.")
 @click.option("--shutdown", default="shutdown -h now", show_default=True, help="Ends the instance.")
-@click.option("--name-timeout", default=300.0, show_default=True, help="Seconds until it has a name.")
+@click.option(
+    "--name-timeout", default=300.0, show_default=True, help="Seconds until it has a name."
+)
 @click.option("--silence", default=600.0, show_default=True, help="Seconds of silence of the head.")
 @click.option("--poll", default=5.0, show_default=True, help="Seconds between looks for a notice.")
-@click.option("--listen", default=60.0, show_default=True, help="Seconds between calls to the head.")
+@click.option(
+    "--listen", default=60.0, show_default=True, help="Seconds between calls to the head."
+)
 def run_this_node(**options: Any) -> None:
     """Run this instance as a node: name, slurmd, Spot notice, and its end.
 

@@ -187,4 +187,3 @@ def _ask_slurm(*command: str) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout
-

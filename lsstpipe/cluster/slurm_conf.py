@@ -83,9 +83,7 @@ def render_pools(
     for pool in cluster.pools:
         lines.append(f"PartitionName={pool.name} Nodes={_names(pool)} MaxTime=INFINITE State=UP")
     nodes = ",".join(_names(pool) for pool in ordered)
-    lines.append(
-        f"PartitionName={ALL_POOLS} Nodes={nodes} Default=YES MaxTime=INFINITE State=UP"
-    )
+    lines.append(f"PartitionName={ALL_POOLS} Nodes={nodes} Default=YES MaxTime=INFINITE State=UP")
     return "\n".join(lines) + "\n"
 
 

@@ -239,9 +239,12 @@ class Ec2Shim:
         )
         if len(short) == len(types):
             return Response(_FLEET_ERRORS.format(errors), content_type="text/xml")
+        # moto takes overrides that are numbered from 1 without a gap.
+        kept = sorted((n for n in types if n not in short), key=int)
+        numbers = {old: str(new) for new, old in enumerate(kept, 1)}
         left = {
-            name: value for name, value in form.items()
-            if not (m := _OVERRIDE.match(name)) or m[1] not in short
+            _renumber(name, numbers): value for name, value in form.items()
+            if not (m := _OVERRIDE.match(name)) or m[1] in numbers
         }  # fmt: skip
         before = {item.id for item in self.instances("running")}
         response = self._forward(environ, urlencode(left).encode())
@@ -266,3 +269,10 @@ class Ec2Shim:
         if path == "latest/meta-data/spot/instance-action" and key in self.notices:
             return Response(json.dumps({"action": "terminate", "time": self.notices[key]}))
         return Response(status=404)
+
+
+def _renumber(name: str, numbers: dict[str, str]) -> str:
+    """Give the name of a field of an override its new number."""
+    if (match := _OVERRIDE.match(name)) is None:
+        return name
+    return f"LaunchTemplateConfigs.1.Overrides.{numbers[match[1]]}.{match[2]}"

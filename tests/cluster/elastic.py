@@ -53,7 +53,8 @@ class ElasticCluster:
             "env", "-i", *own, str(BIN / "lsstpipe"), "cluster", "node",
             "--conf-server", f"127.0.0.1:{self.slurm.port}",
             "--imds-url", f"{self.ec2.url}/imds/{key}",
-            "--events", str(self.state / "nodes.jsonl"), "--heartbeat", str(self.state / "heartbeat"),
+            "--events", str(self.state / "nodes.jsonl"),
+            "--heartbeat", str(self.state / "heartbeat"),
             "--slurmd", "slurmd -b", "--shutdown", "true",
             "--on-notice", f"touch {self.folder}/machines/{key}/unmounted",
             "--poll", "0.5", "--listen", "2", "--silence", str(self.silence_s),
@@ -97,7 +98,7 @@ class ElasticCluster:
         self._install_programs()
         ports = self.slurm.port_ranges({pool.name: pool.max_nodes for pool in self.cluster.pools})
         saving = PowerSaving(
-            self.folder / "etc", idle_s=3, ending_s=2, boot_margin_s=10, check_s=1
+            self.folder / "etc", idle_s=4, ending_s=12, boot_margin_s=10, check_s=1
         )
         self.slurm.start(render_pools(self.cluster, saving, ports))
         self.start_reaper()
@@ -151,9 +152,9 @@ class ElasticCluster:
         rows = [row for row in rows if row["time"] >= self._since]
         return [row for row in rows if not name or row["event"] == name]
 
-    def forget_events(self) -> None:
-        """Pass over what has happened so far."""
-        self._since = datetime.datetime.now(datetime.UTC).isoformat()
+    def boot_failures(self) -> list[dict[str, Any]]:
+        """Give what was done to nodes that did not boot."""
+        return [e for e in self.events("node-action") if "did not join" in e["reason"]]
 
     def silence_of_reaper_s(self) -> float:
         """Give how long ago ``reconcile`` gave its sign of life, seconds."""
@@ -178,13 +179,25 @@ class ElasticCluster:
 
     def wait_for_rest(self, timeout_s: float = 30.0) -> None:
         """Wait until no instance runs and every node can be launched again."""
-        names = [name for pool in self.cluster.pools for name in pool.node_names()]
+        names = self._names()
         at_rest = {"IDLE", "CLOUD", "POWERED_DOWN"}
         wait_until(
             lambda: not self.alive() and all(self.slurm.node_flags(n) == at_rest for n in names),
             "zero nodes",
             timeout_s,
         )
+
+    def clear(self) -> None:
+        """Cancel all jobs, end all nodes, and pass over what has happened so far."""
+        self.slurm.run("scancel", "--user=root")
+        powered = [n for n in self._names() if "POWERED_DOWN" not in self.slurm.node_flags(n)]
+        for name in powered:
+            self.slurm.run("scontrol", "update", f"nodename={name}", "state=power_down_force")
+        wait_until(lambda: not self.alive(), "no instances")
+        self._since = datetime.datetime.now(datetime.UTC).isoformat()
+
+    def _names(self) -> list[str]:
+        return [name for pool in self.cluster.pools for name in pool.node_names()]
 
     def stop(self) -> None:
         """Stop everything."""
@@ -200,5 +213,3 @@ def keep_logs(cluster: ElasticCluster, target: Path) -> None:
     if (machines := cluster.folder / "machines").exists():
         for console in machines.glob("*/console"):
             shutil.copy(console, target / f"console-{console.parent.name}")
-
-

@@ -26,7 +26,7 @@ SlurmctldPort={port}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge/socket,cred_expire=2
+AuthInfo=socket={folder}/munge/socket,cred_expire=5
 CryptoType=crypto/munge
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool/%n
@@ -112,9 +112,7 @@ class SlurmServer:
     """
 
     name: str = "test"
-    folder: Path = field(
-        default_factory=lambda: Path(tempfile.mkdtemp(prefix="lsstpipe-slurm-"))
-    )
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="lsstpipe-slurm-")))
     port: int = field(default_factory=lambda: free_ports(_N_PORTS))
     _daemons: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
@@ -191,7 +189,8 @@ class SlurmServer:
         )  # fmt: skip
         client = ("mariadb", "--no-defaults", "-uroot", f"-S{socket_file}")
         wait_until(
-            lambda: self._try(*client, "-e", "create database slurm_acct_db") is not None, "mariadbd"
+            lambda: self._try(*client, "-e", "create database slurm_acct_db") is not None,
+            "mariadbd",
         )
 
     def start_controller(self) -> None:
@@ -250,6 +249,10 @@ class SlurmServer:
     def output(self, job: int) -> str:
         """Give what a job printed."""
         return (self.folder / "log" / f"job-{job}.out").read_text()
+
+    def node_of(self, job: int) -> str:
+        """Give the node that a job has."""
+        return self.run("squeue", "-h", f"--jobs={job}", "--format=%N").strip()
 
     def job_states(self, job: int) -> list[str]:
         """Give the states of all runs of a job, as the accounting has them."""
