@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from lsstpipe.cluster.head import Head
 
 _LOG = logging.getLogger(__name__)
+_WATCH_S = 5.0
 
 _config = click.option(
     "--config",
@@ -134,6 +136,66 @@ def reconcile_all(every: float | None, config: Path, state: Path) -> None:
         if every is None:
             return
         time.sleep(max(0.0, begun + every - time.monotonic()))
+
+
+@command.command("status")
+@click.option("--watch", is_flag=True, help="Show it again and again.")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@_config
+@_state
+def tell_status(watch: bool, as_json: bool, config: Path, state: Path) -> None:
+    """Tell which nodes, instances and jobs there are, and what they cost.
+
+    \b
+    Example:
+      lsstpipe cluster status
+      lsstpipe cluster status --watch
+    """
+    from lsstpipe.cli.cluster_tables import print_status, status_as_json
+    from lsstpipe.cluster.status import look
+
+    head = _open(config, state)
+    while True:
+        status = look(head)
+        if watch:
+            click.clear()
+        if as_json:
+            click.echo(status_as_json(status))
+        else:
+            print_status(status)
+        if not watch:
+            return
+        time.sleep(_WATCH_S)
+
+
+@command.command("cost")
+@click.option(
+    "--repo",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Repository of a campaign: its manifests tell what was used of what was asked for.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@_config
+@_state
+def tell_cost(repo: Path | None, as_json: bool, config: Path, state: Path) -> None:
+    """Tell what each stage asked for, used and cost, at list prices, and what was idle.
+
+    \b
+    Example:
+      lsstpipe cluster cost --repo runs/demo
+    """
+    from lsstpipe.cli.cluster_tables import costs_as_rows, print_costs
+    from lsstpipe.cluster.status import measure_costs
+    from lsstpipe.execute.usage import measure_usage
+    from lsstpipe.plan.layout import plan_folder
+    from lsstpipe.plan.read import open_plan
+
+    usage = [] if repo is None else measure_usage(open_plan(plan_folder(repo)))
+    costs = measure_costs(_open(config, state))
+    if as_json:
+        click.echo(json.dumps(costs_as_rows(costs, usage), indent=1))
+    else:
+        print_costs(costs, usage)
 
 
 @command.command("close-breaker")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+import os
 import re
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +24,10 @@ _NAME = re.compile(r"\bNodeName=(\S+)")
 _STATE = re.compile(r"\bState=(\S+)")
 _ADDRESS = re.compile(r"\bNodeAddr=(\S+)")
 _REASON = re.compile(r"\bReason=(.*?)(?: \[[^\]]*\])?$")
+# The workflow calls its jobs <campaign>-<repository>_<run>; others may say it in the comment.
 _CAMPAIGN = re.compile(r"\bcampaign=(\S+)")
+_COMMENT = re.compile(r"rule_(?P<stage>\w+?)(?:_chunk)?(?:_wildcards_(?P<chunk>.*))?")
+_JOB_NAME = re.compile(r"(.+)-[0-9a-f]{6}_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,30 @@ class SlurmNode:
     flags: frozenset[str]
     reason: str = ""
     address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedJob:
+    """A job that waits or runs: whose, where or why not, and of what.
+
+    Attributes
+    ----------
+    id, user, state
+        Which, whose, and how it is.
+    nodes, reason
+        Where it runs, or why it does not.
+    campaign, stage, chunk
+        What it does, where the workflow submitted it.
+    """
+
+    id: int
+    user: str
+    state: str
+    nodes: str
+    reason: str
+    campaign: str
+    stage: str
+    chunk: str
 
 
 class Slurm(Protocol):
@@ -92,20 +121,39 @@ class SlurmCommands:
             return {}
         text = self._run(
             "squeue", "--noheader", f"--jobs={','.join(map(str, wanted))}",
-            "--format=%A|%u|%a|%D|%k",
+            "--format=%A|%u|%a|%D|%j|%k",
         )  # fmt: skip
         found: dict[int, Job] = {}
         for line in text.splitlines():
-            number, user, account, n_nodes, note = line.split("|", 4)
-            campaign = _CAMPAIGN.search(note)
-            found[int(number)] = Job(
-                int(number), user, account, campaign[1] if campaign else "", int(n_nodes)
-            )
+            number, user, account, n_nodes, name, note = line.split("|", 5)
+            campaign = find_campaign(name, note)
+            found[int(number)] = Job(int(number), user, account, campaign, int(n_nodes))
         return found
 
     def comment(self, job: int, text: str) -> None:
         """Leave a note with a job that waits."""
         self._run("scontrol", "update", f"jobid={job}", f"admincomment={text}")
+
+    def queue(self) -> list[QueuedJob]:
+        """Give all jobs that wait or run."""
+        text = self._run("squeue", "--noheader", "--format=%A|%u|%T|%N|%r|%j|%k")
+        return [parse_queued(line) for line in text.splitlines()]
+
+    def account(self, fields: Sequence[str], since: float) -> str:
+        """Give what `sacct` prints of every run of every job, times in seconds since 1970.
+
+        Parameters
+        ----------
+        fields
+            Columns.
+        since
+            Begin, seconds since 1970.
+        """
+        begin = datetime.datetime.fromtimestamp(since).strftime("%Y-%m-%dT%H:%M:%S")
+        return self._run(
+            "sacct", "--allocations", "--parsable2", "--noheader", "--duplicates", "--allusers",
+            f"--starttime={begin}", f"--format={','.join(fields)}",
+        )  # fmt: skip
 
     def _run(self, *command: str) -> str:
         program = command[0] if self._folder is None else str(self._folder / command[0])
@@ -113,6 +161,7 @@ class SlurmCommands:
             done = subprocess.run(
                 [program, *command[1:]],
                 check=True, capture_output=True, text=True, timeout=_TIMEOUT_S,
+                env=os.environ | {"SLURM_TIME_FORMAT": "%s"},
             )  # fmt: skip
         except FileNotFoundError:
             raise UserError(f"{command[0]} is not there: this is no node of a Slurm.") from None
@@ -120,6 +169,46 @@ class SlurmCommands:
             output = str(getattr(error, "stderr", "") or "no answer").strip()
             raise TemporaryError(f"{' '.join(command[:2])} failed: {output}") from error
         return done.stdout
+
+
+def parse_queued(line: str) -> QueuedJob:
+    """Read a line of `squeue`.
+
+    Parameters
+    ----------
+    line
+        Number, user, state, nodes, reason, name and comment, with ``|`` between them.
+    """
+    number, user, state, nodes, reason, name, comment = line.split("|", 6)
+    stage, chunk = find_stage(comment)
+    campaign = find_campaign(name, comment)
+    return QueuedJob(int(number), user, state, nodes, reason, campaign, stage, chunk)
+
+
+def find_stage(comment: str) -> tuple[str, str]:
+    """Find stage and chunk of a job of the workflow; both empty for another job.
+
+    Parameters
+    ----------
+    comment
+        Its comment, which Snakemake makes from the rule and its wildcards.
+    """
+    found = _COMMENT.fullmatch(comment)
+    return (found["stage"], found["chunk"] or "") if found else ("", "")
+
+
+def find_campaign(name: str, comment: str) -> str:
+    """Find the campaign of a job; empty where it has none.
+
+    Parameters
+    ----------
+    name
+        Name of the job.
+    comment
+        Its comment.
+    """
+    found = _JOB_NAME.fullmatch(name) or _CAMPAIGN.search(comment)
+    return found[1] if found else ""
 
 
 def parse_nodes(text: str) -> list[SlurmNode]:

@@ -76,6 +76,8 @@ def render_pools(
         # A node that is set down by reconcile must not come back by itself.
         "ReturnToService=1",
         "JobRequeue=1",
+        # By it the accounting knows of which stage and chunk a job was.
+        "AccountingStoreFlags=job_comment",
     ]
     ordered = sorted(cluster.pools, key=lambda pool: pool.memory_mb)
     for rank, pool in enumerate(ordered, 1):
