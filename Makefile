@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 ARGS ?=
-SCRIPTS := .ci/run envs/create-venv envs/install-debian
+SCRIPTS := .ci/run envs/create-venv envs/install-debian lsstpipe/cluster/programs/resume lsstpipe/cluster/programs/suspend
 # Absent files are not an error: a part of the project can be checked before the whole is there.
 SNAKEFILES := $(wildcard Snakefile workflow/rules/*.smk)
 
@@ -15,7 +15,7 @@ export OPENBLAS_NUM_THREADS := 1
 export NUMBA_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test ci-hsc lint bench bench-registry format lock venv clean
+.PHONY: help demo demo-cluster test ci-hsc lint bench bench-registry format lock venv clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -23,6 +23,10 @@ help: ## list these commands
 demo: venv ## process a night of real frames (data/tres1) into runs/demo, with its report
 	@snakemake --cores 2 --configfile config/campaigns/demo.yaml $(ARGS)
 	@lsstpipe report --summary runs/demo
+
+demo-cluster: venv ## the same night on an elastic Slurm cluster on this host, from no node to none (root; 8 min)
+	@envs/install-debian test
+	@python -m tests.cluster.demo
 
 test: venv ## run all tests and measure their coverage; with ARGS, run those and measure none
 	@envs/install-debian test

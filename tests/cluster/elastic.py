@@ -32,11 +32,18 @@ class ElasticCluster:
     ----------
     pools
         Settings of the pools; their network and template are filled in.
+    idle_s
+        How long a node without work stays.
+    silence_s
+        How long a node bears the silence of its head.
     settings
         Of the cluster.
     """
 
-    def __init__(self, *pools: dict[str, Any], **settings: Any) -> None:
+    def __init__(
+        self, *pools: dict[str, Any], idle_s: int = 4, silence_s: int = 15, **settings: Any
+    ) -> None:
+        self._idle_s, self._silence_s = idle_s, silence_s
         self.slurm = SlurmServer()
         self.folder = self.slurm.folder
         self.state = self.folder / "cluster"
@@ -57,10 +64,8 @@ class ElasticCluster:
             "--heartbeat", str(self.state / "heartbeat"),
             "--slurmd", "slurmd -b", "--shutdown", "true",
             "--on-notice", f"touch {self.folder}/machines/{key}/unmounted",
-            "--poll", "0.5", "--listen", "2", "--silence", str(self.silence_s),
+            "--poll", "0.5", "--listen", "2", "--silence", str(self._silence_s),
         ]  # fmt: skip
-
-    silence_s = 15.0
 
     @property
     def _node_environment(self) -> dict[str, str]:
@@ -98,7 +103,7 @@ class ElasticCluster:
         self._install_programs()
         ports = self.slurm.port_ranges({pool.name: pool.max_nodes for pool in self.cluster.pools})
         saving = PowerSaving(
-            self.folder / "etc", idle_s=4, ending_s=12, boot_margin_s=10, check_s=1
+            self.folder / "etc", idle_s=self._idle_s, ending_s=12, boot_margin_s=10, check_s=1
         )
         self.slurm.start(render_pools(self.cluster, saving, ports))
         self.start_reaper()
