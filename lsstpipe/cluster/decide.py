@@ -141,7 +141,9 @@ def _while_powered_down(
             return Action(Act.TERMINATE, "its node has no power")
         return _NOTHING
     if node.flags & {"DOWN", "DRAIN"} and not is_resting:
-        return Action(Act.RESUME, "its pool may launch again")
+        # Slurm's own word for a node that did not boot; reconcile was away, or it would be first.
+        is_boot_failure = "ResumeTimeout" in node.reason
+        return Action(Act.RESUME, "its pool may launch again", is_boot_failure)
     pool = cluster.find_pool(node.name)
     if pool is not None and pool.is_static(node.name) and not is_resting:
         return Action(Act.POWER_UP, "the node is always there")

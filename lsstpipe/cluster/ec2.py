@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from lsstpipe.cluster.decide import Power
 from lsstpipe.cluster.fleet import TAG_CLUSTER, TAG_NODE, TAG_POOL, TAG_ROLE, Launched, read_answer
+from lsstpipe.errors import TemporaryError
 
 _ALIVE = ("pending", "running")
 _BATCH = 500
@@ -93,13 +95,17 @@ class Ec2Client:
 
     def launch(self, request: Mapping[str, Any]) -> Launched:
         """Ask for instances; errors are part of the answer."""
-        from botocore.exceptions import ClientError
+        from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
         try:
             return read_answer(self._client.create_fleet(**request))
         except ClientError as error:
             own = error.response.get("Error", {})
             return Launched((), ((own.get("Code", "Unknown"), own.get("Message", "")),))
+        except ParamValidationError as error:
+            return Launched((), (("InvalidParameter", str(error)),))
+        except BotoCoreError as error:
+            return Launched((), (("Unavailable", str(error)),))
 
     def instances(self) -> list[Instance]:
         """Give all compute instances of the cluster, those that ended lately included."""
@@ -130,10 +136,9 @@ class Ec2Client:
     def name(self, nodes: Mapping[str, str]) -> None:
         """Tell instances, by id, which nodes they are."""
         for key, node in nodes.items():
-            self._client.create_tags(
-                Resources=[key],
-                Tags=[{"Key": TAG_NODE, "Value": node}, {"Key": "Name", "Value": node}],
-            )
+            tags = [{"Key": TAG_NODE, "Value": node}, {"Key": "Name", "Value": node}]
+            with _asking("take a tag"):
+                self._client.create_tags(Resources=[key], Tags=tags)
 
     def terminate(self, ids: Sequence[str]) -> None:
         """End instances; those that are gone are passed over."""
@@ -144,11 +149,11 @@ class Ec2Client:
         while left:
             part = left[:_BATCH]
             try:
-                self._client.terminate_instances(InstanceIds=part)
+                with _asking("end instances", but="InvalidInstanceID.NotFound"):
+                    self._client.terminate_instances(InstanceIds=part)
             except ClientError as error:
-                code, message = (error.response["Error"][k] for k in ("Code", "Message"))
-                gone = [key for key in part if key in message]
-                if code != "InvalidInstanceID.NotFound" or not gone:
+                gone = [key for key in part if key in error.response["Error"]["Message"]]
+                if not gone:
                     raise
                 # One unknown id and EC2 ends none of them.
                 left = [key for key in left if key not in gone]
@@ -156,13 +161,29 @@ class Ec2Client:
             left = left[_BATCH:]
 
     def _describe(self, **arguments: Any) -> list[Instance]:
-        pages = self._client.get_paginator("describe_instances").paginate(**arguments)
-        return [
-            _read(row)
-            for page in pages
-            for reservation in page["Reservations"]
-            for row in reservation["Instances"]
-        ]
+        with _asking("show its instances"):
+            pages = self._client.get_paginator("describe_instances").paginate(**arguments)
+            return [
+                _read(row)
+                for page in pages
+                for reservation in page["Reservations"]
+                for row in reservation["Instances"]
+            ]
+
+
+@contextmanager
+def _asking(what: str, but: str = "") -> Iterator[None]:
+    """Turn errors of boto3 into ours, but for one code: EC2 may answer the next time."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") == but:
+            raise
+        raise TemporaryError(f"EC2 does not {what}: {error}.") from error
+    except BotoCoreError as error:
+        raise TemporaryError(f"EC2 does not {what}: {error}.") from error
 
 
 def _read(row: Mapping[str, Any]) -> Instance:

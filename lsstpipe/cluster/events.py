@@ -15,6 +15,7 @@ SCHEMA: dict[str, tuple[str, ...]] = {
     "launch-refused": ("pool", "nodes", "reason"),
     "fell-back": ("pool", "nodes"),
     "node-action": ("node", "action", "reason", "instance"),
+    "action-failed": ("nodes", "action", "message"),
     "orphan-ended": ("instance", "reason"),
     "pool-rests": ("pool", "code", "seconds"),
     "pool-returns": ("pool",),

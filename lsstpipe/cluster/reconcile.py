@@ -19,6 +19,7 @@ from lsstpipe.cluster.ec2 import Instance
 from lsstpipe.cluster.head import Head
 from lsstpipe.cluster.slurm import SlurmNode
 from lsstpipe.cluster.state import State
+from lsstpipe.errors import TemporaryError
 
 BREAKER = "breaker"
 """Code of a pool that rests because its nodes do not boot."""
@@ -182,10 +183,13 @@ def _apply(head: Head, decisions: Sequence[Decision]) -> None:
     ending = [d.instance for d in decisions if d.action.act in _TERMINATING and d.instance]
     if ending:
         head.ec2.terminate(ending)
-    groups: Mapping[tuple[Act, str], list[str]] = _group(decisions)
-    for (act, why), names in groups.items():
-        for state in _STATES.get(act, ()):
-            head.slurm.set_state(names, state, why if state == "down" else "")
+    for (act, why), names in _group(decisions).items():
+        try:
+            for state in _STATES.get(act, ()):
+                head.slurm.set_state(names, state, why if state == "down" else "")
+        except TemporaryError as error:
+            # The others must not wait for it; the next look finds it again.
+            head.events.emit("action-failed", nodes=names, action=act.value, message=str(error))
     for decision in decisions:
         if decision.node:
             head.events.emit(

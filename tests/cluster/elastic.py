@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -70,7 +71,10 @@ class ElasticCluster:
     @property
     def _node_environment(self) -> dict[str, str]:
         path = f"{BIN}:{self.slurm.environment['PATH']}"
-        return {"PATH": path, "PYTHONPATH": str(REPOSITORY), "HOME": str(self.folder)}
+        # The commands of a test that is measured are measured too.
+        measured = {k: v for k, v in os.environ.items() if k.startswith("COVERAGE")}
+        own = {"PATH": path, "PYTHONPATH": str(REPOSITORY), "HOME": str(self.folder)}
+        return own | measured
 
     @property
     def environment(self) -> dict[str, str]:
@@ -141,10 +145,28 @@ class ElasticCluster:
 
     def run(self, *arguments: str) -> str:
         """Run a command of ``lsstpipe cluster``; give what it printed."""
+        return self.run_lsstpipe("cluster", *arguments)
+
+    def run_lsstpipe(self, *arguments: str) -> str:
+        """Run a command of lsstpipe; give what it printed."""
+        own = self.environment | {"XDG_CONFIG_HOME": str(self.folder / "config")}
         return subprocess.run(
-            self._command(*arguments),
-            env=self.environment, check=True, capture_output=True, text=True, timeout=60,
+            [str(BIN / "lsstpipe"), *arguments],
+            env=own, check=True, capture_output=True, text=True, timeout=60,
         ).stdout  # fmt: skip
+
+    def start_on_head(
+        self, *command: str, cwd: Path = REPOSITORY, **environment: str
+    ) -> subprocess.Popen[bytes]:
+        """Start a command as a person on the head node does: ``/etc/slurm`` has the settings."""
+        script = 'mount --bind "$0" /etc/slurm && exec "$@"'
+        own = self.environment | {"XDG_CONFIG_HOME": str(self.folder / "config")} | environment
+        del own["SLURM_CONF"]
+        etc = str(self.folder / "etc")
+        return subprocess.Popen(
+            ["unshare", "--mount", "sh", "-c", script, etc, *command],
+            env=own, cwd=cwd, start_new_session=True,
+        )  # fmt: skip
 
     def events(self, name: str = "") -> list[dict[str, Any]]:
         """Give what has happened, all of it or of one kind."""

@@ -2,118 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from tests.cluster.elastic import ElasticCluster, keep_logs
-from tests.cluster.fakes import make_pool
-from tests.cluster.slurm_server import missing_programs, wait_until
-from tests.conftest import IN_CI
+from tests.cluster.conftest import BREAKER_LIMIT, TYPES
+from tests.cluster.elastic import ElasticCluster
+from tests.cluster.slurm_server import wait_until
 
 pytestmark = pytest.mark.xdist_group("slurm")
-
-TYPES = ("m7a.xlarge", "m7i.xlarge")
-BREAKER_LIMIT = 2
-# One for each test that leaves nodes behind, which take their time to be at rest.
-POOLS = ("spot", "lost", "noticed", "dear", "other", "empty", "lonely", "headless")
-
-
-def small(name: str, **changes: object) -> dict[str, object]:
-    """A pool of small nodes."""
-    return make_pool(name, cpus=2, memory_mb=2000, max_nodes=2, **changes)
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ElasticCluster]:
-    """A cluster with a pool for each thing that goes wrong."""
-    if missing := missing_programs():
-        reason = f"a real Slurm needs {', '.join(missing)}; envs/debian.txt names the packages"
-        if IN_CI:
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
-    cluster = ElasticCluster(
-        *(small(name) for name in POOLS),
-        small("dud", fallback="none"),
-        boot_timeout_s=10,
-        orphan_grace_s=4,
-        capacity_cooldown_s=4,
-        breaker_limit=BREAKER_LIMIT,
-        heartbeat_timeout_s=4,
-    )
-    try:
-        cluster.start()
-        yield cluster
-    finally:
-        if cluster.state.exists():
-            keep_logs(cluster, tmp_path_factory.mktemp("logs"))
-        cluster.stop()
-
-
-@pytest.fixture
-def cluster(running: ElasticCluster) -> Iterator[ElasticCluster]:
-    """The cluster at rest, with a market that has everything."""
-    running.clear()
-    yield running
-    running.ec2.market.short.clear()
-    running.ec2.market.boots = True
-    running.slurm.run("scancel", "--user=root")
 
 
 def test_a_job_brings_a_node_and_the_node_goes(cluster: ElasticCluster) -> None:
     job = cluster.slurm.submit(
         "srun hostname; echo $SLURMD_NODENAME", "--partition=spot", "--comment=campaign=dr1"
     )
+    (ready,) = wait_until(lambda: cluster.events("node-ready"), "a node")
+    assert ready["node"] == "spot-1"
+    (launched,) = cluster.events("launched")
+    (key,) = launched["instances"]
+    # The controller is away for a while: it finds node and job again.
+    cluster.slurm.stop_controller()
+    wait_until(lambda: cluster.silence_of_reaper_s() > 2, "reconcile has nobody to ask")
+    cluster.slurm.start_controller()
     cluster.wait_for_job(job)
     cluster.wait_for_rest()
-    (launched,) = cluster.events("launched")
     assert launched["nodes"] == ["spot-1"]
     assert launched["market"] == "spot"
-    (key,) = launched["instances"]
     tags = cluster.ec2.tags(key)
     assert tags["lsstpipe:node"] == "spot-1"
     assert tags["lsstpipe:job"] == str(job)
     assert tags["lsstpipe:campaign"] == "dr1"
     assert tags["lsstpipe:user"] == "root"
-    (ready,) = cluster.events("node-ready")
-    assert ready["node"] == "spot-1"
     assert cluster.slurm.output(job).splitlines()[-1] == "spot-1"
     assert cluster.slurm.job_states(job) == ["COMPLETED"]
+    assert len(cluster.events("launched")) == 1
     assert cluster.events("launch-failed") == []
 
 
 def test_what_the_spot_market_takes_runs_again_elsewhere(cluster: ElasticCluster) -> None:
-    first = cluster.folder / "first"
-    job = cluster.slurm.submit(
-        f"[ -e {first} ] || {{ touch {first}; sleep 300; }}", "--partition=lost"
-    )
-    wait_until(first.exists, "the job runs", 60)
-    (key,) = cluster.alive()
-    cluster.ec2.lose(key)
-    cluster.wait_for_job(job, timeout_s=90)
-    assert cluster.slurm.job_states(job) == ["NODE_FAIL", "COMPLETED"]
-    actions = [e for e in cluster.events("node-action") if e["instance"] == key]
-    assert actions[0]["action"] == "down"
-    assert "SpotInstanceTermination" in actions[0]["reason"]
-    assert len({i for e in cluster.events("launched") for i in e["instances"]}) == 2
-
-
-def test_a_notice_of_the_spot_market_empties_the_node(cluster: ElasticCluster) -> None:
-    first = cluster.folder / "noticed"
-    job = cluster.slurm.submit(
-        f"[ -e {first} ] || {{ touch {first}; sleep 300; }}", "--partition=noticed"
-    )
-    wait_until(first.exists, "the job runs", 60)
-    (key,) = cluster.alive()
-    cluster.ec2.give_notice(key)
-    cluster.wait_for_job(job, timeout_s=90)
-    assert cluster.slurm.job_states(job) == ["REQUEUED", "COMPLETED"]
+    jobs, keys = {}, {}
+    for pool in ("lost", "noticed"):
+        first = cluster.folder / pool
+        script = f"[ -e {first} ] || {{ touch {first}; sleep 300; }}"
+        jobs[pool] = cluster.slurm.submit(script, f"--partition={pool}")
+    for pool in jobs:
+        wait_until((cluster.folder / pool).exists, f"the job in {pool} runs", 60)
+    for event in cluster.events("launched"):
+        keys[event["pool"]] = event["instances"][0]
+    cluster.ec2.lose(keys["lost"])
+    cluster.ec2.give_notice(keys["noticed"])
+    for job in jobs.values():
+        cluster.wait_for_job(job, timeout_s=90)
+    assert cluster.slurm.job_states(jobs["lost"]) == ["NODE_FAIL", "COMPLETED"]
+    assert cluster.slurm.job_states(jobs["noticed"]) == ["REQUEUED", "COMPLETED"]
+    down = next(e for e in cluster.events("node-action") if e["instance"] == keys["lost"])
+    assert down["action"] == "down"
+    assert "SpotInstanceTermination" in down["reason"]
     (notice,) = cluster.events("spot-notice")
-    assert (cluster.folder / "machines" / key / "unmounted").exists()
-    assert key not in cluster.alive(), "a node that is drained and empty is ended"
-    assert cluster.events("launched")[-1]["nodes"] != [notice["node"]]
+    assert notice["node"] == "noticed-1"
+    assert (cluster.folder / "machines" / keys["noticed"] / "unmounted").exists()
+    assert keys["noticed"] not in cluster.alive(), "a node that is drained and empty is ended"
+    nodes = [n for e in cluster.events("launched") for n in e["nodes"]]
+    assert sorted(nodes) == ["lost-1", "lost-2", "noticed-1", "noticed-2"]
 
 
 def test_without_spot_capacity_the_node_is_bought_on_demand(cluster: ElasticCluster) -> None:
@@ -165,8 +117,9 @@ def test_nodes_that_never_boot_open_the_breaker(cluster: ElasticCluster) -> None
     wait_until(lambda: len(cluster.events("launch-refused")) > before, "refused", 60)
     assert len(cluster.events("launched")) == n_launched
     assert cluster.alive() == []
+    assert cluster.slurm.job_states(job)[0] == "NODE_FAIL"
     cluster.run("close-breaker", "dud")
-    cluster.wait_for_job(job, timeout_s=90)
+    wait_until(lambda: len(cluster.events("node-ready")) == 1, "the pool launches again", 60)
 
 
 def test_nothing_is_launched_while_nobody_would_end_it(cluster: ElasticCluster) -> None:
@@ -219,18 +172,6 @@ def test_an_instance_that_is_no_nodes_is_ended(cluster: ElasticCluster) -> None:
     assert client.launch(request).instance_ids == (key,), "the same token launches once"
     wait_until(lambda: cluster.events("orphan-ended"), "the orphan is ended")
     assert cluster.alive() == []
-
-
-def test_a_controller_that_was_away_finds_its_nodes(cluster: ElasticCluster) -> None:
-    job = cluster.slurm.submit("sleep 1", "--partition=lonely")
-    wait_until(lambda: cluster.events("node-ready"), "a node")
-    cluster.slurm.stop_controller()
-    (key,) = cluster.alive()
-    wait_until(lambda: cluster.silence_of_reaper_s() > 2, "reconcile has nobody to ask")
-    cluster.slurm.start_controller()
-    cluster.wait_for_job(job, timeout_s=90)
-    assert cluster.slurm.job_states(job) == ["COMPLETED"]
-    assert [i for e in cluster.events("launched") for i in e["instances"]] == [key]
 
 
 def test_a_node_without_its_head_ends_itself(cluster: ElasticCluster) -> None:
