@@ -33,11 +33,11 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ElasticCluster
     cluster = ElasticCluster(
         *(small(name) for name in POOLS),
         small("dud", fallback="none"),
-        boot_timeout_s=8,
+        boot_timeout_s=10,
         orphan_grace_s=4,
         capacity_cooldown_s=4,
         breaker_limit=BREAKER_LIMIT,
-        heartbeat_timeout_s=4,
+        heartbeat_timeout_s=6,
     )
     try:
         cluster.start()

@@ -274,6 +274,11 @@ class SlurmServer:
 
 
 def missing_programs() -> Sequence[str]:
-    """Give the programs that are not installed, or root where this is not root."""
+    """Give what is missing: programs that are not installed, root, the right to make namespaces."""
     missing = [name for name in PROGRAMS if shutil.which(name, path=_PATH) is None]
-    return missing if os.geteuid() == 0 else [*missing, "root"]
+    if os.geteuid() != 0:
+        return [*missing, "root"]
+    probe = ["unshare", "--pid", "--fork", "--mount-proc", "true"]
+    if not missing and subprocess.run(probe, check=False, capture_output=True).returncode:
+        return ["namespaces"]
+    return missing

@@ -54,6 +54,7 @@ class ClusterMachine(RuleBasedStateMachine):
         self.ec2.shown_after_s = late_s
         self.n_jobs = 0
         self.events = 0
+        self.wanted: list[tuple[int, str]] = []
 
     def teardown(self) -> None:
         """Remove its folder."""
@@ -69,12 +70,18 @@ class ClusterMachine(RuleBasedStateMachine):
 
     @rule()
     def schedule(self) -> None:
-        """Slurm wants nodes for what waits."""
-        wanted = self.slurm.schedule()
-        if wanted:
+        """Slurm powers up nodes for what waits; its program takes its time to start."""
+        self.wanted += self.slurm.schedule()
+
+    @rule()
+    def launch(self) -> None:
+        """The program has started."""
+        if self.wanted:
             self.events += 1
-            jobs = [Wanted(Job(job), (node,)) for job, node in wanted]
-            resume(self.head, ",".join(node for _, node in wanted), jobs, f"event {self.events}")
+            jobs = [Wanted(Job(job), (node,)) for job, node in self.wanted]
+            nodes = ",".join(dict.fromkeys(node for _, node in self.wanted))
+            self.wanted = []
+            resume(self.head, nodes, jobs, f"event {self.events}")
 
     @rule(data=st.data())
     def join(self, data: st.DataObject) -> None:
@@ -155,6 +162,7 @@ class ClusterMachine(RuleBasedStateMachine):
         self.ec2.room.clear()
         for _ in range(200):
             self.schedule()
+            self.launch()
             for item in self.ec2.alive():
                 if item.node and "POWERING_UP" in self.slurm.flags[item.node]:
                     self.slurm.join(item.node)

@@ -53,6 +53,7 @@ def test_a_killed_run_goes_on_alone_and_a_failed_job_gets_more_memory(
     wait_until(lambda: "run visit" in jobs.read_text(), "a visit runs", 90)
     (queued,) = json.loads(cluster.run("status", "--json"))["jobs"]
     assert (queued["campaign"], queued["stage"]) == ("demo", "visit")
+    assert queued["chunk"] in cluster.run("status"), "and a person can read it"
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
     (project.folder / "sleep.txt").write_text("0")
@@ -69,3 +70,7 @@ def test_a_killed_run_goes_on_alone_and_a_failed_job_gets_more_memory(
     assert [row["ReqMem"] for row in (failed, done)] == ["800M", "1300M"]
     assert all(row["JobName"].startswith("demo-") for row in (killed, failed, done))
     assert jobs.read_text().count("run visit") == 3
+    costs = json.loads(cluster.run("cost", "--json"))
+    visit = next(row for row in costs if row["stage"] == "visit")
+    assert (visit["n_jobs"], visit["campaign"]) == (3, "demo")
+    assert 0 < visit["usd"] < sum(row["usd"] for row in costs)
