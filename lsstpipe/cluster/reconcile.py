@@ -70,11 +70,7 @@ def reconcile(head: Head) -> list[Decision]:
             if (action := _decide(head, state, node, own.get(node.name))).act is not Act.NOTHING
         ]
         _count_boots(head, state, nodes, decisions)
-        ended = {item.id for item in instances if item.power is not Power.ALIVE}
-        over = [n.name for n in nodes if n.flags & _WITHOUT_POWER]
-        over += [d.node for d in decisions if d.action.act in _STATES]
-        # What was launched after Slurm was asked is not forgotten.
-        state.forget(name for name in over if state.assigned.get(name) in ended)
+        _forget(state, nodes, instances, decisions)
     for item in orphans:
         view = _view(item, head.now())
         if decide_orphan(view, head.cluster).act is Act.TERMINATE:
@@ -89,6 +85,24 @@ def reconcile(head: Head) -> list[Decision]:
         hourly_usd=head.spending(instances).total,
     )
     return decisions
+
+
+def _forget(
+    state: State,
+    nodes: Sequence[SlurmNode],
+    instances: Sequence[Instance],
+    decisions: Sequence[Decision],
+) -> None:
+    """Forget the instances of nodes whose life is over.
+
+    Only those that have ended or are about to: what `resume` has launched since Slurm was asked is
+    not among them.
+    """
+    ended = {item.id for item in instances if item.power is not Power.ALIVE}
+    ended |= {d.instance for d in decisions if d.action.act in _TERMINATING}
+    over = [node.name for node in nodes if node.flags & _WITHOUT_POWER]
+    over += [d.node for d in decisions]
+    state.forget(name for name in over if state.assigned.get(name) in ended)
 
 
 def _pair(

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 )
 
 from lsstpipe.cluster.assign import Wanted
-from lsstpipe.cluster.decide import Power
+from lsstpipe.cluster.decide import Act, Power
 from lsstpipe.cluster.fleet import Job
 from lsstpipe.cluster.reconcile import reconcile
 from lsstpipe.cluster.resume import resume
@@ -54,6 +54,7 @@ class ClusterMachine(RuleBasedStateMachine):
         self.ec2.shown_after_s = late_s
         self.n_jobs = 0
         self.events = 0
+        self.lost: set[str] = set()
         self.wanted: list[tuple[int, str]] = []
 
     def teardown(self) -> None:
@@ -111,7 +112,9 @@ class ClusterMachine(RuleBasedStateMachine):
     def lose(self, data: st.DataObject) -> None:
         """The Spot market takes an instance back."""
         if alive := [item.id for item in self.ec2.alive() if item.market == "spot"]:
-            self.ec2.lose(data.draw(st.sampled_from(alive)))
+            key = data.draw(st.sampled_from(alive))
+            self.lost.add(key)
+            self.ec2.lose(key)
 
     @rule(
         room=st.integers(0, 2),
@@ -136,7 +139,13 @@ class ClusterMachine(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         """Time passes, and the reaper with it."""
         self.ec2.now[0] += seconds
-        reconcile(self.head)
+        self.look()
+
+    def look(self) -> None:
+        """The reaper looks; it sets down for an instance that ended only what the market took."""
+        for decision in reconcile(self.head):
+            if decision.action.act is Act.DOWN and decision.instance:
+                assert decision.instance in self.lost
 
     @precondition(lambda self: hasattr(self, "head"))
     @invariant()
@@ -174,7 +183,7 @@ class ClusterMachine(RuleBasedStateMachine):
             if not (self.slurm.waiting or self.slurm.booting or self.ec2.alive()):
                 break
             self.ec2.now[0] += 100.0
-            reconcile(self.head)
+            self.look()
             self.nothing_costs_more_than_is_allowed()
         assert len(self.slurm.done) == self.n_jobs
         assert self.ec2.alive() == []
