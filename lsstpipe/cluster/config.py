@@ -21,6 +21,9 @@ from lsstpipe.errors import ConfigError
 Market = Literal["spot", "on-demand"]
 PoolName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,15}$")]
 
+ALL_POOLS = "all"
+"""Partition of all nodes: a job that names none gets the smallest node that is large enough."""
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -107,6 +110,8 @@ class Cluster(_Section):
         names = [pool.name for pool in self.pools]
         if len(set(names)) < len(names):
             raise ValueError("two pools have one name")
+        if ALL_POOLS in names:
+            raise ValueError(f"a pool is called {ALL_POOLS}, as the partition of all pools is")
         for pool in self.pools:
             for subnet in pool.subnet_ids:
                 if subnet not in self.subnets:

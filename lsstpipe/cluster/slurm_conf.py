@@ -6,12 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lsstpipe.cluster.config import Cluster, Pool
-
-ALL_POOLS = "all"
-"""Partition of all nodes: a job that names none gets the smallest node that is large enough."""
-
-_MARGIN_S = 120
+from lsstpipe.cluster.config import ALL_POOLS, Cluster, Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +18,11 @@ class PowerSaving:
     programs
         Folder of the programs ``resume`` and ``suspend``.
     idle_s
-        How long a node without work stays.
+        How long a node without work stays. Slurm 22.05 looks every 30 s whether a node has booted,
+        and takes it for one without work until then.
     ending_s
-        How long an instance may take to end, before its node may be launched anew.
+        How long an instance may take to end, before its node may be launched anew; longer than a
+        requeued job waits (``cred_expire``), which else meets its own last end on that node.
     boot_margin_s
         How long after `reconcile` Slurm gives up a node that does not join: `reconcile` is to be
         first, because it counts such nodes.
@@ -36,7 +33,7 @@ class PowerSaving:
     programs: Path
     idle_s: int = 300
     ending_s: int = 120
-    boot_margin_s: int = _MARGIN_S
+    boot_margin_s: int = 120
     check_s: int = 10
 
 

@@ -14,7 +14,7 @@ from tests.conftest import IN_CI
 TYPES = ("m7a.xlarge", "m7i.xlarge")
 BREAKER_LIMIT = 2
 # One for each test that leaves nodes behind, which take their time to be at rest.
-POOLS = ("spot", "lost", "noticed", "dear", "other", "empty", "headless", "workflow")
+POOLS = ("spot", "lost", "noticed", "dear", "other", "empty", "headless", "workflow", "wide")
 
 
 def small(name: str, **changes: object) -> dict[str, object]:
@@ -33,6 +33,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ElasticCluster
     cluster = ElasticCluster(
         *(small(name) for name in POOLS),
         small("dud", fallback="none"),
+        small("poor", max_hourly_usd=0.01),
         boot_timeout_s=10,
         orphan_grace_s=4,
         capacity_cooldown_s=4,

@@ -260,6 +260,12 @@ class SlurmServer:
         )
         return [line.split()[0] for line in text.splitlines() if line]
 
+    def admin_comment(self, job: int) -> str:
+        """Give the note that the head node left with a job."""
+        text = self.run("scontrol", "show", "job", str(job))
+        lines = [line.strip() for line in text.splitlines()]
+        return "".join(x.removeprefix("AdminComment=") for x in lines if x.startswith("AdminC"))
+
     def node_flags(self, node: str) -> set[str]:
         """Give the state of a node."""
         line = self.run("scontrol", "show", "node", node, "--oneliner")

@@ -53,6 +53,7 @@ def test_a_cluster_is_read_as_it_was_written(tmp_path: Path) -> None:
             "subnet-9; there are subnet-1,",
         ),
         (make_settings(make_pool(), make_pool()), "two pools have one name"),
+        (make_settings(make_pool("all")), "a pool is called all"),
         (make_settings(make_pool(launch_template_version="$Latest")), "launch_template_version"),
         (make_settings(make_pool(max_nodes=0)), "pools.0.max_nodes"),
         (make_settings(make_pool(colour="red")), "pools.0.colour"),

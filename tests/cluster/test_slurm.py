@@ -185,10 +185,29 @@ def test_a_node_without_its_head_ends_itself(cluster: ElasticCluster) -> None:
     assert "silent" in cluster.events("node-ended")[0]["reason"]
 
 
+def test_what_would_cost_too_much_is_refused_and_the_user_is_told(cluster: ElasticCluster) -> None:
+    job = cluster.slurm.submit("true", "--partition=poor")
+    (refused,) = wait_until(lambda: cluster.events("launch-refused"), "refused")
+    assert "may cost 0.01 USD an hour" in refused["reason"]
+    shown = wait_until(lambda: cluster.slurm.admin_comment(job), "the job is told")
+    assert shown == f"not launched: {refused['reason']}"
+    assert cluster.alive() == []
+
+
+def test_the_nodes_of_one_job_are_launched_at_once(cluster: ElasticCluster) -> None:
+    job = cluster.slurm.submit("srun hostname", "--partition=wide", "--nodes=2")
+    wait_until(lambda: len(cluster.events("node-ready")) == 2, "both nodes")
+    (launched,) = cluster.events("launched")
+    assert launched["nodes"] == ["wide-1", "wide-2"]
+    assert {cluster.ec2.tags(key)["lsstpipe:job"] for key in cluster.alive()} == {str(job)}
+
+
 def test_events_are_in_order_and_whole(running: ElasticCluster) -> None:
     """Lines of several processes do not mix."""
     times = [e["time"] for e in running.events("reconciled")]
     assert all(a <= b for a, b in pairwise(times))
+    for log in running.state.glob("*.log"):
+        assert "Traceback" not in log.read_text(), log
 
 
 def test_the_host_has_no_trace_of_it(running: ElasticCluster) -> None:
