@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 ARGS ?=
 SCRIPTS := .ci/run envs/create-venv envs/install-debian \
+	lsstpipe/cluster/programs/resume lsstpipe/cluster/programs/suspend \
 	terraform/check terraform/destroy-data terraform/boot/* terraform/modules/cleanup/end_nodes
 # Absent files are not an error: a part of the project can be checked before the whole is there.
 SNAKEFILES := $(wildcard Snakefile workflow/rules/*.smk)
@@ -16,7 +17,7 @@ export OPENBLAS_NUM_THREADS := 1
 export NUMBA_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-terraform ci-hsc lint bench bench-registry format lock venv clean
+.PHONY: help demo demo-cluster test test-terraform ci-hsc lint bench bench-registry format lock venv clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -25,6 +26,10 @@ demo: venv ## process a night of real frames (data/tres1) into runs/demo, with i
 	@snakemake --cores 2 --configfile config/campaigns/demo.yaml $(ARGS)
 	@lsstpipe report --summary runs/demo
 
+demo-cluster: venv ## the same night on an elastic Slurm cluster on this host, from no node to none (root; 8 min)
+	@envs/install-debian test
+	@python -m tests.cluster.demo
+
 test: venv ## run all tests and measure their coverage; with ARGS, run those and measure none
 	@envs/install-debian test
 	@pytest -n 2 --dist loadgroup $(if $(ARGS),$(ARGS),--cov --cov-report=term)
@@ -32,7 +37,7 @@ test: venv ## run all tests and measure their coverage; with ARGS, run those and
 test-terraform: ## check the Terraform code alone: format, validity, tests of each module; ARGS names folders
 	@terraform/check $(ARGS)
 
-ci-hsc: venv ## simulate 33 raws of HSC, process them and hold the products to what was expected (25 min)
+ci-hsc: venv ## simulate 33 raws of HSC, process them and hold the products to what was expected (21 min)
 	@mkdir -p runs
 	@LSSTPIPE_SURVEY=ci_hsc pytest tests/e2e/test_survey.py --basetemp runs/ci-hsc $(ARGS)
 	@lsstpipe status --repo runs/ci-hsc/survey/repo --resources

@@ -29,6 +29,14 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/collect.smk"
 
 
+# They use the registry or take a second: the head node runs them.
+localrules:
+    all,
+    ingest,
+    plan,
+    collect,
+
+
 rule all:
     default_target: True
     input:
@@ -38,3 +46,4 @@ rule all:
 
 onstart:
     take_lock()
+    take_queue()

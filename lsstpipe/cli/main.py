@@ -40,6 +40,8 @@ COMMANDS = {
     "verify": "Find files that are absent or not as they were written.",
     "prune": "Remove datasets, or a whole run.",
     "sweep": "Remove what killed processes left.",
+    "profile": "Put the profiles of Snakemake where it looks for them.",
+    "cluster": "Launch and end the nodes of a cluster, tell what they cost.",
     "compile": "Compile all kernels, so that no job has to.",
     "config": "Show, check and document settings.",
 }

@@ -26,6 +26,10 @@ if arguments[0] in ("plan", "ingest"):
     main()
 with open("jobs.txt", "a") as file:
     file.write(" ".join(arguments[:2]) + "\\n")
+fails = pathlib.Path("fails.txt")
+if arguments[:2] == ["run", "visit"] and fails.exists():
+    fails.unlink()
+    sys.exit(1)
 if arguments[0] == "run":
     time.sleep(float(pathlib.Path("sleep.txt").read_text()))
     pathlib.Path(arguments[arguments.index("--manifest") + 1]).write_text("{{}}")

@@ -4,6 +4,7 @@
 # than the standard library. Look-ups happen in functions that run once the plan is there.
 import fcntl
 import glob
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -32,6 +33,11 @@ INGEST_KEYS = (
 INGEST_CAMPAIGN = json.dumps(
     {key: value for key, value in config.items() if key in INGEST_KEYS}
 )
+
+# A job of Slurm runs Snakemake twice around the command: in its batch step and in srun's.
+SNAKEMAKE_MB = 300
+# What all jobs of Slurm on this repository are called: a person reads it, and the next run finds them.
+JOBS = f"{config['name']}-{hashlib.sha256(str(Path(REPO).resolve()).encode()).hexdigest()[:6]}"
 
 
 wildcard_constraints:
@@ -72,9 +78,10 @@ def digest(stage):
 
 
 def memory(stage):
-    """Memory in MB; twice as much after a job was killed for it."""
-    return lambda wildcards, attempt: planned(stage, wildcards).mem_mb * 2 ** (
-        attempt - 1
+    """Memory in MB, twice as much after a job was killed for it, and that of Snakemake itself."""
+    return (
+        lambda wildcards, attempt: planned(stage, wildcards).mem_mb * 2 ** (attempt - 1)
+        + SNAKEMAKE_MB
     )
 
 
@@ -115,3 +122,18 @@ def take_lock():
         raise WorkflowError(
             f"Another snakemake is running on {REPO}; wait for it or stop it."
         )
+
+
+def take_queue():
+    """On Slurm, end the jobs of a run that was killed, and give those of this one a name to read.
+
+    They would run beside the same jobs of this run. The executor calls its jobs by a number alone
+    and asks for them by it, so the name is put before that number before it submits any.
+    """
+    executor = workflow.scheduler._executor
+    if hasattr(executor, "run_uuid"):
+        from lsstpipe.cluster.leftovers import cancel_jobs
+
+        if left := cancel_jobs(f"{JOBS}_"):
+            logger.info(f"Cancelled {len(left)} jobs of a run that was killed.")
+        executor.run_uuid = f"{JOBS}_{executor.run_uuid}"

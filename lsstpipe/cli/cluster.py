@@ -1,0 +1,257 @@
+"""``lsstpipe cluster``: nodes that come and go."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from lsstpipe.cluster.head import Head
+
+_LOG = logging.getLogger(__name__)
+_WATCH_S = 5.0
+
+_config = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar="LSSTPIPE_CLUSTER_CONFIG",
+    default="/etc/lsstpipe/pools.json",
+    help="The pools.  [default: $LSSTPIPE_CLUSTER_CONFIG, else /etc/lsstpipe/pools.json]",
+)
+_state = click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    envvar="LSSTPIPE_CLUSTER_STATE",
+    default="/var/lib/lsstpipe",
+    help="Folder of state and events.  [default: $LSSTPIPE_CLUSTER_STATE, else /var/lib/lsstpipe]",
+)
+
+
+@click.group("cluster")
+def command() -> None:
+    """Launch and end the nodes of an elastic Slurm cluster, and tell what they cost.
+
+    Slurm calls `resume` and `suspend`, a service runs `reconcile`, each node runs `node`; people
+    look at `status` and close a breaker.
+
+    \b
+    Example:
+      lsstpipe cluster status --watch
+      lsstpipe cluster close-breaker spot
+    """
+
+
+def _open(config: Path, state: Path) -> Head:
+    from lsstpipe.cluster.head import open_head
+
+    return open_head(config, state)
+
+
+@command.command("resume")
+@click.argument("nodes")
+@click.option(
+    "--jobs",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Copy of the resume file of Slurm: which jobs the nodes are for. It is removed.",
+)
+@click.option("--event", required=True, help="Name of this call; repeated, it launches once.")
+@_config
+@_state
+def resume_nodes(nodes: str, jobs: Path | None, event: str, config: Path, state: Path) -> None:
+    """Launch instances for NODES; those that get none are set down at once.
+
+    \b
+    Example:
+      lsstpipe cluster resume "spot-[1-3]" --jobs resume.json --event 17
+    """
+    from lsstpipe.cluster.resume import resume
+    from lsstpipe.cluster.slurm import read_resume_file
+    from lsstpipe.errors import UserError
+
+    try:
+        wanted = [] if jobs is None else read_resume_file(jobs.read_bytes())
+    except UserError as error:
+        # Nodes without tags of their jobs are better than none.
+        _LOG.warning("%s", error)
+        wanted = []
+    resume(_open(config, state), nodes, wanted, event)
+    if jobs is not None:
+        jobs.unlink()
+
+
+@command.command("suspend")
+@click.argument("nodes")
+@_config
+@_state
+def suspend_nodes(nodes: str, config: Path, state: Path) -> None:
+    """End the instances of NODES.
+
+    \b
+    Example:
+      lsstpipe cluster suspend "spot-[1-3]"
+    """
+    from lsstpipe.cluster.suspend import suspend
+
+    for key in suspend(_open(config, state), nodes):
+        click.echo(key)
+
+
+@command.command("reconcile")
+@click.option(
+    "--every",
+    type=click.FloatRange(min=0.1),
+    help="Go on for ever, with so many seconds from begin to begin.",
+)
+@_config
+@_state
+def reconcile_all(every: float | None, config: Path, state: Path) -> None:
+    """Make Slurm and EC2 agree.
+
+    While it is silent, nothing is launched: there would be nobody to end it.
+
+    \b
+    Example:
+      lsstpipe cluster reconcile --every 30
+    """
+    from lsstpipe.cluster.reconcile import reconcile
+    from lsstpipe.errors import TemporaryError
+
+    head = _open(config, state)
+    while True:
+        begun = time.monotonic()
+        try:
+            for decision in reconcile(head):
+                what = decision.node or decision.instance
+                _LOG.info("%s: %s: %s", what, decision.action.act.value, decision.action.why)
+        except TemporaryError as error:
+            # No sign of life was given: where this lasts, launches stop.
+            if every is None:
+                raise
+            _LOG.warning("%s", error)
+        if every is None:
+            return
+        time.sleep(max(0.0, begun + every - time.monotonic()))
+
+
+@command.command("status")
+@click.option("--watch", is_flag=True, help="Show it again and again.")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@_config
+@_state
+def tell_status(watch: bool, as_json: bool, config: Path, state: Path) -> None:
+    """Tell which nodes, instances and jobs there are, and what they cost.
+
+    \b
+    Example:
+      lsstpipe cluster status
+      lsstpipe cluster status --watch
+    """
+    from lsstpipe.cli.cluster_tables import print_status, status_as_json
+    from lsstpipe.cluster.status import look
+
+    head = _open(config, state)
+    while True:
+        status = look(head)
+        if watch:
+            click.clear()
+        if as_json:
+            click.echo(status_as_json(status))
+        else:
+            print_status(status)
+        if not watch:
+            return
+        time.sleep(_WATCH_S)
+
+
+@command.command("cost")
+@click.option(
+    "--repo",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Repository of a campaign: its manifests tell what was used of what was asked for.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@_config
+@_state
+def tell_cost(repo: Path | None, as_json: bool, config: Path, state: Path) -> None:
+    """Tell what each stage asked for, used and cost, at list prices, and what was idle.
+
+    \b
+    Example:
+      lsstpipe cluster cost --repo runs/demo
+    """
+    from lsstpipe.cli.cluster_tables import costs_as_rows, print_costs
+    from lsstpipe.cluster.status import measure_costs
+    from lsstpipe.execute.usage import measure_usage
+    from lsstpipe.plan.layout import plan_folder
+    from lsstpipe.plan.read import open_plan
+
+    usage = [] if repo is None else measure_usage(open_plan(plan_folder(repo)))
+    costs = measure_costs(_open(config, state))
+    if as_json:
+        click.echo(json.dumps(costs_as_rows(costs, usage), indent=1))
+    else:
+        print_costs(costs, usage)
+
+
+@command.command("close-breaker")
+@click.argument("pool")
+@_config
+@_state
+def close(pool: str, config: Path, state: Path) -> None:
+    """Let POOL launch again, once what broke it is mended.
+
+    \b
+    Example:
+      lsstpipe cluster close-breaker spot
+    """
+    from lsstpipe.cluster.reconcile import close_breaker
+    from lsstpipe.errors import UserError
+
+    head = _open(config, state)
+    names = [item.name for item in head.cluster.pools]
+    if pool not in names:
+        raise UserError(f"There is no pool '{pool}'; there are {', '.join(names)}.")
+    close_breaker(head, pool)
+
+
+@command.command("node")
+@click.option("--conf-server", required=True, help="Host[:port] of slurmctld.")
+@click.option(
+    "--events",
+    type=click.Path(path_type=Path),
+    default="/var/log/lsstpipe/node.jsonl",
+    show_default=True,
+    help="File of its events.",
+)
+@click.option(
+    "--heartbeat", type=click.Path(path_type=Path), help="Sign of life of `reconcile`, shared."
+)
+@click.option("--imds-url", default="http://169.254.169.254", show_default=True)
+@click.option("--slurmd", default="slurmd", show_default=True, help="Command of slurmd.")
+@click.option("--on-notice", default="", help="Command before Spot takes it, such as an umount.")
+@click.option("--shutdown", default="shutdown -h now", show_default=True, help="Ends the instance.")
+@click.option(
+    "--name-timeout", default=300.0, show_default=True, help="Seconds until it has a name."
+)
+@click.option("--silence", default=600.0, show_default=True, help="Seconds of silence of the head.")
+@click.option("--poll", default=5.0, show_default=True, help="Seconds between looks for a notice.")
+@click.option(
+    "--listen", default=60.0, show_default=True, help="Seconds between calls to the head."
+)
+def run_this_node(**options: Any) -> None:
+    """Run this instance as a node: name, slurmd, Spot notice, and its end.
+
+    \b
+    Example:
+      lsstpipe cluster node --conf-server 10.0.0.5 --heartbeat /lustre/cluster/heartbeat
+    """
+    from lsstpipe.cluster.node_agent import NodeSettings, run_node
+
+    for name in ("name_timeout", "silence", "poll", "listen"):
+        options[f"{name}_s"] = options.pop(name)
+    click.echo(run_node(NodeSettings(**options)))

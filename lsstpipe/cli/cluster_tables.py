@@ -1,0 +1,141 @@
+"""What ``lsstpipe cluster status`` and ``cost`` print."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from lsstpipe.cluster.accounting import IDLE, Costs
+from lsstpipe.cluster.status import ClusterStatus, total
+from lsstpipe.execute.usage import TaskUsage
+
+_WIDTH = 110
+
+
+def status_as_json(status: ClusterStatus) -> str:
+    """Write a status as JSON.
+
+    Parameters
+    ----------
+    status
+        The status.
+    """
+    plain = {
+        "nodes": [asdict(node) | {"flags": sorted(node.flags)} for node in status.nodes],
+        "instances": [asdict(item) for item in status.instances],
+        "jobs": [asdict(job) for job in status.jobs],
+        "resting": {
+            name: {"code": code, "until": None if math.isinf(until) else until}
+            for name, (code, until) in status.resting.items()
+        },
+        "silence_s": None if math.isinf(status.silence_s) else status.silence_s,
+        "hourly_usd": status.hourly_usd,
+        "costs": costs_as_rows(status.costs, []),
+    }
+    return json.dumps(plain, indent=1)
+
+
+def print_status(status: ClusterStatus) -> None:
+    """Print a status.
+
+    Parameters
+    ----------
+    status
+        The status.
+    """
+    console = Console(width=_WIDTH, soft_wrap=True)
+    by_node = {item.node: item for item in status.instances}
+    nodes = _table("node", "state", "instance", "type", "market", "min", "USD/h")
+    for node in status.nodes:
+        item = by_node.get(node.name)
+        state = "+".join(sorted(node.flags - {"CLOUD"})).lower()
+        own = (
+            (item.id, item.instance_type, item.market, f"{item.age_s / 60:.0f}",
+             f"{item.hourly_usd:.3f}")
+            if item else ("", "", "", "", "")
+        )  # fmt: skip
+        nodes.add_row(node.name, state, *own)
+    console.print(nodes)
+    jobs = _table("job", "user", "campaign", "stage", "chunk", "state", "where or why")
+    for job in status.jobs:
+        where = job.nodes or job.reason
+        jobs.add_row(str(job.id), job.user, job.campaign, job.stage, job.chunk, job.state, where)
+    console.print(jobs)
+    for name, (code, until) in status.resting.items():
+        ends = "a person closes its breaker" if math.isinf(until) else "its time is over"
+        console.print(f"pool {name} launches nothing until {ends}: {code}")
+    print_costs(status.costs, [])
+    beat = f"{status.silence_s:.0f} s ago" if math.isfinite(status.silence_s) else "never"
+    console.print(f"now {status.hourly_usd:.3f} USD an hour; reconcile was here {beat}")
+
+
+def costs_as_rows(costs: Costs, usage: Sequence[TaskUsage]) -> list[dict[str, Any]]:
+    """Give a row for each stage of each user's campaign, with what was used where it is known.
+
+    Parameters
+    ----------
+    costs
+        What was asked for and paid.
+    usage
+        What the quanta took.
+    """
+    rows = []
+    for (campaign, user, stage), cost in costs.items():
+        own = [task for task in usage if task.stage == stage]
+        rows.append(
+            {
+                "campaign": campaign, "user": user, "stage": stage,
+                "n_jobs": cost.n_jobs, "n_runs": cost.n_runs,
+                "asked_cpu_s": cost.cpu_s,
+                "used_cpu_s": sum(task.cpu_s for task in own) if own else None,
+                "asked_mb": cost.memory_mb,
+                "used_mb": max(task.max_rss_mb for task in own) if own else None,
+                "usd": cost.usd,
+            }
+        )  # fmt: skip
+    return rows
+
+
+def print_costs(costs: Costs, usage: Sequence[TaskUsage]) -> None:
+    """Print what each stage asked for, used and cost.
+
+    Parameters
+    ----------
+    costs
+        What was asked for and paid.
+    usage
+        What the quanta took.
+    """
+    columns = ("jobs", "runs", "CPU s asked", "used", "MB asked", "used", "USD", "share")
+    table = _table("campaign", "user", "stage", *columns, n_names=3)
+    all_usd = total(costs).usd or 1.0
+    rows = costs_as_rows(costs, usage)
+    for row in sorted(rows, key=lambda r: r["stage"] == IDLE):
+        asked = [row["asked_cpu_s"], row["used_cpu_s"], row["asked_mb"], row["used_mb"]]
+        table.add_row(
+            row["campaign"], row["user"], row["stage"],
+            str(row["n_jobs"] or ""), str(row["n_runs"] or ""),
+            *(f"{value:.0f}" if value else "" for value in asked),
+            f"{row['usd']:.5f}", f"{100 * row['usd'] / all_usd:.0f} %",
+        )  # fmt: skip
+    everything = total(costs)
+    used = sum(task.cpu_s for task in usage)
+    table.add_row(
+        "in all", "", "", str(everything.n_jobs), str(everything.n_runs),
+        f"{everything.cpu_s:.0f}", f"{used:.0f}" if used else "", "", "",
+        f"{everything.usd:.5f}", "",
+    )  # fmt: skip
+    Console(width=_WIDTH, soft_wrap=True).print(table)
+
+
+def _table(*columns: str, n_names: int = 99) -> Table:
+    table = Table(box=None)
+    for n, column in enumerate(columns):
+        table.add_column(column, justify="left" if n < n_names else "right", no_wrap=True)
+    return table

@@ -1,0 +1,91 @@
+"""Which nodes are launched together, and which instance becomes which node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lsstpipe.cluster.config import Cluster
+from lsstpipe.cluster.fleet import Job, Launch
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A job of the resume file, and its nodes that are to be launched."""
+
+    job: Job
+    nodes: tuple[str, ...]
+
+
+def group(
+    cluster: Cluster, nodes: Sequence[str], jobs: Sequence[Wanted], event: str
+) -> tuple[list[Launch], list[str]]:
+    """Group nodes into launches.
+
+    A job of several nodes is launched by itself, all or nothing: without one of them the others
+    would wait for money. The nodes of all other jobs of a pool are one launch, of which some may
+    fail; it has the tags of a job where there is only one.
+
+    Parameters
+    ----------
+    cluster
+        The pools.
+    nodes
+        Nodes that Slurm wants.
+    jobs
+        What it wants them for, as far as the resume file says.
+    event
+        Name of the call of Slurm.
+
+    Returns
+    -------
+    launches
+        What to ask for, jobs of several nodes first.
+    foreign
+        Names that are not ours: they are never touched.
+    """
+    own = {name: pool for name in dict.fromkeys(nodes) if (pool := cluster.find_pool(name))}
+    foreign = [name for name in dict.fromkeys(nodes) if name not in own]
+    launches: list[Launch] = []
+    left = dict(own)
+    for wanted in jobs:
+        members = tuple(name for name in wanted.nodes if name in left)
+        pools = {left[name].name for name in members}
+        if wanted.job.n_nodes > 1 and members and len(pools) == 1:
+            pool = left[members[0]]
+            market = pool.capacity
+            launches.append(Launch(pool, market, members, wanted.job, event, is_whole=True))
+            for name in members:
+                del left[name]
+    by_pool: dict[str, list[str]] = {}
+    for name, pool in left.items():
+        by_pool.setdefault(pool.name, []).append(name)
+    for members_left in by_pool.values():
+        pool = own[members_left[0]]
+        users = [w.job for w in jobs if set(w.nodes) & set(members_left)]
+        job = users[0] if len(users) == 1 else None
+        launches.append(Launch(pool, pool.capacity, tuple(members_left), job, event))
+    return launches, foreign
+
+
+def assign(launch: Launch, instance_ids: Sequence[str]) -> tuple[Mapping[str, str], list[str]]:
+    """Pair nodes with instances.
+
+    Parameters
+    ----------
+    launch
+        What was asked for.
+    instance_ids
+        What there is.
+
+    Returns
+    -------
+    instances
+        Id of the instance of each node; empty where all were needed and some are missing.
+    spare
+        Ids of instances that no node gets: they are to be ended.
+    """
+    if launch.is_whole and len(instance_ids) < len(launch.nodes):
+        return {}, list(instance_ids)
+    pairs = dict(zip(launch.nodes, instance_ids, strict=False))
+    return pairs, list(instance_ids[len(pairs) :])

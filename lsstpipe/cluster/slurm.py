@@ -1,0 +1,255 @@
+"""Slurm's command line: what it says of nodes and jobs, what it is told."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from lsstpipe.cluster.assign import Wanted
+from lsstpipe.cluster.fleet import Job
+from lsstpipe.cluster.hostlist import compress, expand
+from lsstpipe.errors import TemporaryError, UserError
+
+_BATCH = 100  # nodes of one scontrol call: a line of arguments has an end
+_TIMEOUT_S = 60
+
+_NAME = re.compile(r"\bNodeName=(\S+)")
+_STATE = re.compile(r"\bState=(\S+)")
+_ADDRESS = re.compile(r"\bNodeAddr=(\S+)")
+_REASON = re.compile(r"\bReason=(.*?)(?: \[[^\]]*\])?$")
+# The workflow calls its jobs <campaign>-<repository>_<run>; others may say it in the comment.
+_CAMPAIGN = re.compile(r"\bcampaign=(\S+)")
+_COMMENT = re.compile(r"rule_(?P<stage>\w+?)(?:_chunk)?(?:_wildcards_(?P<chunk>.*))?")
+_JOB_NAME = re.compile(r"(.+)-[0-9a-f]{6}_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True, slots=True)
+class SlurmNode:
+    """A node: its name, the flags of its state, why it is down, its address."""
+
+    name: str
+    flags: frozenset[str]
+    reason: str = ""
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedJob:
+    """A job that waits or runs: whose, where or why not, and of what.
+
+    Attributes
+    ----------
+    id, user, state
+        Which, whose, and how it is.
+    nodes, reason
+        Where it runs, or why it does not.
+    campaign, stage, chunk
+        What it does, where the workflow submitted it.
+    """
+
+    id: int
+    user: str
+    state: str
+    nodes: str
+    reason: str
+    campaign: str
+    stage: str
+    chunk: str
+
+
+class Slurm(Protocol):
+    """What is needed of Slurm."""
+
+    def nodes(self) -> list[SlurmNode]:
+        """Give all nodes."""
+
+    def set_state(self, names: Sequence[str], state: str, reason: str = "") -> None:
+        """Set the state of nodes: ``down``, ``power_down``, ``power_up``, ``resume``, ``drain``."""
+
+    def set_addresses(self, addresses: Mapping[str, str]) -> None:
+        """Say at which address each node is."""
+
+    def describe_jobs(self, ids: Iterable[int]) -> dict[int, Job]:
+        """Give user, account and campaign of jobs that are in the queue."""
+
+    def comment(self, job: int, text: str) -> None:
+        """Leave a note with a job that waits, where its user looks."""
+
+
+class SlurmCommands:
+    """Slurm by its commands.
+
+    Parameters
+    ----------
+    folder
+        Where they are; on the path where it is None.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+
+    def nodes(self) -> list[SlurmNode]:
+        """Give all nodes."""
+        return parse_nodes(self._run("scontrol", "show", "nodes", "--oneliner", "--all"))
+
+    def set_state(self, names: Sequence[str], state: str, reason: str = "") -> None:
+        """Set the state of nodes."""
+        for start in range(0, len(names), _BATCH):
+            own = compress(names[start : start + _BATCH])
+            told = [f"reason={reason}"] if reason else []
+            self._run("scontrol", "update", f"nodename={own}", f"state={state}", *told)
+
+    def set_addresses(self, addresses: Mapping[str, str]) -> None:
+        """Say at which address each node is."""
+        names = list(addresses)
+        for start in range(0, len(names), _BATCH):
+            own = names[start : start + _BATCH]
+            ips = ",".join(addresses[name] for name in own)
+            self._run("scontrol", "update", f"nodename={','.join(own)}", f"nodeaddr={ips}")
+
+    def describe_jobs(self, ids: Iterable[int]) -> dict[int, Job]:
+        """Give user, account and campaign of jobs that are in the queue."""
+        wanted = sorted(set(ids))
+        if not wanted:
+            return {}
+        text = self._run(
+            "squeue", "--noheader", f"--jobs={','.join(map(str, wanted))}",
+            "--format=%A|%u|%a|%D|%j|%k",
+        )  # fmt: skip
+        found: dict[int, Job] = {}
+        for line in text.splitlines():
+            number, user, account, n_nodes, name, note = line.split("|", 5)
+            campaign = find_campaign(name, note)
+            found[int(number)] = Job(int(number), user, account, campaign, int(n_nodes))
+        return found
+
+    def comment(self, job: int, text: str) -> None:
+        """Leave a note with a job that waits."""
+        self._run("scontrol", "update", f"jobid={job}", f"admincomment={text}")
+
+    def queue(self) -> list[QueuedJob]:
+        """Give all jobs that wait or run."""
+        text = self._run("squeue", "--noheader", "--format=%A|%u|%T|%N|%r|%j|%k")
+        return [parse_queued(line) for line in text.splitlines()]
+
+    def account(self, fields: Sequence[str], since: float) -> str:
+        """Give what `sacct` prints of every run of every job, times in seconds since 1970.
+
+        Parameters
+        ----------
+        fields
+            Columns.
+        since
+            Begin, seconds since 1970.
+        """
+        begin = datetime.datetime.fromtimestamp(since).strftime("%Y-%m-%dT%H:%M:%S")
+        return self._run(
+            "sacct", "--allocations", "--parsable2", "--noheader", "--duplicates", "--allusers",
+            f"--starttime={begin}", f"--format={','.join(fields)}",
+        )  # fmt: skip
+
+    def _run(self, *command: str) -> str:
+        program = command[0] if self._folder is None else str(self._folder / command[0])
+        try:
+            done = subprocess.run(
+                [program, *command[1:]],
+                check=True, capture_output=True, text=True, timeout=_TIMEOUT_S,
+                env=os.environ | {"SLURM_TIME_FORMAT": "%s"},
+            )  # fmt: skip
+        except FileNotFoundError:
+            raise UserError(f"{command[0]} is not there: this is no node of a Slurm.") from None
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+            output = str(getattr(error, "stderr", "") or "no answer").strip()
+            raise TemporaryError(f"{' '.join(command[:2])} failed: {output}") from error
+        return done.stdout
+
+
+def parse_queued(line: str) -> QueuedJob:
+    """Read a line of `squeue`.
+
+    Parameters
+    ----------
+    line
+        Number, user, state, nodes, reason, name and comment, with ``|`` between them.
+    """
+    number, user, state, nodes, reason, name, comment = line.split("|", 6)
+    stage, chunk = find_stage(comment)
+    campaign = find_campaign(name, comment)
+    return QueuedJob(int(number), user, state, nodes, reason, campaign, stage, chunk)
+
+
+def find_stage(comment: str) -> tuple[str, str]:
+    """Find stage and chunk of a job of the workflow; both empty for another job.
+
+    Parameters
+    ----------
+    comment
+        Its comment, which Snakemake makes from the rule and its wildcards.
+    """
+    found = _COMMENT.fullmatch(comment)
+    return (found["stage"], found["chunk"] or "") if found else ("", "")
+
+
+def find_campaign(name: str, comment: str) -> str:
+    """Find the campaign of a job; empty where it has none.
+
+    Parameters
+    ----------
+    name
+        Name of the job.
+    comment
+        Its comment.
+    """
+    found = _JOB_NAME.fullmatch(name) or _CAMPAIGN.search(comment)
+    return found[1] if found else ""
+
+
+def parse_nodes(text: str) -> list[SlurmNode]:
+    """Read what ``scontrol show nodes --oneliner`` prints.
+
+    Parameters
+    ----------
+    text
+        A line a node.
+    """
+    nodes = []
+    for line in text.splitlines():
+        name, state = _NAME.search(line), _STATE.search(line)
+        if name is None or state is None:
+            continue
+        address, reason = _ADDRESS.search(line), _REASON.search(line)
+        flags = frozenset(re.split(r"[+*~#!%$@^-]+", state[1].upper())) - {""}
+        nodes.append(
+            SlurmNode(name[1], flags, reason[1] if reason else "", address[1] if address else "")
+        )
+    return nodes
+
+
+def read_resume_file(content: bytes) -> list[Wanted]:
+    """Read which jobs a call of ResumeProgram is for (``SLURM_RESUME_FILE``).
+
+    Parameters
+    ----------
+    content
+        Its JSON; empty where Slurm wrote none, and then nothing is known of the jobs.
+    """
+    if not content.strip():
+        return []
+    try:
+        return [_read_wanted(row) for row in json.loads(content)["jobs"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"The resume file cannot be read: {error!r}.") from error
+
+
+def _read_wanted(row: Mapping[str, str | int]) -> Wanted:
+    """Read a job; Slurm 22.05 says ``nodes`` for those of the job that are to be launched."""
+    resumed = str(row["nodes_resume"] if "nodes_resume" in row else row["nodes"])
+    allocated = str(row.get("nodes_alloc", resumed))
+    return Wanted(Job(int(row["job_id"]), n_nodes=len(expand(allocated))), tuple(expand(resumed)))

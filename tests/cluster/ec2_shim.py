@@ -1,0 +1,278 @@
+"""EC2 for a real Slurm: moto's server, whose instances are processes, and whose market fails.
+
+What moto lacks is added in front of it: capacity that runs short, requests that are recognised by
+their token, the Spot market taking back, the metadata service, and a machine behind each instance.
+A machine is a PID namespace with a folder of its own at ``/run``; to kill its first process is to
+end it, as EC2 does.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from moto.ec2 import ec2_backends
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import BaseWSGIServer, make_server
+from werkzeug.wrappers import Request, Response
+
+REGION = "us-east-1"
+ACCOUNT = "123456789012"
+# Addresses of the instances are of this host, so that slurmctld reaches each by its own.
+NETWORK = "127.0.0.0/16"
+
+_OVERRIDE = re.compile(r"^LaunchTemplateConfigs\.1\.Overrides\.(\d+)\.(\w+)$")
+_MARKET = "TargetCapacitySpecification.DefaultTargetCapacityType"
+_FLEET_ERRORS = """\
+<?xml version="1.0" encoding="UTF-8"?>
+<CreateFleetResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">
+<requestId>1</requestId><fleetId>fleet-0</fleetId><fleetInstanceSet/>
+<errorSet>{}</errorSet></CreateFleetResponse>"""
+_ERROR = (
+    "<item><errorCode>{code}</errorCode><errorMessage>{instance_type} ({market}): simulated"
+    "</errorMessage><lifecycle>{market}</lifecycle></item>"
+)
+
+
+@dataclass
+class Market:
+    """What can be had.
+
+    Attributes
+    ----------
+    short
+        Pairs of instance type and market without capacity.
+    code
+        What EC2 answers then.
+    boots
+        Whether new instances become nodes; those that do not hang for ever.
+    """
+
+    short: set[tuple[str, str]] = field(default_factory=set)
+    code: str = "InsufficientInstanceCapacity"
+    boots: bool = True
+
+
+class Ec2Shim:
+    """EC2 on a port of its own.
+
+    Parameters
+    ----------
+    folder
+        Where the machines have their files.
+    command
+        What a machine runs, given its id.
+    munge
+        Socket of munge; machines have it where it is by default.
+    """
+
+    def __init__(self, folder: Path, command: Callable[[str], list[str]], munge: Path) -> None:
+        self.market = Market()
+        self.calls: list[str] = []
+        self.notices: dict[str, str] = {}
+        self._folder, self._command, self._munge = folder, command, munge
+        self._machines: dict[str, subprocess.Popen[bytes]] = {}
+        self._answers: dict[str, tuple[bytes, str]] = {}
+        self._lock = threading.RLock()
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
+        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._server: BaseWSGIServer = make_server("127.0.0.1", 0, self._answer, threaded=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What clients of it need."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+            "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": "/dev/null",
+            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        }
+
+    def start(self) -> dict[str, Any]:
+        """Start it; give the network and the launch template that pools need."""
+        import boto3
+
+        ec2_backends[ACCOUNT][REGION].reset()
+        self._thread.start()
+        self.client: Any = boto3.client(
+            "ec2",
+            region_name=REGION,
+            endpoint_url=self.url,
+            aws_access_key_id="AKIAIOSFODNN7EXAMPLE",
+            aws_secret_access_key="only for a test",
+        )
+        vpc = self.client.create_vpc(CidrBlock=NETWORK)["Vpc"]["VpcId"]
+        subnet = self.client.create_subnet(VpcId=vpc, CidrBlock=NETWORK)["Subnet"]["SubnetId"]
+        image = self.client.describe_images()["Images"][0]["ImageId"]
+        template = self.client.create_launch_template(
+            LaunchTemplateName="node", LaunchTemplateData={"ImageId": image}
+        )["LaunchTemplate"]["LaunchTemplateId"]
+        return {"vpc": vpc, "subnet": subnet, "template": template}
+
+    def stop(self) -> None:
+        """End all machines and the server."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        self.client.close()
+        for key in list(self._machines):
+            self._kill(key)
+
+    def instances(self, state: str = "running") -> list[Any]:
+        """Give the instances of a state, as moto has them."""
+        every = ec2_backends[ACCOUNT][REGION].all_instances()
+        return [item for item in every if item.state == state]
+
+    def tags(self, key: str) -> dict[str, str]:
+        """Give the tags of an instance."""
+        found = ec2_backends[ACCOUNT][REGION].get_instance(key)
+        return {tag["key"]: tag["value"] for tag in found.get_tags()}
+
+    def lose(self, key: str) -> None:
+        """Let the Spot market take an instance back."""
+        with self._lock:
+            instance = ec2_backends[ACCOUNT][REGION].get_instance(key)
+            instance.terminate()
+            instance.state_reason.message = "Server.SpotInstanceTermination"
+            self._kill(key)
+
+    def give_notice(self, key: str) -> None:
+        """Announce that the Spot market takes an instance back in two minutes."""
+        self.notices[key] = "2026-01-01T00:02:00Z"
+
+    def _kill(self, key: str) -> None:
+        machine = self._machines.pop(key, None)
+        if machine is not None:
+            os.killpg(machine.pid, signal.SIGKILL)
+            machine.wait()
+
+    def _follow(self) -> None:
+        """Start machines for instances that run, end those of instances that do not."""
+        with self._lock:
+            alive = {item.id for item in self.instances("running")}
+            for key in list(self._machines):
+                if key not in alive:
+                    self._kill(key)
+
+    def _boot(self, key: str) -> None:
+        folder = self._folder / key
+        (folder / "run" / "munge").mkdir(parents=True)
+        (folder / "run" / "munge" / "munge.socket.2").symlink_to(self._munge)
+        script = 'mount --bind "$0" /run && { "$@" & } && wait $!'
+        with (folder / "console").open("ab") as console:
+            self._machines[key] = subprocess.Popen(
+                ["unshare", "--pid", "--fork", "--kill-child=KILL", "--mount-proc",
+                 "sh", "-c", script, str(folder / "run"), *self._command(key)],
+                stdout=console, stderr=console, stdin=subprocess.DEVNULL,
+                start_new_session=True, cwd=folder,
+            )  # fmt: skip
+        threading.Thread(target=self._watch, args=(key,), daemon=True).start()
+
+    def _watch(self, key: str) -> None:
+        """End an instance whose machine has shut itself down."""
+        self._machines[key].wait()
+        with self._lock:
+            if self._machines.pop(key, None) is not None:
+                ec2_backends[ACCOUNT][REGION].get_instance(key).terminate()
+
+    def _answer(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+        if environ["PATH_INFO"].startswith("/imds/"):
+            return self._answer_metadata(Request(environ))(environ, start)
+        request = Request(environ)
+        body = request.get_data()
+        form = dict(parse_qsl(body.decode(), keep_blank_values=True))
+        self.calls.append(form.get("Action", ""))
+        if form.get("Action") == "CreateFleet":
+            return self._create_fleet(environ, form)(environ, start)
+        answer = self._forward(environ, body)
+        if form.get("Action") == "TerminateInstances":
+            self._follow()
+        return answer(environ, start)
+
+    def _forward(self, environ: dict[str, Any], body: bytes) -> Response:
+        import io
+
+        inner = environ | {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+        return Response.from_app(self._moto, inner, buffered=True)
+
+    def _create_fleet(self, environ: dict[str, Any], form: dict[str, str]) -> Response:
+        with self._lock:
+            token = form["ClientToken"]
+            if token not in self._answers:
+                response = self._launch(environ, form)
+                if response.status_code != 200:
+                    return response
+                self._answers[token] = (response.get_data(), response.content_type)
+            content, kind = self._answers[token]
+            return Response(content, content_type=kind)
+
+    def _launch(self, environ: dict[str, Any], form: dict[str, str]) -> Response:
+        """Launch of the first type that there is; say which there are not."""
+        market = form[_MARKET]
+        types = {
+            m[1]: value for name, value in form.items()
+            if (m := _OVERRIDE.match(name)) and m[2] == "InstanceType"
+        }  # fmt: skip
+        short = {n for n, kind in types.items() if (kind, market) in self.market.short}
+        errors = "".join(
+            _ERROR.format(code=self.market.code, instance_type=types[n], market=market)
+            for n in sorted(short)
+        )
+        if len(short) == len(types):
+            return Response(_FLEET_ERRORS.format(errors), content_type="text/xml")
+        # moto takes overrides that are numbered from 1 without a gap.
+        kept = sorted((n for n in types if n not in short), key=int)
+        numbers = {old: str(new) for new, old in enumerate(kept, 1)}
+        left = {
+            _renumber(name, numbers): value for name, value in form.items()
+            if not (m := _OVERRIDE.match(name)) or m[1] in numbers
+        }  # fmt: skip
+        before = {item.id for item in self.instances("running")}
+        response = self._forward(environ, urlencode(left).encode())
+        if self.market.boots:
+            for item in self.instances("running"):
+                if item.id not in before:
+                    self._boot(item.id)
+        return response
+
+    def _answer_metadata(self, request: Request) -> Response:
+        """Answer as IMDSv2 does: with a token only."""
+        _, _, key, path = request.path.split("/", 3)
+        if path == "latest/api/token" and request.method == "PUT":
+            return Response(f"token of {key}")
+        if request.headers.get("X-aws-ec2-metadata-token") != f"token of {key}":
+            return Response(status=401)
+        if path == "latest/meta-data/instance-id":
+            return Response(key)
+        if path.startswith("latest/meta-data/tags/instance/"):
+            value = self.tags(key).get(path.rpartition("/")[2])
+            return Response(status=404) if value is None else Response(value)
+        if path == "latest/meta-data/spot/instance-action" and key in self.notices:
+            return Response(json.dumps({"action": "terminate", "time": self.notices[key]}))
+        return Response(status=404)
+
+
+def _renumber(name: str, numbers: dict[str, str]) -> str:
+    """Give the name of a field of an override its new number."""
+    if (match := _OVERRIDE.match(name)) is None:
+        return name
+    return f"LaunchTemplateConfigs.1.Overrides.{numbers[match[1]]}.{match[2]}"

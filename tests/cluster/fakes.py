@@ -1,0 +1,304 @@
+"""A Slurm and an EC2 in memory that keep the rules of the real ones; their clock is turned."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lsstpipe.cluster.config import Cluster
+from lsstpipe.cluster.decide import Power
+from lsstpipe.cluster.ec2 import Instance
+from lsstpipe.cluster.events import EventLog
+from lsstpipe.cluster.fleet import TAG_POOL, Job, Launched
+from lsstpipe.cluster.head import Head
+from lsstpipe.cluster.prices import read_prices
+from lsstpipe.cluster.slurm import SlurmNode
+from lsstpipe.cluster.state import State, StateFile
+
+
+def make_pool(name: str = "spot", **changes: Any) -> dict[str, Any]:
+    """Give the settings of a pool."""
+    return {
+        "name": name,
+        "max_nodes": 4,
+        "instance_types": ["m7a.xlarge", "m7i.xlarge"],
+        "subnet_ids": ["subnet-1", "subnet-2"],
+        "launch_template_id": "lt-0123456789abcdef0",
+        "launch_template_version": "3",
+        "cpus": 4,
+        "memory_mb": 15000,
+        "max_hourly_usd": 100.0,
+        **changes,
+    }
+
+
+def make_settings(*pools: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """Give the settings of a cluster."""
+    return {
+        "name": "test",
+        "region": "us-east-1",
+        "vpc_id": "vpc-1",
+        "subnets": {f"subnet-{n}": {"vpc_id": "vpc-1", "zone": f"z{n}"} for n in (1, 2)},
+        "pools": list(pools) or [make_pool()],
+        "max_hourly_usd": 200.0,
+        **changes,
+    }
+
+
+@dataclass
+class FakeEc2:
+    """EC2: markets with room for so many, instances that are shown late and may end by themselves.
+
+    Attributes
+    ----------
+    now
+        The clock's hand, seconds.
+    room
+        How many instances each market of each pool has left; no entry is without end.
+    code
+        What it answers where there is no room.
+    shown_after_s
+        How old an instance is before it is shown.
+    """
+
+    now: list[float]
+    room: dict[tuple[str, str], int] = field(default_factory=dict)
+    code: str = "InsufficientInstanceCapacity"
+    shown_after_s: float = 0.0
+    all: dict[str, Instance] = field(default_factory=dict)
+    requests: list[Mapping[str, Any]] = field(default_factory=list)
+    answers: dict[str, Launched] = field(default_factory=dict)
+    _ids: Any = field(default_factory=lambda: itertools.count(1))
+
+    def launch(self, request: Mapping[str, Any]) -> Launched:
+        """Launch what there is room for; the same token gets the same answer."""
+        self.requests.append(request)
+        token = request["ClientToken"]
+        if token in self.answers:
+            return self.answers[token]
+        wanted = request["TargetCapacitySpecification"]
+        tags = {t["Key"]: t["Value"] for t in request["TagSpecifications"][0]["Tags"]}
+        override = request["LaunchTemplateConfigs"][0]["Overrides"][0]
+        market = wanted["DefaultTargetCapacityType"]
+        key = (tags[TAG_POOL], market)
+        asked = wanted["TotalTargetCapacity"]
+        n = min(asked, self.room.get(key, asked))
+        if key in self.room:
+            self.room[key] -= n
+        ids = []
+        for _ in range(n):
+            number = next(self._ids)
+            item = Instance(
+                f"i-{number:08x}", "", tags[TAG_POOL], Power.ALIVE, self.now[0],
+                f"10.0.{number // 250}.{number % 250}", override["InstanceType"], market,
+            )  # fmt: skip
+            self.all[item.id] = item
+            ids.append(item.id)
+        errors = () if n == asked else ((self.code, "simulated"),)
+        self.answers[token] = Launched(tuple(ids), errors)
+        return self.answers[token]
+
+    def instances(self) -> list[Instance]:
+        """Give what is old enough to be shown."""
+        return [
+            item for item in self.all.values() if self.now[0] - item.launched >= self.shown_after_s
+        ]
+
+    def wait_for(self, ids: Sequence[str]) -> list[Instance]:
+        """Give instances that live."""
+        return [self.all[key] for key in ids if self.all[key].power is Power.ALIVE]
+
+    def name(self, nodes: Mapping[str, str]) -> None:
+        """Tell instances which nodes they are."""
+        for key, node in nodes.items():
+            self._change(key, node=node)
+
+    def terminate(self, ids: Sequence[str]) -> None:
+        """End instances."""
+        for key in ids:
+            self._change(key, power=Power.ENDING, reason="ended by its owner")
+
+    def lose(self, key: str) -> None:
+        """Let the Spot market take an instance back."""
+        self._change(key, power=Power.ENDING, reason="Server.SpotInstanceTermination")
+
+    def alive(self) -> list[Instance]:
+        """Give all that live, shown or not."""
+        return [item for item in self.all.values() if item.power is Power.ALIVE]
+
+    def _change(self, key: str, **changes: Any) -> None:
+        item = self.all[key]
+        values = {name: getattr(item, name) for name in Instance.__dataclass_fields__}
+        self.all[key] = Instance(**(values | changes))
+
+
+@dataclass
+class FakeSlurm:
+    """Slurm: nodes that power up and down, and jobs that wait for one node each.
+
+    Attributes
+    ----------
+    now
+        The clock's hand, seconds.
+    flags, addresses, reasons
+        Of each node.
+    waiting, running, done
+        Jobs by id: those that wait, the node of those that run, those that ended.
+    """
+
+    now: list[float]
+    flags: dict[str, frozenset[str]] = field(default_factory=dict)
+    addresses: dict[str, str] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    waiting: list[int] = field(default_factory=list)
+    running: dict[int, str] = field(default_factory=dict)
+    done: list[int] = field(default_factory=list)
+    booting: dict[str, int] = field(default_factory=dict)
+    comments: dict[int, str] = field(default_factory=dict)
+
+    def nodes(self) -> list[SlurmNode]:
+        """Give all nodes."""
+        return [
+            SlurmNode(n, f, self.reasons.get(n, ""), self.addresses.get(n, n))
+            for n, f in self.flags.items()
+        ]
+
+    def set_state(self, names: Sequence[str], state: str, reason: str = "") -> None:
+        """Change nodes as scontrol does; jobs of a node that goes down wait again."""
+        for name in names:
+            flags = self.flags[name]
+            if state == "down":
+                self.reasons[name] = reason
+                self._requeue(name)
+                self.flags[name] = (flags - _BASE - {"POWERING_UP"}) | {"DOWN"}
+            elif state == "power_down":
+                self._requeue(name)
+                self.flags[name] = frozenset({"CLOUD", "POWERED_DOWN", *(flags & {"DOWN"})})
+                self.addresses.pop(name, None)
+            elif state == "resume":
+                self.flags[name] = (flags - {"DOWN", "DRAIN"}) | {"IDLE"}
+                self.reasons.pop(name, None)
+            elif state == "power_up":
+                self.flags[name] = frozenset({"IDLE", "CLOUD", "POWERING_UP"})
+
+    def _requeue(self, name: str) -> None:
+        jobs = [job for job, node in self.running.items() if node == name]
+        jobs += [job for node, job in self.booting.items() if node == name]
+        for job in jobs:
+            self.running.pop(job, None)
+            self.waiting.append(job)
+        self.booting.pop(name, None)
+
+    def set_addresses(self, addresses: Mapping[str, str]) -> None:
+        """Note addresses."""
+        self.addresses |= addresses
+
+    def describe_jobs(self, ids: Iterable[int]) -> dict[int, Job]:
+        """Give what is known of jobs."""
+        return {key: Job(key, "astro", "drp", "dr1") for key in ids}
+
+    def comment(self, job: int, text: str) -> None:
+        """Leave a note."""
+        self.comments[job] = text
+
+    def schedule(self) -> list[tuple[int, str]]:
+        """Give waiting jobs to nodes: idle ones with power first, then ones without power.
+
+        Returns
+        -------
+        list of tuple
+            Jobs and the nodes that must power up for them.
+        """
+        free = [
+            n for n, f in self.flags.items()
+            if "IDLE" in f and not f & {"POWERING_UP", "POWERED_DOWN", "POWERING_DOWN", "DRAIN"}
+        ]  # fmt: skip
+        for name in free:
+            if self.waiting:
+                self.start(self.waiting.pop(0), name)
+        wanted: list[tuple[int, str]] = []
+        asleep = [
+            n for n, f in self.flags.items() if "POWERED_DOWN" in f and not f & {"DOWN", "DRAIN"}
+        ]
+        for name in asleep:
+            if self.waiting:
+                job = self.waiting.pop(0)
+                self.booting[name] = job
+                self.flags[name] = frozenset({"ALLOCATED", "CLOUD", "POWERING_UP"})
+                wanted.append((job, name))
+        return wanted
+
+    def start(self, job: int, name: str) -> None:
+        """Let a job run on a node."""
+        self.running[job] = name
+        self.flags[name] = frozenset({"ALLOCATED", "CLOUD"})
+
+    def join(self, name: str) -> None:
+        """Let a node that powers up come in."""
+        if "POWERING_UP" not in self.flags[name]:
+            return
+        self.flags[name] = frozenset({"IDLE", "CLOUD"})
+        if name in self.booting:
+            self.start(self.booting.pop(name), name)
+
+    def finish(self, job: int) -> None:
+        """Let a job end."""
+        name = self.running.pop(job)
+        self.done.append(job)
+        self.flags[name] = frozenset({"IDLE", "CLOUD"})
+
+    def idle(self) -> list[str]:
+        """Give nodes with power and without work."""
+        return [n for n, f in self.flags.items() if f == frozenset({"IDLE", "CLOUD"})]
+
+
+_BASE = frozenset({"IDLE", "ALLOCATED", "MIXED", "COMPLETING"})
+
+
+class StateInMemory(StateFile):
+    """The state without a file: thousands of steps need not wait for a disk."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.state = State()
+        self.beaten = -math.inf
+
+    @contextmanager
+    def hold(self) -> Iterator[State]:
+        """Give the state."""
+        yield self.state
+
+    def beat(self, now: float) -> None:
+        """Give the sign of life."""
+        self.beaten = now
+
+    def silence_s(self, now: float) -> float:
+        """Give how long there has been no sign of life."""
+        return now - self.beaten
+
+
+def make_head(folder: Path, settings: dict[str, Any] | None = None) -> Head:
+    """Make a head node with the fakes; ``head.ec2.now[0]`` is its clock."""
+    cluster = Cluster.model_validate(settings or make_settings())
+    now = [1_800_000_000.0]
+    slurm = FakeSlurm(now)
+    for pool in cluster.pools:
+        for name in pool.node_names():
+            slurm.flags[name] = frozenset({"IDLE", "CLOUD", "POWERED_DOWN"})
+    head = Head(
+        cluster,
+        read_prices("us-east-1"),
+        slurm,
+        FakeEc2(now),
+        StateInMemory(folder),
+        EventLog(folder / "events.jsonl", cluster.name, lambda: now[0]),
+        folder,
+        lambda: now[0],
+    )
+    head.state.beat(now[0])
+    return head

@@ -1,0 +1,203 @@
+"""Head node, Slurm and EC2 as one machine: any order of events keeps the promises."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from lsstpipe.cluster.assign import Wanted
+from lsstpipe.cluster.decide import Act, Power
+from lsstpipe.cluster.fleet import Job
+from lsstpipe.cluster.reconcile import reconcile
+from lsstpipe.cluster.resume import resume
+from lsstpipe.cluster.suspend import suspend
+from tests.cluster.fakes import FakeEc2, FakeSlurm, make_head, make_pool, make_settings
+
+CEILING_USD = 0.9
+CODES = ("InsufficientInstanceCapacity", "VcpuLimitExceeded", "UnfulfillableCapacity")
+N_STEPS, N_EXAMPLES = 100, 110
+
+
+class ClusterMachine(RuleBasedStateMachine):
+    """Jobs come, instances boot, join, fail, get lost; time passes; the reaper looks.
+
+    Two pools: Spot with fallback, and on demand. The ceiling allows some of their nodes only.
+    """
+
+    slurm: FakeSlurm
+    ec2: FakeEc2
+
+    @initialize(late_s=st.sampled_from([0.0, 60.0]))
+    def begin(self, late_s: float) -> None:
+        """Make a cluster at rest."""
+        self.folder = tempfile.TemporaryDirectory(prefix="lsstpipe-cluster-")
+        pools = (
+            make_pool("spot", max_nodes=4),
+            make_pool("ondemand", capacity="on-demand", max_nodes=2),
+        )
+        given = make_settings(*pools, max_hourly_usd=CEILING_USD)
+        self.head = make_head(Path(self.folder.name), given)
+        assert isinstance(self.head.slurm, FakeSlurm)
+        assert isinstance(self.head.ec2, FakeEc2)
+        self.slurm, self.ec2 = self.head.slurm, self.head.ec2
+        self.ec2.shown_after_s = late_s
+        self.n_jobs = 0
+        self.events = 0
+        self.lost: set[str] = set()
+        self.wanted: list[tuple[int, str]] = []
+
+    def teardown(self) -> None:
+        """Remove its folder."""
+        if hasattr(self, "folder"):
+            self.folder.cleanup()
+
+    @rule(n=st.integers(1, 3))
+    def submit(self, n: int) -> None:
+        """Jobs come."""
+        for _ in range(n):
+            self.n_jobs += 1
+            self.slurm.waiting.append(self.n_jobs)
+
+    @rule()
+    def schedule(self) -> None:
+        """Slurm powers up nodes for what waits; its program takes its time to start."""
+        self.wanted += self.slurm.schedule()
+
+    @rule()
+    def launch(self) -> None:
+        """The program has started."""
+        if self.wanted:
+            self.events += 1
+            jobs = [Wanted(Job(job), (node,)) for job, node in self.wanted]
+            nodes = ",".join(dict.fromkeys(node for _, node in self.wanted))
+            self.wanted = []
+            resume(self.head, nodes, jobs, f"event {self.events}")
+
+    @rule(data=st.data())
+    def join(self, data: st.DataObject) -> None:
+        """An instance has booted."""
+        ready = [
+            item.node for item in self.ec2.alive()
+            if item.node and "POWERING_UP" in self.slurm.flags[item.node]
+        ]  # fmt: skip
+        if ready:
+            self.slurm.join(data.draw(st.sampled_from(ready)))
+
+    @rule(data=st.data())
+    def finish(self, data: st.DataObject) -> None:
+        """A job ends."""
+        if self.slurm.running:
+            self.slurm.finish(data.draw(st.sampled_from(sorted(self.slurm.running))))
+
+    @rule(data=st.data())
+    def power_off_idle(self, data: st.DataObject) -> None:
+        """Slurm has no use for an idle node."""
+        if idle := self.slurm.idle():
+            name = data.draw(st.sampled_from(idle))
+            self.slurm.set_state([name], "power_down")
+            suspend(self.head, name)
+
+    @rule(data=st.data())
+    def lose(self, data: st.DataObject) -> None:
+        """The Spot market takes an instance back."""
+        if alive := [item.id for item in self.ec2.alive() if item.market == "spot"]:
+            key = data.draw(st.sampled_from(alive))
+            self.lost.add(key)
+            self.ec2.lose(key)
+
+    @rule(
+        room=st.integers(0, 2),
+        market=st.sampled_from(["spot", "on-demand"]),
+        pool=st.sampled_from(["spot", "ondemand"]),
+    )
+    def run_short(self, room: int, market: str, pool: str) -> None:
+        """A market has room for few."""
+        self.ec2.room[pool, market] = room
+
+    @rule()
+    def recover(self) -> None:
+        """Capacity returns."""
+        self.ec2.room.clear()
+
+    @rule(code=st.sampled_from(CODES))
+    def change_error(self, code: str) -> None:
+        """The next failure has another reason."""
+        self.ec2.code = code
+
+    @rule(seconds=st.sampled_from([10.0, 120.0, 700.0]))
+    def wait(self, seconds: float) -> None:
+        """Time passes, and the reaper with it."""
+        self.ec2.now[0] += seconds
+        self.look()
+
+    def look(self) -> None:
+        """The reaper looks; it sets down for an instance that ended only what the market took."""
+        for decision in reconcile(self.head):
+            if decision.action.act is Act.DOWN and decision.instance:
+                assert decision.instance in self.lost
+
+    @precondition(lambda self: hasattr(self, "head"))
+    @invariant()
+    def nothing_costs_more_than_is_allowed(self) -> None:
+        """Never more an hour than the ceiling, never more instances than nodes."""
+        assert self.head.spending(self.ec2.alive()).total <= CEILING_USD + 1e-9
+        for pool in self.head.cluster.pools:
+            own = [item for item in self.ec2.alive() if item.pool == pool.name]
+            # One that was just given up may live until the reaper looks.
+            assert len({item.node for item in own}) <= pool.max_nodes + 1
+
+    @precondition(lambda self: hasattr(self, "head"))
+    @invariant()
+    def no_job_is_lost_or_there_twice(self) -> None:
+        """Each job waits, boots its node, runs or is done: one of them, once."""
+        s = self.slurm
+        everywhere = [*s.waiting, *s.running, *s.done, *s.booting.values()]
+        assert sorted(everywhere) == list(range(1, self.n_jobs + 1))
+
+    @rule()
+    def come_to_rest(self) -> None:
+        """With capacity and time every job ends, and then nothing is left that costs money."""
+        self.ec2.room.clear()
+        for _ in range(200):
+            self.schedule()
+            self.launch()
+            for item in self.ec2.alive():
+                if item.node and "POWERING_UP" in self.slurm.flags[item.node]:
+                    self.slurm.join(item.node)
+            for job in list(self.slurm.running):
+                self.slurm.finish(job)
+            for name in self.slurm.idle():
+                self.slurm.set_state([name], "power_down")
+                suspend(self.head, name)
+            if not (self.slurm.waiting or self.slurm.booting or self.ec2.alive()):
+                break
+            self.ec2.now[0] += 100.0
+            self.look()
+            self.nothing_costs_more_than_is_allowed()
+        assert len(self.slurm.done) == self.n_jobs
+        assert self.ec2.alive() == []
+        assert all(item.power is Power.ENDING for item in self.ec2.all.values())
+
+
+def test_any_order_of_events_keeps_the_promises() -> None:
+    """More than ten thousand steps."""
+    run_state_machine_as_test(
+        ClusterMachine,
+        settings=settings(
+            max_examples=N_EXAMPLES,
+            stateful_step_count=N_STEPS,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
