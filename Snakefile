@@ -35,6 +35,7 @@ localrules:
     ingest,
     plan,
     collect,
+    report_page,
 
 
 rule all:

@@ -177,11 +177,13 @@ class Ec2Shim:
         folder = self._folder / key
         (folder / "run" / "munge").mkdir(parents=True)
         (folder / "run" / "munge" / "munge.socket.2").symlink_to(self._munge)
+        # It has just booted, or Slurm would not take it for the machine that was to power up.
+        uptime_s = int(float(Path("/proc/uptime").read_text().split()[0]))
         script = 'mount --bind "$0" /run && { "$@" & } && wait $!'
         with (folder / "console").open("ab") as console:
             self._machines[key] = subprocess.Popen(
-                ["unshare", "--pid", "--fork", "--kill-child=KILL", "--mount-proc",
-                 "sh", "-c", script, str(folder / "run"), *self._command(key)],
+                ["unshare", "--time", "--boottime", str(-uptime_s), "--pid", "--fork",
+                 "--kill-child=KILL", "--mount-proc", "sh", "-c", script, str(folder / "run"), *self._command(key)],
                 stdout=console, stderr=console, stdin=subprocess.DEVNULL,
                 start_new_session=True, cwd=folder,
             )  # fmt: skip

@@ -63,7 +63,7 @@ class ElasticCluster:
             "--imds-url", f"{self.ec2.url}/imds/{key}",
             "--events", str(self.state / "nodes.jsonl"),
             "--heartbeat", str(self.state / "heartbeat"),
-            "--slurmd", "slurmd -b", "--shutdown", "true",
+            "--shutdown", "true",
             "--on-notice", f"touch {self.folder}/machines/{key}/unmounted",
             "--poll", "0.5", "--listen", "2", "--silence", str(self._silence_s),
         ]  # fmt: skip

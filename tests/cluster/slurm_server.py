@@ -284,7 +284,7 @@ def missing_programs() -> Sequence[str]:
     missing = [name for name in PROGRAMS if shutil.which(name, path=_PATH) is None]
     if os.geteuid() != 0:
         return [*missing, "root"]
-    probe = ["unshare", "--pid", "--fork", "--mount-proc", "true"]
+    probe = ["unshare", "--time", "--pid", "--fork", "--mount-proc", "true"]
     if not missing and subprocess.run(probe, check=False, capture_output=True).returncode:
         return ["namespaces"]
     return missing
