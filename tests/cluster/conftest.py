@@ -34,7 +34,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ElasticCluster
         *(small(name) for name in POOLS),
         small("dud", fallback="none"),
         small("poor", max_hourly_usd=0.01),
-        boot_timeout_s=10,
+        boot_timeout_s=12,
         orphan_grace_s=4,
         capacity_cooldown_s=4,
         breaker_limit=BREAKER_LIMIT,

@@ -43,6 +43,14 @@ _ERROR = (
     "</errorMessage><lifecycle>{market}</lifecycle></item>"
 )
 
+# It boots after it was asked for, and never seems to have booted before or after its slurmd spoke:
+# Slurm would take it for another machine, or for one that has rebooted. So its uptime is its own.
+_MACHINE = """\
+sleep 3
+exec unshare --time --boottime -$(cut -d. -f1 /proc/uptime) --pid --fork --kill-child=KILL \\
+    --mount-proc sh -c 'mount --bind "$0" /run && { "$@" & } && wait $!' "$0" "$@"
+"""
+
 
 @dataclass
 class Market:
@@ -177,13 +185,9 @@ class Ec2Shim:
         folder = self._folder / key
         (folder / "run" / "munge").mkdir(parents=True)
         (folder / "run" / "munge" / "munge.socket.2").symlink_to(self._munge)
-        # It has just booted, or Slurm would not take it for the machine that was to power up.
-        uptime_s = int(float(Path("/proc/uptime").read_text().split()[0]))
-        script = 'mount --bind "$0" /run && { "$@" & } && wait $!'
         with (folder / "console").open("ab") as console:
             self._machines[key] = subprocess.Popen(
-                ["unshare", "--time", "--boottime", str(-uptime_s), "--pid", "--fork",
-                 "--kill-child=KILL", "--mount-proc", "sh", "-c", script, str(folder / "run"), *self._command(key)],
+                ["sh", "-c", _MACHINE, str(folder / "run"), *self._command(key)],
                 stdout=console, stderr=console, stdin=subprocess.DEVNULL,
                 start_new_session=True, cwd=folder,
             )  # fmt: skip
