@@ -63,7 +63,7 @@ class PriceTable:
         if instance_type not in self.on_demand:
             raise ConfigError(
                 f"There is no price of {instance_type} in {self.region} in the table of "
-                f"{len(self.on_demand)} types; give it in prices.json beside the state of the cluster."
+                f"{len(self.on_demand)} types; give it in prices.json beside the state file."
             )
         if market == "spot" and instance_type in self.spot:
             return self.spot[instance_type].usd
