@@ -11,6 +11,7 @@ import click
 from astropy.time import Time
 
 from lsstpipe.butler import Butler
+from lsstpipe.cli.options import repo_option
 from lsstpipe.datasets import DATASET_TYPES, find_dataset_type
 from lsstpipe.errors import RepositoryError, UserError
 from lsstpipe.registry.records import DatasetRecord
@@ -20,13 +21,7 @@ _OPEN = {"begin": -math.inf, "end": math.inf}
 
 @click.command("certify")
 @click.argument("dataset", nargs=-1, required=True)
-@click.option(
-    "--repo",
-    type=click.Path(path_type=Path),
-    envvar="LSSTPIPE_REPO",
-    default=".",
-    help="Folder of the repository.  [default: $LSSTPIPE_REPO, else this folder]",
-)
+@repo_option
 @click.option("--run", help="Run that made them, where DATASET is a dataset type.")
 @click.option("--begin", default="open", help="Date (TAI), MJD, or 'open'; included.")
 @click.option("--end", default="open", help="Date (TAI), MJD, or 'open'; excluded.")

@@ -9,14 +9,8 @@ from pathlib import Path
 import click
 
 from lsstpipe.butler import Butler
+from lsstpipe.cli.options import repo_option
 
-_repo = click.option(
-    "--repo",
-    type=click.Path(path_type=Path),
-    envvar="LSSTPIPE_REPO",
-    default=".",
-    help="Folder of the repository.  [default: $LSSTPIPE_REPO, else this folder]",
-)
 _where = click.option(
     "--where", default="", help="Condition, such as: band = 'r' AND visit IN (1..20)"
 )
@@ -39,7 +33,7 @@ def command() -> None:
 
 
 @command.command("list")
-@_repo
+@repo_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_all(repo: Path, as_json: bool) -> None:
     """List all collections.
@@ -64,7 +58,7 @@ def list_all(repo: Path, as_json: bool) -> None:
 @command.command()
 @click.argument("name")
 @click.argument("children", nargs=-1)
-@_repo
+@repo_option
 def chain(name: str, children: tuple[str, ...], repo: Path) -> None:
     """Let the chain NAME consist of CHILDREN, which are searched in this order.
 
@@ -82,7 +76,7 @@ def chain(name: str, children: tuple[str, ...], repo: Path) -> None:
 @click.argument("dataset_type")
 @click.option("--from", "source", required=True, help="Collection that has the datasets.")
 @_where
-@_repo
+@repo_option
 def tag(name: str, dataset_type: str, source: str, where: str, repo: Path) -> None:
     """Put datasets of DATASET_TYPE into the tagged collection NAME, which is made if absent.
 
@@ -100,7 +94,7 @@ def tag(name: str, dataset_type: str, source: str, where: str, repo: Path) -> No
 @click.argument("name")
 @click.argument("dataset_type")
 @_where
-@_repo
+@repo_option
 def release(name: str, dataset_type: str, where: str, repo: Path) -> None:
     """Take datasets of DATASET_TYPE out of NAME, a tag or a calibration; they stay in their run.
 
@@ -116,7 +110,7 @@ def release(name: str, dataset_type: str, where: str, repo: Path) -> None:
 
 @command.command()
 @click.argument("run")
-@_repo
+@repo_option
 def freeze(run: str, repo: Path) -> None:
     """Close RUN for ever: nothing in it can be replaced, added or removed.
 

@@ -9,22 +9,15 @@ from pathlib import Path
 import click
 
 from lsstpipe.butler import Butler
+from lsstpipe.cli.options import jobs_option, repo_option
 from lsstpipe.cli.progress import progress_bar
 
 
 @click.command("export-butler")
 @click.argument("collection")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@click.option(
-    "--repo",
-    type=click.Path(path_type=Path),
-    envvar="LSSTPIPE_REPO",
-    default=".",
-    help="Folder of the repository.  [default: $LSSTPIPE_REPO, else this folder]",
-)
-@click.option(
-    "--jobs", type=click.IntRange(1), default=4, show_default=True, help="Files at the same time."
-)
+@repo_option
+@jobs_option(4)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(collection: str, folder: Path, repo: Path, jobs: int, as_json: bool) -> None:
     """Copy COLLECTION into FOLDER as Rubin's Butler imports it: files, data IDs, collections.

@@ -7,21 +7,14 @@ from pathlib import Path
 import click
 
 from lsstpipe.cli.intake import bring, show
+from lsstpipe.cli.options import jobs_option, repo_option
 
 
 @click.command("fetch")
 @click.argument("release")
-@click.option(
-    "--repo",
-    type=click.Path(path_type=Path),
-    envvar="LSSTPIPE_REPO",
-    default=".",
-    help="Folder of the repository.  [default: $LSSTPIPE_REPO, else this folder]",
-)
+@repo_option
 @click.option("--where", default="", help="Condition, such as: type = 'deep_coadd' AND band = 'r'")
-@click.option(
-    "--jobs", type=click.IntRange(1), default=8, show_default=True, help="Files at the same time."
-)
+@jobs_option(8)
 @click.option("--dry-run", is_flag=True, help="Say what would be copied, change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(release: str, repo: Path, where: str, jobs: int, dry_run: bool, as_json: bool) -> None:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from lsstpipe import io
 from lsstpipe.butler import Butler
+from lsstpipe.cli.options import repo_option
 from lsstpipe.data_model import DIMENSIONS, DataId, DataIdValue
 from lsstpipe.datasets import find_dataset_type
 from lsstpipe.datastore.atomic import write_atomically
@@ -22,13 +23,7 @@ from lsstpipe.registry.records import DatasetRecord
 @click.command("get")
 @click.argument("dataset_type")
 @click.argument("data_id", nargs=-1)
-@click.option(
-    "--repo",
-    type=click.Path(path_type=Path),
-    envvar="LSSTPIPE_REPO",
-    default=".",
-    help="Folder of the repository.  [default: $LSSTPIPE_REPO, else this folder]",
-)
+@repo_option
 @click.option(
     "--collection", "collections", multiple=True, help="Search these only; the first wins."
 )

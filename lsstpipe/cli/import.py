@@ -7,20 +7,13 @@ from pathlib import Path
 import click
 
 from lsstpipe.cli.intake import bring, show
+from lsstpipe.cli.options import jobs_option, repo_option
 
 
 @click.command("import")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option(
-    "--repo",
-    type=click.Path(path_type=Path),
-    envvar="LSSTPIPE_REPO",
-    default=".",
-    help="Folder of the repository.  [default: $LSSTPIPE_REPO, else this folder]",
-)
-@click.option(
-    "--jobs", type=click.IntRange(1), default=4, show_default=True, help="Files at the same time."
-)
+@repo_option
+@jobs_option(4)
 @click.option("--dry-run", is_flag=True, help="Say what would be copied, change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(folder: Path, repo: Path, jobs: int, dry_run: bool, as_json: bool) -> None:

@@ -9,17 +9,12 @@ from pathlib import Path
 import click
 
 from lsstpipe.butler import Butler
+from lsstpipe.cli.options import repo_option
 
 
 @click.command("ingest-butler")
 @click.argument("export", type=click.Path(dir_okay=False, path_type=Path))
-@click.option(
-    "--repo",
-    type=click.Path(path_type=Path),
-    envvar="LSSTPIPE_REPO",
-    default=".",
-    help="Folder of the repository.  [default: $LSSTPIPE_REPO, else this folder]",
-)
+@repo_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(export: Path, repo: Path, as_json: bool) -> None:
     """Register what Rubin's Butler exported: EXPORT is its YAML, beside the files it names.

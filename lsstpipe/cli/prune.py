@@ -8,19 +8,14 @@ from pathlib import Path
 import click
 
 from lsstpipe.butler import Butler
+from lsstpipe.cli.options import repo_option
 from lsstpipe.errors import UserError
 from lsstpipe.registry.records import DatasetRecord
 
 
 @click.command("prune")
 @click.argument("dataset_type", required=False)
-@click.option(
-    "--repo",
-    type=click.Path(path_type=Path),
-    envvar="LSSTPIPE_REPO",
-    default=".",
-    help="Folder of the repository.  [default: $LSSTPIPE_REPO, else this folder]",
-)
+@repo_option
 @click.option("--run", required=True, help="Run that the datasets belong to.")
 @click.option("--where", default="", help="Condition, such as: band = 'r' AND visit IN (1..20)")
 @click.option("--all", "is_whole", is_flag=True, help="Remove the run itself, with its quanta.")

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from lsstpipe.butler import Butler
+from lsstpipe.cli.options import jobs_option, repo_option
 from lsstpipe.cli.progress import progress_bar
 from lsstpipe.datastore.layout import parse_prefix
 
@@ -16,16 +17,8 @@ from lsstpipe.datastore.layout import parse_prefix
 @click.command("publish")
 @click.argument("collection")
 @click.argument("target")
-@click.option(
-    "--repo",
-    type=click.Path(path_type=Path),
-    envvar="LSSTPIPE_REPO",
-    default=".",
-    help="Folder of the repository.  [default: $LSSTPIPE_REPO, else this folder]",
-)
-@click.option(
-    "--jobs", type=click.IntRange(1), default=8, show_default=True, help="Files at the same time."
-)
+@repo_option
+@jobs_option(8)
 @click.option("--dry-run", is_flag=True, help="Say what would be copied, change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.tree import Tree
 
 from lsstpipe.butler import Butler
+from lsstpipe.cli.options import repo_option
 from lsstpipe.data_model import DIMENSIONS
 from lsstpipe.errors import UserError
 from lsstpipe.geometry.position import parse_position
@@ -25,13 +26,7 @@ _WIDEST = 10_000
 
 @click.command("query")
 @click.argument("dataset_type", required=False)
-@click.option(
-    "--repo",
-    type=click.Path(path_type=Path),
-    envvar="LSSTPIPE_REPO",
-    default=".",
-    help="Folder of the repository.  [default: $LSSTPIPE_REPO, else this folder]",
-)
+@repo_option
 @click.option("--where", default="", help="Condition, such as: band = 'r' AND visit IN (1..20)")
 @click.option(
     "--pos", help='Part of the sky that they touch, such as: "CIRCLE 286.0 36.6 0.5" (degrees).'

@@ -8,23 +8,16 @@ from pathlib import Path
 import click
 
 from lsstpipe.butler import Butler
+from lsstpipe.cli.options import jobs_option, repo_option
 from lsstpipe.cli.progress import progress_bar
 
 
 @click.command("verify")
 @click.argument("collection")
-@click.option(
-    "--repo",
-    type=click.Path(path_type=Path),
-    envvar="LSSTPIPE_REPO",
-    default=".",
-    help="Folder of the repository.  [default: $LSSTPIPE_REPO, else this folder]",
-)
+@repo_option
 @click.option("--at", "root", help="Look there instead, such as s3://products/releases/dp1.")
 @click.option("--quick", is_flag=True, help="Read no file: sizes, and what S3 keeps of objects.")
-@click.option(
-    "--jobs", type=click.IntRange(1), default=4, show_default=True, help="Files at the same time."
-)
+@jobs_option(4)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     collection: str, repo: Path, root: str | None, quick: bool, jobs: int, as_json: bool
