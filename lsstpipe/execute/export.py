@@ -5,13 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from lsstpipe.butler import Butler
-from lsstpipe.datastore import Datastore, Stored
+from lsstpipe.datastore import Datastore
 from lsstpipe.datastore.layout import INDEX
 from lsstpipe.errors import ConflictError
 from lsstpipe.execute.index import make_index, place_of, read_index
-from lsstpipe.execute.publish import Publication, find_absent, select_products, summarise
-from lsstpipe.execute.transfer import Advance, for_each
-from lsstpipe.registry.records import DatasetRecord
+from lsstpipe.execute.publish import (
+    Publication,
+    copy_products,
+    find_absent,
+    select_products,
+    summarise,
+)
+from lsstpipe.execute.transfer import Advance
 
 
 def export(
@@ -48,18 +53,9 @@ def export(
     tag = _tag(butler, collection)
     _check_folder(target, tag)
     absent = {record.id for record in find_absent(target, records)}
-
-    def copy(record: DatasetRecord) -> None:
-        place = place_of(record).path
-        stored = Stored(place, record.size, record.checksum)
-        if record.id in absent or not target.holds(stored):
-            target.create(place, butler.store.datastore.read(record.path, record.checksum))
-
-    for record, _ in for_each(records, copy, jobs):
-        advance(record.path)
+    copied = copy_products(butler, target, records, absent, jobs=jobs, advance=advance)
     index = make_index(butler.registry, tag, [place_of(record) for record in records])
     target.write(INDEX, index.to_bytes())
-    copied = [record for record in records if record.id in absent]
     return summarise(str(folder), tag, records, copied, n_raws)
 
 

@@ -12,7 +12,8 @@ In this order, so that a kill at any instant is harmless and doing it again goes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from lsstpipe.butler import Butler
@@ -140,6 +141,37 @@ def publish(
         butler.registry.freeze(run)
     records, _ = select_products(butler, collection)  # as they are from now on
 
+    copied = copy_products(butler, target, records, absent, jobs=jobs, advance=advance)
+    butler.registry.tag(tag, [record.id for record in records])
+    write_index(butler, target, tag)
+    return summarise(root, tag, records, copied, n_raws)
+
+
+def copy_products(
+    butler: Butler,
+    target: Datastore,
+    records: Sequence[DatasetRecord],
+    absent: Container[uuid.UUID],
+    *,
+    jobs: int,
+    advance: Advance,
+) -> list[DatasetRecord]:
+    """Create the files of datasets that a datastore does not hold, and give these datasets.
+
+    Parameters
+    ----------
+    butler
+        The repository that has them.
+    target
+        Where to.
+    records
+        Datasets.
+    absent
+        Ids of those of which there is no file, so nobody need ask.
+    jobs, advance
+        As of `publish`.
+    """
+
     def copy(record: DatasetRecord) -> bool:
         place = place_of(record).path
         stored = Stored(place, record.size, record.checksum)
@@ -153,9 +185,7 @@ def publish(
         advance(record.path)
         if is_new:
             copied.append(record)
-    butler.registry.tag(tag, [record.id for record in records])
-    write_index(butler, target, tag)
-    return summarise(root, tag, records, copied, n_raws)
+    return copied
 
 
 def plan_publication(butler: Butler, collection: str, root: str, tag: str) -> Publication:
