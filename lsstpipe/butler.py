@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from lsstpipe import io
 from lsstpipe.data_model import DataId, DataIdValue, DatasetRef, DatasetType, make_ref
-from lsstpipe.datasets import find_dataset_type
+from lsstpipe.datasets import as_dataset_type
 from lsstpipe.datastore import Datastore, Stored
 from lsstpipe.errors import InputFileError, RepositoryError
 from lsstpipe.registry.records import DatasetRecord
@@ -257,7 +257,7 @@ class Butler:
         """
         if self.run is None:
             raise RepositoryError("This butler only reads: it was opened without a run.")
-        ref = make_ref(_as_type(kind), DataId(data_id, **more), self.run)
+        ref = make_ref(as_dataset_type(kind), DataId(data_id, **more), self.run)
         if self.store.exists(ref):  # it may be a published dataset, whose file must stay
             self.registry.require_open(self.run)
         record = self.store.write(ref, value)
@@ -305,7 +305,7 @@ class Butler:
         record = self.registry.find(kind, where, self.collections)
         if record is None:
             raise RepositoryError(
-                f"There is no {_as_type(kind).name} of {dict(where)} in "
+                f"There is no {as_dataset_type(kind).name} of {dict(where)} in "
                 f"{', '.join(self.collections) or 'no collection'}."
             )
         return self.store.read(record)
@@ -367,9 +367,5 @@ class Butler:
         return to_table(self.query(kind, where, position))
 
 
-def _as_type(kind: DatasetType | str) -> DatasetType:
-    return find_dataset_type(kind) if isinstance(kind, str) else kind
-
-
 def _type_of(dataset: DatasetRef | DatasetRecord) -> DatasetType:
-    return _as_type(dataset.dataset_type)
+    return as_dataset_type(dataset.dataset_type)

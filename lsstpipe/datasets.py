@@ -161,6 +161,17 @@ DATASET_TYPES: dict[str, DatasetType] = {
 """Every dataset type by name, in flow order."""
 
 
+def as_dataset_type(kind: DatasetType | str) -> DatasetType:
+    """Look up a dataset type by its name, if it is one.
+
+    Parameters
+    ----------
+    kind
+        A type or its name.
+    """
+    return find_dataset_type(kind) if isinstance(kind, str) else kind
+
+
 def find_dataset_type(name: str) -> DatasetType:
     """Look up a dataset type by name.
 

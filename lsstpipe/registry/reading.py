@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 import sqlalchemy as sa
 
 from lsstpipe.data_model import DataId, DatasetType
-from lsstpipe.datasets import find_dataset_type
+from lsstpipe.datasets import as_dataset_type
 from lsstpipe.registry import (
     calibrations,
     collections,
@@ -113,7 +113,7 @@ class RegistryReader:
         """
         holds = sa.and_(calibration.c.valid_begin <= mjd, calibration.c.valid_end > mjd)
         with self.database.read() as connection:
-            same = search.same_data(connection, as_type(kind), data_id)
+            same = search.same_data(connection, as_dataset_type(kind), data_id)
             found = calibrations.query(connection, names, same & holds)
         return found[0].dataset if found else None
 
@@ -130,7 +130,7 @@ class RegistryReader:
         names
             Collections to search, in this order.
         """
-        condition = dataset_type.c.name == as_type(kind).name
+        condition = dataset_type.c.name == as_dataset_type(kind).name
         with self.database.read() as connection:
             return calibrations.query(connection, names, condition)
 
@@ -152,7 +152,7 @@ class RegistryReader:
             Collections to search, in this order.
         """
         with self.database.read() as connection:
-            return search.find(connection, as_type(kind), data_id, names)
+            return search.find(connection, as_dataset_type(kind), data_id, names)
 
     @repeated
     def query_datasets(
@@ -176,7 +176,7 @@ class RegistryReader:
             The part of the sky that they must touch; None for the whole sky and beyond.
         """
         with self.database.read() as connection:
-            own = None if kind is None else as_type(kind)
+            own = None if kind is None else as_dataset_type(kind)
             records = search.query(connection, own, where, names)
             if position is None:
                 return records
@@ -268,14 +268,3 @@ class RegistryReader:
         """
         with self.database.read() as connection:
             return provenance.find_downstream(connection, dataset_id)
-
-
-def as_type(kind: DatasetType | str) -> DatasetType:
-    """Look up a dataset type by its name, if it is one.
-
-    Parameters
-    ----------
-    kind
-        A type or its name.
-    """
-    return find_dataset_type(kind) if isinstance(kind, str) else kind
