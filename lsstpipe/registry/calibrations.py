@@ -12,9 +12,8 @@ from sqlalchemy import RowMapping
 from lsstpipe.errors import ConflictError, RepositoryError, UserError
 from lsstpipe.registry import collections
 from lsstpipe.registry.database import upsert
-from lsstpipe.registry.loading import chunks
 from lsstpipe.registry.records import DatasetRecord
-from lsstpipe.registry.rows import select_datasets, to_dataset
+from lsstpipe.registry.rows import read_datasets, select_datasets, to_dataset
 from lsstpipe.registry.tables import calibration, dataset
 
 
@@ -65,10 +64,7 @@ def certify(
         target = collections.ensure(connection, [name], "CALIBRATION")[name]
         collections.lock(connection, target)  # the check below must hold until the end
         there = [target.id]
-    records: dict[uuid.UUID, DatasetRecord] = {}
-    for ids in chunks(dataset_ids):
-        rows = connection.execute(select_datasets().where(dataset.c.id.in_(ids))).mappings()
-        records |= {row["id"]: to_dataset(row) for row in rows}
+    records = read_datasets(connection, dataset_ids)
     if missing := [item for item in dataset_ids if item not in records]:
         raise RepositoryError(f"There is no dataset {missing[0]} to certify.")
     overlapping = sa.and_(

@@ -6,8 +6,10 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -243,6 +245,19 @@ def parse_url(url: str | sa.URL) -> sa.URL:
 
 def _is_busy(error: BaseException | None) -> bool:
     return any(sign in str(error) for sign in _SQLITE_TEMPORARY)
+
+
+def chunks(ids: Iterable[uuid.UUID]) -> Iterator[list[uuid.UUID]]:
+    """Cut ids into lists that a database takes as the parameters of one statement.
+
+    Parameters
+    ----------
+    ids
+        Any number of ids.
+    """
+    remaining = iter(ids)
+    while part := list(islice(remaining, IN_CHUNK)):
+        yield part
 
 
 def insert(where: sa.Connection | str, table: sa.Table) -> Any:

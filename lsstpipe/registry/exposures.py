@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from lsstpipe.data_model import DIMENSIONS, DataId
 from lsstpipe.errors import ConflictError
-from lsstpipe.registry.database import IN_CHUNK, upsert
+from lsstpipe.registry.database import chunks, upsert
 from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.registry.rows import Row, select_datasets, to_dataset
 from lsstpipe.registry.tables import dataset, exposure
@@ -46,8 +46,7 @@ def select_new(connection: sa.Connection, records: Sequence[DatasetRecord]) -> l
     """
     known: dict[object, tuple[str, str]] = {}
     own = {record.id: record.path for record in records}
-    for start in range(0, len(records), IN_CHUNK):
-        ids = [record.id for record in records[start : start + IN_CHUNK]]
+    for ids in chunks(own):
         rows = connection.execute(
             sa.select(dataset.c.id, dataset.c.checksum, dataset.c.path).where(dataset.c.id.in_(ids))
         )
@@ -159,17 +158,6 @@ def pack_region(region: Polygon) -> bytes:
     """
     values = [value for corner in region for value in corner]
     return struct.pack(f"<{len(values)}d", *values)
-
-
-def unpack_region(packed: bytes) -> list[tuple[float, float]]:
-    """Give the corners of a packed polygon.
-
-    Parameters
-    ----------
-    packed
-        Of `pack_region`.
-    """
-    return list(struct.iter_unpack("<2d", packed))
 
 
 def _to_row(info: ObservationInfo) -> Row:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,7 +11,7 @@ import sqlalchemy as sa
 from lsstpipe.errors import ConflictError
 from lsstpipe.registry import collections
 from lsstpipe.registry.collections import Collection
-from lsstpipe.registry.database import IN_CHUNK, Prepared, insert, replace_known
+from lsstpipe.registry.database import Prepared, chunks, insert, replace_known
 from lsstpipe.registry.records import DatasetRecord, QuantumRecord
 from lsstpipe.registry.rows import dataset_values, from_dataset, quantum_values
 from lsstpipe.registry.staging import (
@@ -279,16 +278,3 @@ def analyze(connection: sa.Connection, n_new: int) -> None:
     else:
         connection.exec_driver_sql("PRAGMA analysis_limit = 1000")
         connection.exec_driver_sql("ANALYZE")
-
-
-def chunks(ids: Iterable[uuid.UUID]) -> Iterator[list[uuid.UUID]]:
-    """Cut ids into lists that a database takes as the parameters of one statement.
-
-    Parameters
-    ----------
-    ids
-        Any number of ids.
-    """
-    remaining = iter(ids)
-    while part := list(islice(remaining, IN_CHUNK)):
-        yield part

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,8 @@ import sqlalchemy as sa
 
 from lsstpipe.errors import RepositoryError
 from lsstpipe.registry.database import insert_new
-from lsstpipe.registry.loading import chunks
 from lsstpipe.registry.records import DatasetRecord, QuantumRecord
-from lsstpipe.registry.rows import select_datasets, to_dataset, to_quantum
+from lsstpipe.registry.rows import read_datasets, select_datasets, to_dataset, to_quantum
 from lsstpipe.registry.tables import (
     collection,
     dataset,
@@ -119,7 +118,7 @@ def trace(connection: sa.Connection, dataset_id: uuid.UUID) -> Provenance:
         for row in rows
     }
     ids = {dataset_id}.union(*inputs.values(), *outputs.values())
-    datasets = _select_datasets(connection, ids)
+    datasets = read_datasets(connection, sorted(ids))
     if dataset_id not in datasets and not quanta:
         raise RepositoryError(f"There is no dataset {dataset_id}.")
     producers = {item: key for key, made in outputs.items() for item in made}
@@ -162,16 +161,6 @@ def _links(
     statement = sa.select(table).where(table.c.quantum_id.in_(quantum_ids))
     for row in connection.execute(statement.order_by(table.c.quantum_id, table.c.dataset_id)):
         found.setdefault(row.quantum_id, []).append(row.dataset_id)
-    return found
-
-
-def _select_datasets(
-    connection: sa.Connection, ids: Iterable[uuid.UUID]
-) -> dict[uuid.UUID, DatasetRecord]:
-    found: dict[uuid.UUID, DatasetRecord] = {}
-    for part in chunks(sorted(ids)):
-        rows = connection.execute(select_datasets().where(dataset.c.id.in_(part))).mappings()
-        found |= {row["id"]: to_dataset(row) for row in rows}
     return found
 
 

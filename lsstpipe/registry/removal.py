@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from lsstpipe.errors import ConflictError, RepositoryError
 from lsstpipe.registry import collections
-from lsstpipe.registry.loading import chunks
+from lsstpipe.registry.database import chunks
 from lsstpipe.registry.records import DatasetRecord
-from lsstpipe.registry.rows import select_datasets, to_dataset
+from lsstpipe.registry.rows import read_datasets, select_datasets, to_dataset
 from lsstpipe.registry.tables import (
     calibration,
     collection,
@@ -51,10 +51,7 @@ def prune(
     ConflictError
         If one belongs to a frozen run, is held, or is the raw of an exposure.
     """
-    records: dict[uuid.UUID, DatasetRecord] = {}
-    for ids in chunks(dataset_ids):
-        rows = connection.execute(select_datasets().where(dataset.c.id.in_(ids))).mappings()
-        records |= {row["id"]: to_dataset(row) for row in rows}
+    records = read_datasets(connection, dataset_ids)
     if missing := [item for item in dataset_ids if item not in records]:
         raise RepositoryError(f"There is no dataset {missing[0]} to remove.")
     for run in collections.ensure(connection, {r.run for r in records.values()}, "RUN").values():

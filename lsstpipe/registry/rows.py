@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,6 +12,7 @@ from sqlalchemy import RowMapping
 
 from lsstpipe.data_model import DIMENSIONS, DataId
 from lsstpipe.datasets import find_dataset_type
+from lsstpipe.registry.database import chunks
 from lsstpipe.registry.records import DatasetRecord, QuantumRecord
 from lsstpipe.registry.tables import collection, dataset, dataset_type, quantum
 
@@ -50,6 +52,25 @@ def to_dataset(row: Mapping[str, Any] | RowMapping) -> DatasetRecord:
         checksum=row["checksum"],
         quantum_id=row["quantum_id"],
     )
+
+
+def read_datasets(
+    connection: sa.Connection, ids: Iterable[uuid.UUID]
+) -> dict[uuid.UUID, DatasetRecord]:
+    """Read datasets by their ids; those that are not there are left out.
+
+    Parameters
+    ----------
+    connection
+        Within a transaction.
+    ids
+        Any number of ids.
+    """
+    found: dict[uuid.UUID, DatasetRecord] = {}
+    for part in chunks(ids):
+        rows = connection.execute(select_datasets().where(dataset.c.id.in_(part))).mappings()
+        found |= {row["id"]: to_dataset(row) for row in rows}
+    return found
 
 
 def from_dataset(record: DatasetRecord, type_id: int, run_id: int | None = None) -> Row:
