@@ -82,13 +82,15 @@ class Collector:
         """
         n_before = self.result.n_manifests
         batch: list[Manifest] = []
+        n_quanta = 0
         for path in self._find_new():
             manifest = read_manifest(path)
             self._check(path, manifest)
             batch.append(manifest)
-            if sum(len(item.quanta) for item in batch) >= BATCH_QUANTA:
+            n_quanta += len(manifest.quanta)
+            if n_quanta >= BATCH_QUANTA:
                 self._load(batch)
-                batch = []
+                batch, n_quanta = [], 0
         if batch:
             self._load(batch)
         return self.result.n_manifests - n_before

@@ -60,7 +60,7 @@ class Index:
             "datasets": [_plain(record) for record in sorted(self.datasets, key=_by_path)],
             "quanta": [_plain(record) for record in sorted(self.quanta, key=lambda q: q.id)],
             "documents": {k: dataclasses.asdict(v) for k, v in sorted(self.documents.items())},
-            "exposures": [_plain(info) for info in self.exposures],
+            "exposures": [info.to_json_dict() for info in self.exposures],
         }
         return (json.dumps(plain, indent=0) + "\n").encode()
 
@@ -149,7 +149,7 @@ def _parse(plain: Mapping[str, Any]) -> Index:
         tuple(_dataset(entry) for entry in plain["datasets"]),
         tuple(_quantum(entry) for entry in plain["quanta"]),
         {key: Document(**value) for key, value in plain["documents"].items()},
-        tuple(_exposure(entry) for entry in plain["exposures"]),
+        tuple(ObservationInfo.from_json_dict(entry) for entry in plain["exposures"]),
     )
 
 
@@ -189,7 +189,7 @@ def _check_links(index: Index, name: str) -> None:
         raise InputFileError(f"{name} names a dataset twice.")
 
 
-def _plain(record: DatasetRecord | QuantumRecord | ObservationInfo) -> dict[str, Any]:
+def _plain(record: DatasetRecord | QuantumRecord) -> dict[str, Any]:
     """Turn a record into JSON values: ids into text, data IDs into objects, NaN into null."""
     return {
         field.name: _plain_value(getattr(record, field.name))
@@ -229,7 +229,3 @@ def _quantum(plain: Mapping[str, Any]) -> QuantumRecord:
         "outputs": tuple(uuid.UUID(item) for item in plain["outputs"]),
     }
     return QuantumRecord(**{**plain, **ids})
-
-
-def _exposure(plain: Mapping[str, Any]) -> ObservationInfo:
-    return ObservationInfo.from_json_dict(plain)
