@@ -56,11 +56,11 @@ def image(visit: int, run: str = "run", content: str = "a") -> DatasetRecord:
 
 def test_writers_side_by_side_lose_nothing(postgres: PostgresServer) -> None:
     url = postgres.create_database()
-    command = [sys.executable, "-c", "from sys import *\n" + PREAMBLE]
     # They meet at the making of the tables already.
     make = PREAMBLE + "Registry.create(url, exist_ok=True).close()\n"
     writers = [
-        subprocess.Popen([*command[:2], make + WRITER, url, str(first)]) for first in (0, 20, 40)
+        subprocess.Popen([sys.executable, "-c", make + WRITER, url, str(first)])
+        for first in (0, 20, 40)
     ]
     assert [writer.wait() for writer in writers] == [0, 0, 0]
     with Registry.open(url) as registry:
@@ -76,8 +76,6 @@ def test_a_put_is_one_round_trip_and_a_find_another(postgres: PostgresServer) ->
             "before_cursor_execute",
             lambda _c, _cursor, statement, *_: messages.append(statement),
         )
-        began: list[object] = []
-        sa.event.listen(registry.database.engine, "begin", began.append)
         registry.put(image(1))
         assert len(messages) == 1
         assert registry.find("visit_image", image(1).data_id, ["run"]) == image(1)
