@@ -68,7 +68,13 @@ def select_overlapping(
         The region.
     """
     shown: set[tuple[Any, ...]] = set()
-    for table, names in ((exposure, _EXPOSURE), (patch_region, _PATCH)):
+    in_patches = {"tract" in record.data_id for record in records}
+    for has_patches, table, names in (
+        (False, exposure, _EXPOSURE),
+        (True, patch_region, _PATCH),
+    ):
+        if has_patches not in in_patches:
+            continue  # their regions may be a million that nobody asked for
         keys, polygons = _read_regions(connection, table, names)
         if len(polygons):
             for n in np.flatnonzero(position.overlaps(polygons)).tolist():
