@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy.stats import chisquare, poisson, skew
 
 from lsstpipe.simulate.detector import DetectorTruth, flat, make_detector_truth
 from lsstpipe.simulate.presets import find_preset
@@ -198,6 +199,16 @@ def test_photons_are_those_of_one_draw_over_the_whole_detector(rng: np.random.Ge
     drawn = photons(expected, np.random.default_rng(3))
     whole = np.random.default_rng(3).poisson(np.clip(expected, 0, 1e7))
     np.testing.assert_array_equal(drawn, whole.astype(np.float32))
+
+
+@pytest.mark.parametrize("mean", [500, 20000])
+def test_many_photons_are_drawn_from_the_distribution_of_poisson(mean: int) -> None:
+    drawn = photons(np.full((1024, 1024), mean, np.float32), np.random.default_rng(5))
+    edges = poisson.ppf(np.linspace(0.02, 0.98, 49), mean)
+    expected = np.diff(poisson.cdf(edges, mean)) * drawn.size
+    seen = np.histogram(drawn, edges + 0.5)[0]
+    assert chisquare(seen * (expected.sum() / seen.sum()), expected).pvalue > 0.01
+    assert skew(drawn, axis=None) == pytest.approx(mean**-0.5, abs=0.01)
 
 
 def test_darkness_draws_nothing() -> None:
