@@ -112,15 +112,19 @@ def sample_columns(
     out
         Result, shape ``(s, s)``.
     """
-    n_knots = rows.shape[1]
+    n_knots, size = rows.shape[1], out.shape[1]
     for i in range(out.shape[0]):
-        for c in range(out.shape[1]):
-            total = 0.0
-            for k in range(4):
-                j = knot + c * oversampling + k - 1
-                if 0 <= j < n_knots:
-                    total += weights[k] * rows[i, j]
-            out[i, c] = total
+        row, line = out[i], rows[i]
+        row[:] = 0.0
+        for k in range(4):
+            # Pixels whose knot is in the model: no test of any kind within the loop.
+            start = knot + k - 1
+            first = max(0, -(start // oversampling))
+            last = min(size, (n_knots - 1 - start) // oversampling + 1)
+            w, pixels = weights[k], row[first:last]
+            knots = line[start + first * oversampling :: oversampling]
+            for c in range(len(pixels)):
+                pixels[c] += w * knots[c]
 
 
 @njit(cache=True)
@@ -136,13 +140,13 @@ def combine(coefficients: FloatArray, basis: FloatArray, out: FloatArray) -> Non
     out
         Result, shape ``(m, m)``.
     """
-    out[:] = 0.0
-    for t in range(coefficients.shape[0]):
-        b = basis[t]
-        if b != 0.0:
-            for j in range(out.shape[0]):
-                for i in range(out.shape[1]):
-                    out[j, i] += b * coefficients[t, j, i]
+    for j in range(out.shape[0]):
+        row = out[j]
+        row[:] = 0.0
+        for t in range(coefficients.shape[0]):
+            b, line = basis[t], coefficients[t, j]
+            for i in range(len(row)):
+                row[i] += b * line[i]
 
 
 @njit(cache=True)
@@ -179,19 +183,22 @@ def draw(
         kx, fx = first_knot(shifts[p, 1], half, oversampling, m)
         wy = spline_weights(fy)
         wx = spline_weights(fx)
-        for plane in range(n_planes):
-            sample_rows(model, wy[1 if plane == 1 else 0], ky, oversampling, rows)
-            sample_columns(rows, wx[1 if plane == 2 else 0], kx, oversampling, stamps[p, plane])
+        sample_rows(model, wy[0], ky, oversampling, rows)
+        sample_columns(rows, wx[0], kx, oversampling, stamps[p, 0])
+        if n_planes > 1:
+            sample_columns(rows, wx[1], kx, oversampling, stamps[p, 2])
+            sample_rows(model, wy[1], ky, oversampling, rows)
+            sample_columns(rows, wx[0], kx, oversampling, stamps[p, 1])
         total = stamps[p, 0].sum()
         stamps[p, 0] /= total
         for plane in range(1, n_planes):
             # A shift of the PSF moves the argument of the spline the other way; the
             # normalisation by the sum over the stamp moves with it.
-            slope = stamps[p, plane].sum() / total
+            stamp, slope = stamps[p, plane], stamps[p, plane].sum() / total
             for j in range(size):
                 for i in range(size):
-                    stamps[p, plane, j, i] = -oversampling * (
-                        stamps[p, plane, j, i] / total - stamps[p, 0, j, i] * slope
+                    stamp[j, i] = -oversampling * (
+                        stamp[j, i] / total - stamps[p, 0, j, i] * slope
                     )
 
 
