@@ -7,12 +7,10 @@ import numpy.typing as npt
 
 from lsstpipe.geometry.region import edge_poles
 from lsstpipe.geometry.sphere import unit_vectors
+from lsstpipe.plan._overlap_kernel import share_point
 from lsstpipe.plan.rows import IndexArray
 
 FloatArray = npt.NDArray[np.float64]
-
-_BLOCK = 100_000
-"""Pairs that are tested at once: what bounds the memory."""
 
 
 def find_overlaps(
@@ -43,10 +41,7 @@ def find_overlaps(
     radius = float(np.deg2rad(radius_deg))
     circle, polygon = _candidates(polygons, centres, radius)
     vectors = _test_vectors(polygons)
-    keep = np.empty(len(circle), dtype=np.bool_)
-    for start in range(0, len(circle), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        keep[block] = _overlap(vectors[polygon[block]], centres[circle[block]], radius)
+    keep = share_point(vectors, polygon, centres, circle, radius)
     circle, polygon = circle[keep], polygon[keep]
     order = np.lexsort((polygon, circle))
     return circle[order], polygon[order]
@@ -71,23 +66,10 @@ def _candidates(
 def _test_vectors(polygons: FloatArray) -> FloatArray:
     """Give the vectors whose products with a centre decide: shape ``(n, 4, n_corners, 3)``.
 
-    Poles of the edges; poles of the two planes through an edge's pole and either of its corners;
+    Corners; poles of the edges; poles of the two planes through an edge's pole and either of its
     corners.
     """
     poles = edge_poles(polygons)
     poles /= np.linalg.norm(poles, axis=-1, keepdims=True)
     ends = np.roll(polygons, -1, axis=1)
-    return np.stack([poles, np.cross(poles, polygons), np.cross(ends, poles), polygons], axis=1)
-
-
-def _overlap(vectors: FloatArray, centres: FloatArray, radius: float) -> npt.NDArray[np.bool_]:
-    """Test pairs of a polygon and a circle: shapes ``(n, 4, n_corners, 3)`` and ``(n, 3)``."""
-    products = np.einsum("nkci,ni->nkc", vectors, centres)
-    height, after_start, before_end, cosine = np.moveaxis(products, 1, 0)
-    inside = np.all(height >= 0.0, axis=1)
-    near_corner = np.any(cosine >= np.cos(radius), axis=1)
-    # The nearest point of an edge is between its corners where the centre's foot on the great
-    # circle is: on the positive side of both planes through a corner and the pole.
-    is_beside = (after_start >= 0.0) & (before_end >= 0.0)
-    near_edge = np.any(is_beside & (np.abs(height) <= np.sin(radius)), axis=1)
-    return np.asarray(inside | near_corner | near_edge, dtype=np.bool_)
+    return np.stack([polygons, poles, np.cross(poles, polygons), np.cross(ends, poles)], axis=1)
