@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lsstpipe.algorithms._clipped_mean_kernel import clip_pixels
+from lsstpipe.algorithms._clipped_mean_kernel import clip_pixels, median_pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +62,21 @@ def clipped_mean(
     limit = np.broadcast_to(n_sigma * sigma, stack.shape)
     clip_pixels(stack, limit, share, n_iterations, (mean, used, weight))
     return ClippedMean(mean, used, weight)
+
+
+def median_of_stack(stack: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """Take the median of each pixel of a stack.
+
+    Parameters
+    ----------
+    stack
+        Values, shape ``(n, ny, nx)``; NaN marks what is not to be used.
+
+    Returns
+    -------
+    numpy.ndarray
+        Medians, shape ``(ny, nx)``; NaN where no value is known.
+    """
+    result = np.empty(stack.shape[1:], dtype=stack.dtype)
+    median_pixels(stack, result)
+    return result

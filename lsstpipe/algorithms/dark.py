@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import chi2
 
-from lsstpipe.algorithms.clipped_mean import clipped_mean
+from lsstpipe.algorithms.clipped_mean import clipped_mean, median_of_stack
 from lsstpipe.errors import AlgorithmError
 
 Image = npt.NDArray[np.float32]
@@ -69,7 +69,7 @@ def combine_darks(
     typical = float(np.median(level))
     shifted = darks - (level - typical)[:, None, None].astype(np.float32)
     shifted[:, ~np.isfinite(shifted).any(axis=0)] = np.float32(typical)
-    first = np.nanmedian(shifted, axis=0)
+    first = median_of_stack(shifted)
     sigma = np.sqrt(read_noise**2 + np.clip(first - typical, 0, None))
     result = clipped_mean(shifted, sigma, n_sigma=n_sigma)
     image = np.where(result.n_used > 0, result.mean, typical)
@@ -81,7 +81,7 @@ def combine_darks(
     noise = float(np.median(scatter / np.sqrt(chi2.median(dof) / dof)))
     n_used = np.maximum(result.n_used, 1)
     # The median deviation: one cosmic ray does not move it, a pixel that blinks does.
-    deviation = np.nanmedian(np.abs(shifted - first), axis=0)
+    deviation = median_of_stack(np.abs(shifted - first))
     return MasterDark(
         image=image.astype(np.float32),
         variance=((noise**2 + np.clip(image - typical, 0, None)) / n_used).astype(np.float32),
@@ -132,7 +132,7 @@ def combine_scaled_darks(
         rows = slice(start, start + _BLOCK_ROWS)
         block = k * darks[:, rows]
         block[:, ~np.isfinite(block).any(axis=0)] = 0
-        first = np.nanmedian(block, axis=0)
+        first = median_of_stack(block)
         sigma = np.sqrt((k * np.float32(read_noise)) ** 2 + k * np.clip(first, 0, None))
         result = clipped_mean(block, sigma, n_sigma=n_sigma, weights=weights)
         image[rows] = np.where(result.n_used > 0, result.mean, first)
@@ -140,7 +140,7 @@ def combine_scaled_darks(
         share = weights.sum() / np.where(result.n_used > 0, result.weight, weights.sum())
         variance[rows] = unclipped * share
         # The median deviation: one cosmic ray does not move it, a pixel that blinks does.
-        pull[rows] = np.nanmedian(np.abs(block - first) / sigma, axis=0)
+        pull[rows] = median_of_stack(np.abs(block - first) / sigma)
     typical = max(float(np.median(pull)), 1e-9)
     # Deviations from the mean of so few are smaller than those from the truth.
     noise = read_noise * typical / 0.6745 * float(np.sqrt(n / (n - 1)))

@@ -197,9 +197,7 @@ def draw(
             stamp, slope = stamps[p, plane], stamps[p, plane].sum() / total
             for j in range(size):
                 for i in range(size):
-                    stamp[j, i] = -oversampling * (
-                        stamp[j, i] / total - stamps[p, 0, j, i] * slope
-                    )
+                    stamp[j, i] = -oversampling * (stamp[j, i] / total - stamps[p, 0, j, i] * slope)
 
 
 _REACH2 = 32.0

@@ -7,6 +7,8 @@ from enum import IntFlag
 import numpy as np
 import numpy.typing as npt
 
+from lsstpipe.image._mask_kernel import any_bits
+
 
 class MaskPlane(IntFlag):
     """What a bit of a mask says of its pixel.
@@ -60,5 +62,5 @@ def has(mask: MaskArray, planes: MaskPlane) -> npt.NDArray[np.bool_]:
     numpy.ndarray
         True where at least one of the planes is set, shape of ``mask``.
     """
-    found: npt.NDArray[np.bool_] = (mask & np.int32(int(planes))) != 0
-    return found
+    found: npt.NDArray[np.bool_] = any_bits(mask.ravel(), np.int32(int(planes)))
+    return found.reshape(mask.shape)
