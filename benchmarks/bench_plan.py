@@ -1,11 +1,13 @@
 """Time and memory to plan campaigns of the size of public surveys.
 
     python benchmarks/bench_plan.py [BLOCKS OF PDR1] [BLOCKS OF DC2]
+    python benchmarks/bench_plan.py --shards pdr1     # all shards of one, really, on 2 cores
 
 Whole plans of HSC-RC2, from pointings to the plan on disk, and one shard of each kind of PDR1 (80
 TB of raws) and DC2 (1,300 TB), projected on all their shards. Every row is a process of its own:
-its CPU time with start-up, and its peak memory beyond a process that imports the same and does
-nothing. Prints a table and writes ``runs/bench/plan.json``. Fails if a bound is exceeded.
+its CPU time with start-up, and its peak memory beyond a process that loads the same modules and
+kernels and plans nothing. Prints a table and writes ``runs/bench/plan.json``. Fails if a bound is
+exceeded.
 """
 
 from __future__ import annotations
@@ -20,10 +22,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lsstpipe.plan.build import Builder
 from lsstpipe.plan.cost import CostModel
+from lsstpipe.plan.overlap import find_overlaps
 from lsstpipe.plan.select import make_skymap
-from lsstpipe.plan.sharding import make_shards, select_shard
+from lsstpipe.plan.sharding import make_shards, plan_shards, select_shard
 from lsstpipe.plan.survey import Survey
 from lsstpipe.plan.write import write_part, write_plan
 from lsstpipe.stages import STAGES
@@ -83,6 +88,31 @@ def plan_shard(name: str, kind: str, n_blocks: int) -> dict[str, float]:
     }
 
 
+def plan_in_shards(name: str) -> None:
+    """Plan all shards of a survey side by side; print what it took."""
+    begin = time.perf_counter()
+    survey, model = Survey(name, settings=SETTINGS), CostModel()
+    shards = make_shards(survey, survey.campaign, STAGES, N_BLOCKS[name], model)
+    with tempfile.TemporaryDirectory() as folder:
+        summary = plan_shards(
+            Path(folder),
+            survey,
+            shards,
+            lambda selection, shard: Builder(survey.campaign, selection, shard=shard).build(),
+            (survey.campaign, model),
+            N_CORES,
+        )
+        size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(
+        f"{name}: {len(shards)} shards, {summary['n_quanta'] / 1e6:.1f} million quanta in "
+        f"{summary['n_chunks'] / 1e3:.0f} thousand chunks, {size / 1e9:.2f} GB; "
+        f"{(time.perf_counter() - begin) / 60:.1f} min on {N_CORES} cores, "
+        f"{usage.ru_utime + usage.ru_stime:.0f} CPU s, at most {usage.ru_maxrss / 1024:.0f} MB a "
+        f"process; load {os.getloadavg()[0]:.1f}"
+    )
+
+
 def measure(*words: str) -> dict[str, Any]:
     """Run one of these in a process of its own; add its CPU time and peak memory."""
     process = subprocess.Popen(
@@ -100,6 +130,8 @@ def measure(*words: str) -> dict[str, Any]:
 def run_one(words: list[str]) -> None:
     """Do what a process of its own does."""
     if words[0] == "nothing":
+        north = np.array([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]])
+        find_overlaps(north, np.zeros(1), np.zeros(1), 1.0)
         found: dict[str, float] = {"quanta": len(Survey("rc2_tract").skymap.tracts)}
     elif len(words) == 1:
         found = plan_whole(words[0])
@@ -138,6 +170,9 @@ def main() -> None:
     """Measure, print, write, judge."""
     if sys.argv[1:2] == ["--one"]:
         run_one(sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["--shards"]:
+        plan_in_shards(sys.argv[2])
         return
     n_blocks = N_BLOCKS | dict(zip(N_BLOCKS, map(int, sys.argv[1:3]), strict=False))
     idle_mb = measure("nothing")["peak_mb"]
