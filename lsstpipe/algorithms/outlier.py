@@ -21,6 +21,7 @@ from scipy import ndimage
 
 from lsstpipe.algorithms._combine_kernel import robust_mean
 from lsstpipe.algorithms.combine import EXCLUDED, WarpStack
+from lsstpipe.algorithms.grow import grow
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.image.mask import has
 
@@ -32,6 +33,8 @@ _NORMAL_IQR = 1.3489795
 _SOURCE_SIGMA = 3.0
 _STRIDE = 7
 _EIGHT = np.ones((3, 3), dtype=np.bool_)
+_ONE_AROUND, _TWO_AROUND = 1.5, 2.9
+"""Radii of discs that fill the squares of 3 and of 5 pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +162,11 @@ def find_artifacts(
             _stand_out(Planes(image, variance, mask), model, nearby, comparison)
             for image, variance, mask in zip(stack.image, stack.variance, stack.mask, strict=True)
         ]
-        protected = ndimage.binary_dilation(model > levels.protect_sigma * model_noise, _EIGHT, 2)
+        protected = grow(model > levels.protect_sigma * model_noise, _TWO_AROUND)
         rare = (np.sum([seen for _, seen in groups], axis=0) <= n_max) & ~protected
         for epoch, (labels, _) in enumerate(groups):
             kept = _keep_groups(labels, rare, levels.rare_fraction)
-            clipped[epoch] |= ndimage.binary_dilation(kept, _EIGHT)
+            clipped[epoch] |= grow(kept, _ONE_AROUND)
     return clipped & np.isfinite(direct.image)
 
 
