@@ -96,8 +96,8 @@ def match_psf(planes: Planes, kernels: FloatArray) -> Planes:
     missing = ~(np.isfinite(planes.image) & np.isfinite(planes.variance))
     image = np.where(missing, np.float32(0.0), planes.image).astype(np.float32)
     variance = np.where(missing, np.float32(0.0), planes.variance).astype(np.float32)
-    blended = _convolve_varying(image, kernels.astype(np.float32))
-    spread = _convolve_varying(variance, (kernels**2).astype(np.float32))
+    blended = convolve_varying(image, kernels.astype(np.float32))
+    spread = convolve_varying(variance, (kernels**2).astype(np.float32))
     blended[missing] = np.nan
     # Rounding of the transform may take the variance of empty margins below zero.
     spread[missing | (spread <= 0.0)] = np.nan
@@ -106,7 +106,16 @@ def match_psf(planes: Planes, kernels: FloatArray) -> Planes:
     return Planes(blended, spread, mask, planes.y0, planes.x0)
 
 
-def _convolve_varying(image: FloatImage, kernels: FloatImage) -> FloatImage:
+def convolve_varying(image: FloatImage, kernels: FloatImage) -> FloatImage:
+    """Convolve pixel values with kernels that change over them.
+
+    Parameters
+    ----------
+    image
+        Finite values, shape ``(ny, nx)``.
+    kernels
+        As for `match_psf`.
+    """
     weights_y = _hat_weights(image.shape[0], kernels.shape[0])
     weights_x = _hat_weights(image.shape[1], kernels.shape[1])
     result = np.zeros(image.shape, dtype=np.float32)
@@ -137,6 +146,8 @@ def _convolve_part(image: FloatImage, kernel: FloatImage, ys: slice, xs: slice) 
     half_y, half_x = kernel.shape[0] // 2, kernel.shape[1] // 2
     y0, x0 = max(ys.start - half_y, 0), max(xs.start - half_x, 0)
     cut = image[y0 : ys.stop + half_y, x0 : xs.stop + half_x]
+    if not cut.any():  # a warp fills its patch in part only
+        return np.zeros((ys.stop - ys.start, xs.stop - xs.start), dtype=np.float32)
     needed = np.add(cut.shape, kernel.shape)
     shape = tuple(fft.next_fast_len(int(n), real=True) for n in needed)
     full = fft.irfft2(fft.rfft2(cut, shape) * fft.rfft2(kernel, shape), shape)

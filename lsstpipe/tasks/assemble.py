@@ -17,6 +17,7 @@ from lsstpipe.algorithms.outlier import ArtifactLevels, find_artifacts
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.algorithms.planted_artifacts import Planted, judge, plant
 from lsstpipe.algorithms.psf_match import (
+    convolve_varying,
     gaussian_stamp,
     match_psf,
     matching_kernel,
@@ -34,6 +35,8 @@ from lsstpipe.tasks.base import Json, TaskConfig, plain
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
+
+_FEWEST_TO_COMPARE = 3
 
 
 class Config(TaskConfig):
@@ -71,6 +74,15 @@ class Outputs:
     deep_coadd_summary: Annotated[Json, datasets.deep_coadd_summary]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Search:
+    """What is searched for artefacts: warps as they are, and convolved to one PSF."""
+
+    direct: WarpStack
+    matched: WarpStack
+    kernels: list[FloatArray]
+
+
 def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     """Average the warps of one patch in one band.
 
@@ -80,8 +92,9 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     warps = [inputs.direct_warp[key] for key in sorted(inputs.direct_warp, key=str)]
     if len(warps) < config.min_warps:
         raise NoWorkFound(f"{len(warps)} warps; at least {config.min_warps} are worth averaging.")
-    direct = _stack(warps)
-    clipped = _find(warps, direct, config)
+    direct = WarpStack.of([_planes(w) for w in warps], _factors(warps))
+    search = _match(warps, direct)
+    clipped = _find(search, config)
     mask = direct.mask | np.where(clipped, np.int32(MaskPlane.CLIPPED), np.int32(0))
     stack = replace(direct, mask=mask)
     weights = warp_weights(stack)
@@ -117,7 +130,7 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     }
     if config.plant_artifacts and len(warps) >= FEWEST_WARPS:
         rng = np.random.default_rng((data_id.integer("tract"), data_id.integer("patch")))
-        found = _try_removal(warps, stack, coadd, config, rng)
+        found = _try_removal(warps, search, (stack, coadd), config, rng)
         summary["planted"] = [asdict(kind) for kind in found]
     return Outputs(deep_coadd, _make_n_image(coadd.n_image, box), summary)
 
@@ -127,33 +140,34 @@ def _factors(warps: Sequence[Exposure]) -> FloatArray:
     return np.array([float(w.metadata["variance_factor"]) for w in warps])
 
 
-def _stack(warps: Sequence[Exposure]) -> WarpStack:
-    """Stack warps as they are."""
-    return WarpStack.of([_planes(w) for w in warps], _factors(warps))
-
-
-def _find(warps: Sequence[Exposure], direct: WarpStack, config: Config) -> BoolArray:
+def _find(search: _Search, config: Config) -> BoolArray:
     """Find artefacts; two warps cannot tell which is right."""
-    if len(warps) <= 2:
-        return np.zeros(direct.image.shape, dtype=np.bool_)
-    return find_artifacts(direct, _match(warps), _levels(config))
+    if len(search.direct.image) < _FEWEST_TO_COMPARE:
+        return np.zeros(search.direct.image.shape, dtype=np.bool_)
+    return find_artifacts(search.direct, search.matched, _levels(config))
 
 
 def _try_removal(
     warps: Sequence[Exposure],
-    stack: WarpStack,
-    coadd: Coadd,
+    search: _Search,
+    result: tuple[WarpStack, Coadd],
     config: Config,
     rng: np.random.Generator,
 ) -> list[Planted]:
     """Search copies of the warps with artefacts of known pixels, as the warps were searched."""
+    stack, coadd = result
     covariance = _factors(warps).astype(np.float32)[:, None, None]
     pixelwise = replace(stack, variance=stack.variance / covariance)
     widths = np.array([float(w.metadata["psf_sigma_pix"]) for w in warps])
     planted = plant(pixelwise, widths, rng)
-    dirty = [replace(w, image=w.image + own) for w, own in zip(warps, planted, strict=True)]
-    clipped = _find(dirty, _stack(dirty), config)
-    return judge(pixelwise, coadd, planted, clipped)
+    direct = replace(search.direct, image=search.direct.image + planted)
+    # Matching is linear: what was planted is all that has to be convolved.
+    matched = search.matched.image.copy()
+    for image, own, kernels in zip(matched, planted, search.kernels, strict=True):
+        known = np.where(np.isfinite(image), own, np.float32(0.0))
+        image += convolve_varying(known, kernels.astype(np.float32))
+    dirty = _Search(direct, replace(search.matched, image=matched), search.kernels)
+    return judge(pixelwise, coadd, planted, _find(dirty, config))
 
 
 def _planes(exposure: Exposure) -> Planes:
@@ -180,18 +194,20 @@ def _levels(config: Config) -> ArtifactLevels:
     )
 
 
-def _match(warps: Sequence[Exposure]) -> WarpStack:
-    """Convolve all warps to one PSF."""
+def _match(warps: Sequence[Exposure], direct: WarpStack) -> _Search:
+    """Convolve all warps to one PSF, if there are enough to compare."""
+    if len(warps) < _FEWEST_TO_COMPARE:
+        return _Search(direct, direct, [])
     sigma = target_sigma(np.array([float(w.metadata["psf_sigma_pix"]) for w in warps]))
-    matched = []
+    kernels = []
     for exposure in warps:
         cells = _cells(exposure)
         target = gaussian_stamp(sigma, cells.size)
-        kernels = np.array(
-            [[matching_kernel(stamp, target) for stamp in row] for row in cells.centred]
+        kernels.append(
+            np.array([[matching_kernel(stamp, target) for stamp in row] for row in cells.centred])
         )
-        matched.append(match_psf(_planes(exposure), kernels))
-    return WarpStack.of(matched, np.ones(len(matched)))
+    matched = [match_psf(_planes(w), own) for w, own in zip(warps, kernels, strict=True)]
+    return _Search(direct, WarpStack.of(matched, np.ones(len(matched))), kernels)
 
 
 def _mean_psf(psfs: Sequence[CellPsf], weights: npt.NDArray[np.float64]) -> CellPsf:
