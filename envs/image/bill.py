@@ -53,7 +53,6 @@ def extra_files() -> dict[str, str]:
 def write_bill() -> dict[str, Any]:
     """Say what is on this machine."""
     lock = HOME / "envs" / "requirements.lock"
-    # Kernels are found by the digest of their source and the kind of processor: the index names both.
     kernels = [path for path in KERNELS.rglob("*") if path.is_file()]
     sources = (HOME / "lsstpipe").rglob("*.py")
     return {

@@ -149,7 +149,7 @@ def test_the_flag_is_there_before_the_message_goes(s3: S3Server, tmp_path: Path)
 def test_a_dump_of_the_accounts_is_whole_or_not_there(
     fails: bool, s3: S3Server, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is dumped for real is in tests/image, where a MariaDB with accounts runs."""
+    """What is dumped for real is in tests/node_image, where a MariaDB with accounts runs."""
     program = tmp_path / "mariadb-dump"
     end = "echo 'no such database' >&2; exit 2" if fails else ""
     program.write_text(f'#!/bin/sh\necho "$*"\n{end}\n')
