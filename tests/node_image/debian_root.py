@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
@@ -87,6 +88,29 @@ def copy_source(to: Path) -> None:
     ]
     packed = subprocess.run(pack, input=names, check=True, capture_output=True).stdout
     subprocess.run(["tar", "-C", str(to), "--no-same-owner", "-xf", "-"], input=packed, check=True)
+
+
+def copy_environment(root: Path) -> bool:
+    """Put the environment of this interpreter where `envs/create-venv` would make it anew.
+
+    That script made it here, from the same lock file, and finds nothing left to do there. Tell
+    whether it could be done: Debian 12 has Python 3.11, and an environment is made for one version.
+    """
+    here, there = Path(sys.prefix), Path("/opt/lsstpipe/.venv")
+    if sys.version_info[:2] != (3, 11) or not (here / "installed").exists():
+        return False
+    new = root / there.relative_to("/")
+    new.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["cp", "-a", "--reflink=auto", str(here), str(new)], check=True)
+    (new / "pyvenv.cfg").write_text("home = /usr/bin\ninclude-system-site-packages = false\n")
+    packages = new / "lib" / "python3.11" / "site-packages"
+    for path in (*(new / "bin").iterdir(), *packages.glob("__editable__*"), new / "installed"):
+        if path.name.startswith("python"):
+            path.unlink()
+            path.symlink_to("/usr/bin/python3.11")
+        elif path.is_file() and str(here.parent).encode() in (content := path.read_bytes()):
+            path.write_bytes(content.replace(str(here.parent).encode(), str(there.parent).encode()))
+    return True
 
 
 def run_in(root: Path, *command: str, timeout_s: float = 1800) -> subprocess.CompletedProcess[str]:

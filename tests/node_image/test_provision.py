@@ -1,6 +1,7 @@
 """A plain Debian becomes head node and node by one script, and both start as they do on EC2.
 
-Kernels are not compiled unless LSSTPIPE_IMAGE=full: that takes three minutes more.
+With LSSTPIPE_IMAGE=full the environment is installed anew and kernels are compiled, which takes some
+minutes more; else it is a copy of that of the developer, and no kernels.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import pytest
 from tests.conftest import IN_CI
 from tests.node_image.debian_root import (
     REPOSITORY,
+    copy_environment,
     copy_source,
     make_root,
     missing_programs,
@@ -49,6 +51,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("image")
     made = make_root(folder)
     copy_source(made / "usr" / "src" / "lsstpipe")
+    if not IS_FULL:
+        copy_environment(made)
     (made / "srv" / "extra").mkdir()
     (made / "srv" / "extra" / "rds-bundle.pem").write_text("whom to trust\n")
     (folder / "provisioned.txt").write_text(provision(made))
@@ -224,10 +228,7 @@ def test_only_services_and_who_runs_campaigns_reach_the_metadata_service(
 def test_a_pool_that_terraform_changes_is_known_without_a_new_machine(
     found: dict[str, Any],
 ) -> None:
-    assert (
-        found["nodes after the change"].split() == ["7"]
-        or sum(map(int, found["nodes after the change"].split())) == 7
-    )
+    assert sum(int(n) for n in found["nodes after the change"].split()) == 7
 
 
 def test_the_accounts_are_dumped_to_where_they_outlive_the_disk(found: dict[str, Any]) -> None:
@@ -245,4 +246,4 @@ def test_state_and_accounts_are_on_the_disk_that_outlives_the_machine(
 ) -> None:
     assert {"job_state", "node_state", "slurm_acct_db"} <= set(found["state"])
     assert found["heartbeat"] < 120
-    assert found["restarted"] == "1", "a second start keeps the key"
+    assert found["keys"] == 1, "a second start keeps the key"
