@@ -149,7 +149,7 @@ def dump_accounts(to: str, database: str = "slurm_acct_db") -> int:
     TemporaryError
         If the database cannot be dumped.
     """
-    command = ["mariadb-dump", "--single-transaction", "--routines", database]
+    command = ["mariadb-dump", "--single-transaction", database]
     with tempfile.TemporaryFile() as plain, tempfile.TemporaryFile() as packed:
         done = subprocess.run(command, check=False, stdout=plain, stderr=subprocess.PIPE, text=True)
         if done.returncode:

@@ -56,6 +56,7 @@ def make_root(folder: Path) -> Path:
         check=True, capture_output=True,
     )  # fmt: skip
     (root / "etc" / "apt" / "sources.list").write_text(_SOURCES)
+    (root / "etc" / "hosts").write_text("127.0.0.1 localhost\n")
     for name in ("etc/resolv.conf", "etc/ssl/certs/ca-certificates.crt"):
         if Path("/", name).exists():
             shutil.copyfile(Path("/", name), root / name)

@@ -35,6 +35,7 @@ HEAD = "10.20.0.5"
 METADATA = "169.254.169.254"
 BUCKET, PREFIX = "survey-config", "clusters/survey"
 DISK = "vol-0123"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # What a chroot lacks for Slurm as Terraform configures it: systemd, which hands out cgroups.
 WITHOUT_CGROUPS = {
@@ -57,6 +58,7 @@ mount --bind "$root" "$root"
 mount -t proc proc "$root/proc"
 mount --rbind /sys "$root/sys"
 for folder in run tmp dev var/log var/lib/cluster; do
+    mkdir -p "$root/$folder"
     mount -t tmpfs -o mode=755 own "$root/$folder"
 done
 chmod 1777 "$root/tmp"
@@ -177,7 +179,13 @@ class Scenario:
         mark = "/run/small-init/lsstpipe-node.service"
         ends = f"{script} && tail --pid=$(cat {mark}) -f /dev/null"
         return self._machine(
-            "node", "sh", "-c", f"{ends}; cat /var/log/units/*; cat /var/log/slurm/*"
+            "node",
+            "env",
+            "-i",
+            f"PATH={PATH}",
+            "sh",
+            "-c",
+            f"{ends}; cat /var/log/units/*; cat /var/log/slurm/*",
         )
 
     def _answer_metadata(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
@@ -207,12 +215,13 @@ class Scenario:
         mark = f"/etc/answer-{self._n_asked}"
         answer = self.folder / "head-etc" / f"answer-{self._n_asked}"
         assert self.shell.stdin is not None
-        path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        own = f"env -i PATH={path} sh -c {shlex.quote(command)} </dev/null"
+        own = f"env -i PATH={PATH} sh -c {shlex.quote(command)} </dev/null"
         self.shell.stdin.write(
             f'{{ {own}; echo "exit $?"; }} >{mark}.part; mv {mark}.part {mark}\n'
         )
-        wait_until(answer.exists, command, timeout_s)
+        wait_until(lambda: answer.exists() or self.shell.poll() is not None, command, timeout_s)
+        if not answer.exists():
+            raise RuntimeError(f"{command}: {(self.folder / 'head.log').read_text()}")
         text, _, status = answer.read_text().rpartition("exit ")
         if int(status) != 0:
             raise RuntimeError(f"{command}: {text}\n{(self.folder / 'head.log').read_text()}")

@@ -1,7 +1,7 @@
 """A plain Debian becomes head node and node by one script, and both start as they do on EC2.
 
-With LSSTPIPE_IMAGE=full the environment is installed anew and kernels are compiled, which takes some
-minutes more; else it is a copy of that of the developer, and no kernels.
+With LSSTPIPE_IMAGE=full the environment is installed anew and kernels are compiled, which takes
+some minutes more; else the environment is a copy of the developer's.
 """
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
--- Run by MariaDB at each start: the database of Slurm's accounts, for the user slurm of this machine and no password.
 CREATE DATABASE IF NOT EXISTS slurm_acct_db;
 CREATE USER IF NOT EXISTS slurm@localhost IDENTIFIED VIA unix_socket;
 GRANT ALL ON slurm_acct_db.* TO slurm@localhost;
