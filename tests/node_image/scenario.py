@@ -258,7 +258,6 @@ class Scenario:
         known = "scontrol show node spot-7 || true"
         wait_until(lambda: "NodeName=spot-7" in self.ask(known), "the new nodes", 60)
         self.found["nodes after the change"] = self.ask("sinfo --noheader -p spot --format=%D")
-        self.ask("systemctl start lsstpipe-conf.service")
 
     def keep_accounts(self) -> None:
         """Dump the accounts, and see whether the job is in them."""

@@ -22,7 +22,7 @@ from pathlib import Path
 FOLDERS = (Path("/etc/systemd/system"), Path("/lib/systemd/system"))
 RUN = Path("/run/small-init")
 LOGS = Path("/var/log/units")
-NOT_HERE = re.compile(r"network|remote-fs|time-sync|nftables|mysql|multi-user|\\.timer$")
+NOT_HERE = re.compile(r"network|remote-fs|time-sync|nftables|mysql|multi-user|\.timer$")
 START_S = 900  # as long as MariaDB may take
 
 Unit = dict[str, list[str]]
