@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,3 +45,20 @@ def test_whatever_becomes_of_its_service_a_node_ends() -> None:
     unit = (UNITS / "lsstpipe-node.service").read_text()
     assert re.findall(r"^(\w+)Action=poweroff$", unit, flags=re.MULTILINE) == ["Success", "Failure"]
     assert "Restart=" not in unit
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the image is for x86-64")
+def test_kernels_are_of_one_kind_whatever_processor_compiled_them() -> None:
+    lines = (ROOT / "etc" / "lsstpipe" / "settings").read_text().splitlines()
+    settings = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+    ask = (
+        "from numba.core.registry import cpu_target as t;"
+        "print(*t.target_context.codegen().magic_tuple(), sep='|')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", ask], check=True, capture_output=True, text=True,
+        env=os.environ | settings,
+    )  # fmt: skip
+    _, name, features = done.stdout.strip().split("|")
+    assert name == "x86-64-v3"
+    assert sorted(features.split(",")) == sorted(settings["NUMBA_CPU_FEATURES"].split(","))
