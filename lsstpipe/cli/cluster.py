@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lsstpipe.cli import cluster_head
+
 if TYPE_CHECKING:
     from lsstpipe.cluster.head import Head
 
@@ -255,3 +257,7 @@ def run_this_node(**options: Any) -> None:
     for name in ("name_timeout", "silence", "poll", "listen"):
         options[f"{name}_s"] = options.pop(name)
     click.echo(run_node(NodeSettings(**options)))
+
+
+for _own in cluster_head.COMMANDS:
+    command.add_command(_own)

@@ -17,8 +17,10 @@ def command(campaign: str, as_json: bool) -> None:
     Runs CAMPAIGN, a YAML file, in a folder that is thrown away; its products are not kept. Give it
     a small campaign of the camera. Called again it compiles nothing: that is the proof. What is
     compiled serves processors of the same kind; where they differ, set NUMBA_CPU_NAME to the oldest
-    here and for the jobs (x86-64-v3, say). The user of the jobs must be able to write into the
-    environment: numba does not read from folders that it could not write to.
+    (x86-64-v3, say) and NUMBA_CPU_FEATURES to what that has, here and for the jobs: with the name
+    alone numba still takes the features of each machine. The user of the jobs must be able to write
+    into the environment, or into the folder NUMBA_CACHE_DIR: numba does not read from folders that
+    it could not write to.
 
     \b
     Example:

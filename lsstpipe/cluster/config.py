@@ -175,12 +175,33 @@ def read_cluster(path: str | Path) -> Cluster:
         If it is absent, or says what cannot be.
     """
     try:
-        return Cluster.model_validate(json.loads(Path(path).read_bytes()))
+        return parse_cluster(Path(path).read_bytes(), str(path))
     except FileNotFoundError:
         raise ConfigError(f"{path} is absent: it says which pools the cluster has.") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error}.") from error
+
+
+def parse_cluster(content: bytes, where: str) -> Cluster:
+    """Check the content of a ``pools.json``.
+
+    Parameters
+    ----------
+    content
+        What it says.
+    where
+        What messages call it.
+
+    Raises
+    ------
+    ConfigError
+        If it says what cannot be.
+    """
+    try:
+        return Cluster.model_validate(json.loads(content))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{path}: {where or 'the whole'}: {first['msg']}.") from error
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}.") from error
+        place = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{where}: {place or 'the whole'}: {first['msg']}.") from error
+    except ValueError as error:
+        raise ConfigError(f"{where} cannot be read: {error}.") from error

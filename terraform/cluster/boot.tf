@@ -11,5 +11,5 @@ locals {
 
   node_script = join("\n", [local.exports, "export HEAD='${module.head_node.address}'", local.mount, file("${path.module}/../boot/node")])
   # The module puts in the id of the disk in place of the word.
-  head_script = join("\n", [local.exports, "export STATE_DISK='STATE_VOLUME'", local.mount, file("${path.module}/../boot/head")])
+  head_script = join("\n", [local.exports, "export STATE_DISK='STATE_VOLUME'", "export BUDGET_QUEUE='${module.budget.queue_url}'", local.mount, file("${path.module}/../boot/head")])
 }

@@ -77,7 +77,7 @@ variable "head" {
   type = object({
     instance_type = optional(string, "m7a.large")
     state_gib     = optional(number, 30)
-    auth          = optional(string, "slurm")
+    auth          = optional(string, "munge")
     zone          = optional(string)
   })
   default = {}

@@ -205,7 +205,7 @@ class Ec2Shim:
             return self._answer_metadata(Request(environ))(environ, start)
         request = Request(environ)
         body = request.get_data()
-        form = dict(parse_qsl(body.decode(), keep_blank_values=True))
+        form = dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
         self.calls.append(form.get("Action", ""))
         if form.get("Action") == "CreateFleet":
             return self._create_fleet(environ, form)(environ, start)

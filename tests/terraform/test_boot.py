@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from tests.terraform.stand_in import Resource
 
 pytestmark = pytest.mark.xdist_group("terraform")
 
+IMAGE = TERRAFORM.parent / "envs" / "image" / "root"
+COMMON = {"CLUSTER", "AWS_REGION", "AWS_DEFAULT_REGION", "CONFIG"}
 PROGRAMS = ("blkid", "hostnamectl", "mkfs.ext4", "mount", "shutdown", "systemctl")
 SCRIPTS = [
     *sorted((TERRAFORM / "boot").iterdir()),
@@ -82,6 +85,18 @@ def head_script(resources: list[Resource]) -> str:
     return str(head.values["user_data"])
 
 
+def environment(machine: Machine) -> dict[str, str]:
+    """What services of the image are told."""
+    lines = machine.read("etc/lsstpipe/environment").splitlines()
+    return dict(line.split("=", 1) for line in lines)
+
+
+def settings() -> set[str]:
+    """Names that services of the image know of any machine."""
+    lines = (IMAGE / "etc" / "lsstpipe" / "settings").read_text().splitlines()
+    return {line.partition("=")[0] for line in lines if not line.startswith("#")}
+
+
 def attach_disk(machine: Machine, resources: list[Resource]) -> str:
     (volume,) = [item for item in resources if item.type == "aws_ebs_volume"]
     name = "nvme-Amazon_Elastic_Block_Store_" + volume.values["id"].replace("-", "")
@@ -94,7 +109,9 @@ def test_a_node_mounts_and_starts(machine: Machine, node_script: str) -> None:
     assert result.returncode == 0, result.stderr
     assert machine.calls() == ["mount /lustre", "systemctl enable --now lsstpipe-node.service"]
     assert "/lustre lustre noatime,flock" in machine.read("etc/fstab")
-    assert "CLUSTER=survey\nAWS_REGION=us-east-1\nHEAD=" in machine.read("etc/lsstpipe/environment")
+    told = environment(machine)
+    assert told["CONFIG"] == "s3://survey-123456789012-config/clusters/survey"
+    assert set(told) == COMMON | {"HEAD"}
 
 
 def test_a_node_waits_for_lustre(machine: Machine, node_script: str) -> None:
@@ -125,12 +142,11 @@ def test_a_new_head_node_makes_a_file_system_on_a_blank_disk(
         f"mkfs.ext4 -q {disk}",
         "mount /var/lib/cluster",
         "mount /lustre",
-        "systemctl enable --now nftables.service",
         "systemctl enable --now lsstpipe-head.target",
     ]
-    assert "CONFIG=s3://survey-123456789012-config/clusters/survey" in machine.read(
-        "etc/lsstpipe/environment"
-    )
+    told = environment(machine)
+    assert (told["CLUSTER"], told["AWS_REGION"]) == ("survey", "us-east-1")
+    assert set(told) == COMMON | {"BUDGET_QUEUE"}
     assert f"{disk} /var/lib/cluster ext4" in machine.read("etc/fstab")
 
 
@@ -153,13 +169,21 @@ def test_a_head_node_without_its_disk_does_not_start(machine: Machine, head_scri
     assert machine.calls() == ["hostnamectl set-hostname head"]
 
 
-def test_users_of_the_head_node_do_not_reach_its_rights(
-    machine: Machine, head_script: str, resources: list[Resource]
+def test_the_services_of_the_image_are_told_all_that_they_ask_for(
+    machine: Machine, node_script: str, head_script: str, resources: list[Resource]
 ) -> None:
     attach_disk(machine, resources)
-    machine.start(head_script)
-    rules = machine.read("etc/nftables.conf")
-    assert "ip daddr 169.254.169.254 meta skuid != { root, slurm, lsstpipe } reject" in rules
+    for script, is_node in ((node_script, True), (head_script, False)):
+        machine.start(script)
+        known = set(environment(machine)) | settings()
+        asked = {
+            name
+            for path in (IMAGE / "etc" / "systemd" / "system").glob("lsstpipe-*.service")
+            if (path.stem == "lsstpipe-node") is is_node
+            for name in re.findall(r"\$\{(\w+)\}", path.read_text())
+        }
+        assert asked
+        assert asked <= known
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)

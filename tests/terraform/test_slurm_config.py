@@ -107,4 +107,4 @@ def test_slurm_conf_asks_for_what_snakemake_needs(rendered: dict[str, str]) -> N
     settings = directives(rendered["slurm_conf"])
     assert settings["AccountingStorageType"] == "accounting_storage/slurmdbd"
     assert "Memory" in settings["SelectTypeParameters"]
-    assert rendered["slurm_conf"].splitlines()[-1] == "include /etc/slurm/pools.conf"
+    assert rendered["slurm_conf"].splitlines()[-1] == "include pools.conf"

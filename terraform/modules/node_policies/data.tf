@@ -54,6 +54,12 @@ locals {
       Resource = ["${var.bucket_arns.config}/clusters/${var.name}/accounts/*"]
     },
     {
+      Sid      = "ShareKey"
+      Effect   = "Allow"
+      Action   = ["s3:PutObject"]
+      Resource = ["${var.bucket_arns.config}/clusters/${var.name}/auth/*"]
+    },
+    {
       Sid      = "BudgetFlag"
       Effect   = "Allow"
       Action   = ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]

@@ -134,14 +134,14 @@ variable "head" {
   type = object({
     hostname       = string
     address        = optional(string)
-    auth           = optional(string, "slurm")
+    auth           = optional(string, "munge")
     boot_timeout_s = optional(number, 600)
   })
 
   validation {
-    # auth/slurm came with Slurm 23.11; Debian 12 has 22.05, which needs munge.
+    # auth/slurm came with Slurm 23.11; Debian 12, which envs/image is made of, has 22.05, which needs munge.
     condition     = contains(["slurm", "munge"], var.head.auth)
-    error_message = "The daemons of Slurm know each other by slurm (23.11 and later) or munge."
+    error_message = "The daemons of Slurm know each other by munge or, from 23.11 on, slurm."
   }
   validation {
     condition     = var.head.boot_timeout_s >= 60 && var.head.boot_timeout_s <= 3600
