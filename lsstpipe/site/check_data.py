@@ -121,7 +121,9 @@ def _compare_addresses(look: Look, free: dict[str, int], where: str) -> Iterator
 def _check_ways(look: Look, by_id: list[dict[str, Any]], subnets: list[str]) -> Iterator[Finding]:
     """Look how the subnets reach S3 and AWS: by endpoints, or by a route to the internet."""
     tables = look.aws.all("ec2", "describe_route_tables", "RouteTables", Filters=by_id)
-    endpoints = look.aws.all("ec2", "describe_vpc_endpoints", "VpcEndpoints", Filters=by_id)
+    rows = look.aws.all("ec2", "describe_vpc_endpoints", "VpcEndpoints", Filters=by_id)
+    # Those that were deleted are shown for a while.
+    endpoints = [row for row in rows if row["State"].lower() in ("available", "pending")]
     gateways = {
         table
         for row in endpoints

@@ -13,6 +13,9 @@ from lsstpipe.site.settings import Settings
 
 Check = Callable[[Look], Iterator[Finding]]
 
+_TOLD = 300
+"""Letters of an error that are shown: some are whole pages."""
+
 CHECKS: tuple[Check, ...] = (
     check_account.check_roles,
     check_account.check_quotas,
@@ -72,14 +75,16 @@ def run(each: Check, look: Look) -> list[Finding]:
         The site.
     """
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     about = each.__name__.removeprefix("check_").replace("_", " ")
     findings = []
     try:
         for finding in each(look):
             findings.append(finding)
-    except (BotoCoreError, ClientError) as error:
-        findings.append(Finding(about, "unknown", f"AWS did not tell: {error}."))
+    except (BotoCoreError, ClientError, ResponseParserError) as error:
+        told = " ".join(str(error).split())[:_TOLD]
+        findings.append(Finding(about, "unknown", f"AWS did not tell: {told}."))
     except LsstpipeError as error:
         findings.append(Finding(about, "unknown", f"It could not be worked out: {error}"))
     return findings
