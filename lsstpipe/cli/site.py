@@ -190,8 +190,10 @@ def down(site: Site, yes: bool, dry_run: bool, data_name: str | None, as_json: b
         content = {"dry_run": dry_run, "roots": plans_as_rows(plans), "data": data_name}
         click.echo(json.dumps(content, indent=1))
     elif not dry_run:
-        kept = "Its data stay" if data_name is None else f"The data {data_name} are gone"
-        click.echo(f"The cluster {site.settings.cluster.name} has ended. {kept}.")
+        kept = f"Its data stay. Next: lsstpipe site up {site.folder} brings one back"
+        gone = f"The data {data_name} are gone but for a snapshot of the registry"
+        ended = f"The cluster {site.settings.cluster.name} has ended."
+        click.echo(f"{ended} {kept if data_name is None else gone}.")
 
 
 @command.command("check")
@@ -288,10 +290,12 @@ def _measure(repo: Path | None, work: tuple[float, float] | None) -> Work:
     """Say what the campaign takes: as given, else as the one in a repository took, else a tract."""
     from dataclasses import replace
 
+    from lsstpipe.plan.layout import plan_folder
+    from lsstpipe.plan.read import open_plan
     from lsstpipe.site.bill import TRACT
     from lsstpipe.site.past_work import measure_work
 
-    taken = TRACT if repo is None else measure_work(repo)
+    taken = TRACT if repo is None else measure_work(open_plan(plan_folder(repo)))
     return taken if work is None else replace(taken, core_hours=work[0], product_gb=work[1])
 
 

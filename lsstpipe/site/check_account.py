@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from lsstpipe.site.bill import count_nodes
 from lsstpipe.site.findings import Finding, Level, Look, code_of, tags_of
 
-_STANDARD = "acdhimrtz"
-"""First letters of the families that the quotas below are for (Amazon EC2 User Guide, "quotas")."""
+_STANDARD = re.compile(r"(a|c|d|h|i|im|is|m|r|t|z)\d")
+"""Families that the quotas below are for (Amazon EC2 User Guide, "On-Demand Instance quotas")."""
 
 SPOT_QUOTA, ON_DEMAND_QUOTA, VPC_QUOTA, ADDRESS_QUOTA = (
     "L-34B43A08",  # All Standard (A, C, D, H, I, M, R, T, Z) Spot Instance Requests, vCPUs
@@ -134,7 +135,7 @@ def _quota(look: Look, service: str, code: str) -> float:
 def _cpus(look: Look, name: str) -> int:
     """Count the CPUs of a type for the quotas looked at; 0 where others hold."""
     kind = look.types.get(name)
-    return int(kind["VCpuInfo"]["DefaultVCpus"]) if kind and name[0] in _STANDARD else 0
+    return int(kind["VCpuInfo"]["DefaultVCpus"]) if kind and _STANDARD.match(name) else 0
 
 
 def check_names(look: Look) -> Iterator[Finding]:
@@ -149,8 +150,8 @@ def check_names(look: Look) -> Iterator[Finding]:
     for kind in ("raw", "products", "config", "logs"):
         yield _check_bucket(look, f"{name}-{look.account}-{kind}", "lsstpipe:data")
     yield _check_bucket(look, f"{name}-{look.account}-state", "lsstpipe:bootstrap")
-    rds, database = look.aws.client("rds"), f"{name}-registry"
-    for row in rds.describe_db_instances()["DBInstances"]:
+    database = f"{name}-registry"
+    for row in look.aws.all("rds", "describe_db_instances", "DBInstances"):
         if row["DBInstanceIdentifier"] == database:
             is_ours = tags_of(row.get("TagList", [])).get("lsstpipe:data") == name
             yield _judge_name("database", database, is_ours)

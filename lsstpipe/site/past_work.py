@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from lsstpipe.errors import UserError
 from lsstpipe.execute.manifest import read_manifest
-from lsstpipe.plan.layout import manifest_path, plan_folder
-from lsstpipe.plan.read import open_plan
+from lsstpipe.plan.layout import manifest_path
+from lsstpipe.plan.read import Plan
 from lsstpipe.site.bill import Work
 
 _SECONDS_AN_HOUR = 3600
 
 
-def measure_work(repo: Path) -> Work:
+def measure_work(plan: Plan) -> Work:
     """Sum up what the finished chunks of a campaign took.
 
     Parameters
     ----------
-    repo
-        Its repository.
+    plan
+        Its plan.
 
     Raises
     ------
     UserError
         If none has finished.
     """
-    plan = open_plan(plan_folder(repo))
     paths = [
         manifest_path(plan.campaign.repo, stage, name)
         for stage, chunks in plan.chunks.items()
@@ -34,7 +31,9 @@ def measure_work(repo: Path) -> Work:
     ]
     entries = [entry for path in paths if path.exists() for entry in read_manifest(path).quanta]
     if not entries:
-        raise UserError(f"No chunk of the campaign in {repo} has finished: nothing can be priced.")
+        raise UserError(
+            f"No chunk of the campaign in {plan.campaign.repo} has finished: nothing can be priced."
+        )
     return Work(
         core_hours=sum(entry.record.cpu_s for entry in entries) / _SECONDS_AN_HOUR,
         product_gb=sum(entry.record.bytes_written for entry in entries) / 1e9,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -150,3 +151,23 @@ def test_old_prices_are_said_to_be_old(tmp_path: Path, prices: PriceTable) -> No
     path.write_text(write_prices(prices).replace("2026-07-20", "2020-01-01"))
     result = run_cost(str(CODE / "examples" / "minimal"), "--prices", str(path))
     assert "are of 2020-01-01" in result.stderr
+
+
+def test_the_table_of_costs_that_is_printed_is_true(prices: PriceTable) -> None:
+    readme = (CODE / "README.md").read_text()
+    rows = re.findall(
+        r"^\| `(\w+)` \| ([\d.]+) \| ([\d.]+) \| (\d+) \| ([\d.]+) \| (.*) \|$", readme, re.M
+    )
+    assert {row[0] for row in rows} == {path.name for path in (CODE / "examples").iterdir()}
+    for name, *shown, dominates in rows:
+        bill = price_site(settings_of(name), prices)
+        figures = (
+            f"{24 * total(bill.idle):.2f}",
+            f"{total(bill.idle) + total(bill.full):.2f}",
+            str(sum(bill.nodes.values())),
+            f"{total(bill.campaign.lines):.2f}",
+        )
+        assert tuple(shown) == figures
+        most = [f"{line.item} {line.usd / total(bill.idle):.0%}" for line in dominating(bill.idle)]
+        assert dominates == ", ".join(most).replace("%", " %")
+    assert f"of {prices.dates()[0]} to {prices.dates()[1]}" in readme
