@@ -20,6 +20,9 @@ _BOX = re.compile(r"[\s│╷╵]+")
 # Where in the code an error was found says nothing to whom the message of a validation is for.
 _PLACE = re.compile(r" on \S+ line \d+(?:, in [^:]+)?: \d+: .*? (?=[A-Z])")
 
+_PREFACE = "Terraform encountered problems during initialisation"
+"""It comes before what the problems are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -208,11 +211,11 @@ def _explain(out: str | None, err: str | None) -> str:
         if told and told["severity"] == "error":
             return _shorten(f"{told['summary']}: {told['detail']}")
     text = _BOX.sub(" ", _COLOURS.sub("", err or out or ""))
-    _, found, error = text.partition("Error: ")
-    return _shorten(error) if found else "what it says is above."
+    errors = [part for part in text.split("Error: ")[1:] if not part.startswith(_PREFACE)]
+    return _shorten(errors[0]) if errors else "what it says is above."
 
 
 def _shorten(text: str) -> str:
     """Take an error without the places in the code that it names."""
-    text = _BOX.sub(" ", text).partition(" Error: ")[0]
-    return _PLACE.sub(": ", text).partition(" This was checked by the validation rule")[0].strip()
+    text = _PLACE.sub(": ", _BOX.sub(" ", text))
+    return text.partition(" This was checked by the validation rule")[0].strip()
