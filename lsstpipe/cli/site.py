@@ -32,6 +32,9 @@ _code: Decorator = click.option(
 _json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 _yes: Decorator = click.option("--yes", is_flag=True, help="Do not ask.")
 _dry_run: Decorator = click.option("--dry-run", is_flag=True, help="Say what would change.")
+_check: Decorator = click.option(
+    "--check/--no-check", default=True, help="Look first for what would fail."
+)
 _out: Decorator = click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -74,8 +77,9 @@ def _site(function: Callable[..., None]) -> Callable[..., None]:
 
 @command.command("plan")
 @_site
+@_check
 @_json
-def plan(site: Site, as_json: bool) -> None:
+def plan(site: Site, check: bool, as_json: bool) -> None:
     """Say what would be made, changed or ended in each root.
 
     \b
@@ -85,6 +89,8 @@ def plan(site: Site, as_json: bool) -> None:
     from lsstpipe.cli.site_tables import plans_as_rows, print_plan
     from lsstpipe.site.deploy import plan_site
 
+    if check:
+        _require_no_errors(site)
     plans = plan_site(site)
     if as_json:
         click.echo(json.dumps(plans_as_rows(plans), indent=1))
@@ -98,7 +104,7 @@ def plan(site: Site, as_json: bool) -> None:
 @_out
 @_yes
 @_dry_run
-@click.option("--check/--no-check", default=True, help="Look first for what would go wrong.")
+@_check
 @_json
 def up(site: Site, out: Path, yes: bool, dry_run: bool, check: bool, as_json: bool) -> None:
     """Make or change the site: bootstrap, data, cluster, in this order.
@@ -329,6 +335,6 @@ def _require_no_errors(site: Site) -> None:
     errors = [finding for finding in findings if finding.level == "error"]
     if errors:
         raise UserError(
-            f"Nothing was made: {len(errors)} of what was checked would fail, as is said above; "
+            f"Nothing was done: {len(errors)} of what was checked would fail, as is said above; "
             "--no-check goes on nevertheless."
         )

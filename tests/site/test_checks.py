@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import boto3
 import pytest
 from botocore.stub import Stubber
+from click.testing import CliRunner
 
+from lsstpipe.cli.main import cli
 from lsstpipe.site import check_account, check_capacity, check_data
 from lsstpipe.site.checks import CHECKS, Check, check, run
 from lsstpipe.site.findings import Aws, Finding
@@ -472,3 +475,30 @@ def test_every_check_is_run(minimal: Settings, cloud: Aws, monkeypatch: pytest.M
 def test_a_region_that_there_is_not_is_an_error(minimal: Settings) -> None:
     findings = check(with_data(minimal, region="mars-north-1"))
     assert findings == [Finding("region", "error", "AWS has no region mars-north-1.")]
+
+
+@pytest.mark.parametrize("command", ["plan", "up"])
+def test_what_would_fail_is_refused_before_terraform_is_asked(
+    cloud: Aws, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr("lsstpipe.site.checks.CHECKS", (check_capacity.check_images,))
+    words = ["site", command, str(CODE / "examples" / "minimal"), "--terraform", str(CODE)]
+    result = CliRunner().invoke(cli, words)
+    assert str(result.exception).startswith("Nothing was done: 2 of what was checked would fail")
+    assert "There is no image ami-00000000000000001" in result.stderr
+
+
+def test_the_command_prints_what_it_finds_and_fails_if_something_is_wrong(
+    cloud: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_check(*checks: Check) -> list[dict[str, str]]:
+        monkeypatch.setattr("lsstpipe.site.checks.CHECKS", checks)
+        words = ["site", "check", str(CODE / "examples" / "minimal"), "--terraform", str(CODE)]
+        result = CliRunner().invoke(cli, [*words, "--json"])
+        rows: list[dict[str, str]] = json.loads(result.stdout)
+        assert result.exit_code == int("error" in {row["level"] for row in rows})
+        return rows
+
+    assert {row["level"] for row in run_check(check_capacity.check_zones)} == {"ok"}
+    levels = [row["level"] for row in run_check(check_capacity.check_images)]
+    assert levels == ["ok", "error", "error"]

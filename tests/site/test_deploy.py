@@ -112,22 +112,22 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
 def life(clone: Clone) -> Clone:
     """The life of a site, command by command."""
     clone.site("nothing yet", "outputs")
-    clone.site("first plan", "plan", "--json")
+    clone.site("first plan", "plan", "--no-check", "--json")
     clone.site("declined", "up", "--no-check", answer="n\n")
     clone.site("checked", "up", "--yes")
     clone.site("up", "up", "--yes", "--no-check")
-    clone.site("second plan", "plan", "--json")
+    clone.site("second plan", "plan", "--no-check", "--json")
     clone.site("outputs", "outputs", "--json", "--out", "config/again.json")
     clone.site("would go", "down", "--dry-run", "--json")
     clone.site("misspelt", "down", "--yes", "--data", "trail")
     clone.site("one switch", "down", "--yes", "--data", "trial")
     clone.site("down", "down", "--yes")
-    clone.site("after", "plan", "--json")
+    clone.site("after", "plan", "--no-check", "--json")
     clone.set("allow_destroy = true")
     words = ["-auto-approve", f"-var-file={clone.folder}/site/data.tfvars"]
     clone.terraform("data", "apply", *words)
     clone.site("two switches", "down", "--yes", "--data", "trial", "--json")
-    clone.site("empty", "plan", "--json")
+    clone.site("empty", "plan", "--no-check", "--json")
     return clone
 
 
@@ -155,7 +155,7 @@ def test_what_would_fail_is_found_before_anything_is_made(life: Clone) -> None:
     assert result.returncode == 1
     assert "There is no image ami-00000000000000001" in result.stderr
     assert "AWSServiceRoleForEC2Fleet is absent" in result.stderr
-    assert "Nothing was made" in result.stderr
+    assert "Nothing was done" in result.stderr
     assert "Apply complete" not in result.stderr
 
 
@@ -230,7 +230,7 @@ def test_the_state_of_another_site_is_refused(life: Clone) -> None:
     text = settings.read_text()
     settings.write_text(text.replace('"trial"', '"other"'))
     try:
-        life.site("other", "plan")
+        life.site("other", "plan", "--no-check")
     finally:
         settings.write_text(text)
     assert life.told["other"].returncode == 1
