@@ -17,7 +17,7 @@ export OPENBLAS_NUM_THREADS := 1
 export NUMBA_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-cluster test test-terraform ci-hsc lint bench bench-registry format lock venv clean
+.PHONY: help demo demo-cluster deploy destroy test test-terraform ci-hsc lint bench bench-registry format lock venv clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -29,6 +29,12 @@ demo: venv ## process a night of real frames (data/tres1) into runs/demo, with i
 demo-cluster: venv ## the same night on an elastic Slurm cluster on this host, from no node to none (root; 8 min)
 	@envs/install-debian test
 	@python -m tests.cluster.demo
+
+deploy: venv ## make or change a site on AWS: bootstrap, data, cluster; SITE is a folder of settings, ARGS=--yes asks nothing
+	@lsstpipe site up $(SITE) $(ARGS)
+
+destroy: venv ## end the cluster of SITE, nodes first; its data stay
+	@lsstpipe site down $(SITE) $(ARGS)
 
 test: venv ## run all tests and measure their coverage; with ARGS, run those and measure none
 	@envs/install-debian test

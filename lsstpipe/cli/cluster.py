@@ -14,6 +14,7 @@ from lsstpipe.cli import cluster_head
 
 if TYPE_CHECKING:
     from lsstpipe.cluster.head import Head
+    from lsstpipe.cluster.prices import PriceTable
 
 _LOG = logging.getLogger(__name__)
 _WATCH_S = 5.0
@@ -165,6 +166,7 @@ def tell_status(watch: bool, as_json: bool, config: Path, state: Path) -> None:
             click.echo(status_as_json(status))
         else:
             print_status(status)
+        _warn_of_old(head.prices)
         if not watch:
             return
         time.sleep(_WATCH_S)
@@ -193,11 +195,60 @@ def tell_cost(repo: Path | None, as_json: bool, config: Path, state: Path) -> No
     from lsstpipe.plan.read import open_plan
 
     usage = [] if repo is None else measure_usage(open_plan(plan_folder(repo)))
-    costs = measure_costs(_open(config, state))
+    head = _open(config, state)
+    costs = measure_costs(head)
+    _warn_of_old(head.prices)
     if as_json:
         click.echo(json.dumps(costs_as_rows(costs, usage), indent=1))
     else:
         print_costs(costs, usage)
+
+
+@command.command("prices")
+@click.option("--refresh", is_flag=True, help="Ask AWS, and keep what it says beside the state.")
+@click.option("--dry-run", is_flag=True, help="Ask, but keep nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
+@_config
+@_state
+def show_prices(refresh: bool, dry_run: bool, as_json: bool, config: Path, state: Path) -> None:
+    """Show what the instances of the pools cost an hour, as launches are judged by.
+
+    To refresh them takes the rights pricing:GetProducts and ec2:DescribeSpotPriceHistory, and a way
+    to us-east-1. A price that AWS does not have is an error.
+
+    \b
+    Example:
+      lsstpipe cluster prices
+      lsstpipe cluster prices --refresh
+    """
+    import datetime
+
+    from lsstpipe.cli.cluster_tables import print_prices
+    from lsstpipe.cluster import price_refresh
+    from lsstpipe.cluster.config import read_cluster
+    from lsstpipe.cluster.head import find_prices
+    from lsstpipe.cluster.prices import read_prices, write_prices
+    from lsstpipe.datastore.atomic import write_atomically
+
+    cluster = read_cluster(config)
+    table = read_prices(cluster.region, find_prices(state))
+    types = sorted({name for pool in cluster.pools for name in pool.instance_types})
+    if refresh:
+        now = datetime.datetime.now(datetime.UTC)
+        table = price_refresh.refresh(
+            table, price_refresh.open_price_lists(cluster.region), types, now
+        )
+        if not dry_run:
+            write_atomically(state / "prices.json", write_prices(table).encode())
+    print_prices(table, types, as_json)
+    _warn_of_old(table)
+
+
+def _warn_of_old(prices: PriceTable) -> None:
+    import datetime
+
+    if warning := prices.warn(datetime.datetime.now(datetime.UTC).date()):
+        click.echo(warning, err=True)
 
 
 @command.command("close-breaker")

@@ -1,4 +1,4 @@
-"""What ``lsstpipe cluster status`` and ``cost`` print."""
+"""What ``lsstpipe cluster status``, ``cost`` and ``prices`` print."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import click
 from rich.console import Console
 from rich.table import Table
 
 from lsstpipe.cluster.accounting import IDLE, Costs
+from lsstpipe.cluster.prices import PriceTable
 from lsstpipe.cluster.status import ClusterStatus, total
 from lsstpipe.execute.usage import TaskUsage
 
@@ -131,6 +133,45 @@ def print_costs(costs: Costs, usage: Sequence[TaskUsage]) -> None:
         f"{everything.cpu_s:.0f}", f"{used:.0f}" if used else "", "", "",
         f"{everything.usd:.5f}", "",
     )  # fmt: skip
+    Console(width=_WIDTH, soft_wrap=True).print(table)
+
+
+def print_prices(prices: PriceTable, types: Sequence[str], as_json: bool) -> None:
+    """Print what instances cost an hour, from where and of when the prices are.
+
+    Parameters
+    ----------
+    prices
+        The prices.
+    types
+        Of which instances.
+    as_json
+        As JSON, not as a table.
+    """
+    rows: list[dict[str, Any]] = []
+    for name in types:
+        prices.hourly(name, "on-demand")  # says what is wrong where there is none
+        listed, spot = prices.on_demand[name], prices.spot.get(name, prices.spot_share)
+        rows.append(
+            {
+                "type": name,
+                "on_demand_usd": listed.usd,
+                "on_demand_from": f"{listed.source}, {listed.date}",
+                "spot_usd": prices.hourly(name, "spot"),
+                "spot_from": f"{spot.source}, {spot.date}",
+            }
+        )
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+        return
+    table = _table("type", "on demand", "Spot")
+    for column in ("on demand from", "Spot from"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(
+            row["type"], f"{row['on_demand_usd']:.4f}", f"{row['spot_usd']:.4f}",
+            row["on_demand_from"], row["spot_from"],
+        )  # fmt: skip
     Console(width=_WIDTH, soft_wrap=True).print(table)
 
 

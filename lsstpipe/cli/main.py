@@ -42,6 +42,7 @@ COMMANDS = {
     "sweep": "Remove what killed processes left.",
     "profile": "Put the profiles of Snakemake where it looks for them.",
     "cluster": "Launch and end the nodes of a cluster, tell what they cost.",
+    "site": "Make, price and end a site on AWS: cluster, storage, registry.",
     "compile": "Compile all kernels, so that no job has to.",
     "config": "Show, check and document settings.",
 }

@@ -79,8 +79,7 @@ def open_head(config: Path, folder: Path) -> Head:
         Where state and events are kept.
     """
     cluster = read_cluster(config)
-    refreshed = folder / "prices.json"
-    prices = read_prices(cluster.region, refreshed if refreshed.exists() else None)
+    prices = read_prices(cluster.region, find_prices(folder))
     return Head(
         cluster,
         prices,
@@ -90,3 +89,15 @@ def open_head(config: Path, folder: Path) -> Head:
         EventLog(folder / "events.jsonl", cluster.name, time.time),
         folder,
     )
+
+
+def find_prices(folder: Path) -> Path | None:
+    """Find the prices that were refreshed; None where those of lsstpipe hold.
+
+    Parameters
+    ----------
+    folder
+        Where the state is kept.
+    """
+    refreshed = folder / "prices.json"
+    return refreshed if refreshed.exists() else None

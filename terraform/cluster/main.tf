@@ -70,6 +70,7 @@ module "head_node" {
   security_group_ids = [module.security_groups.head_id]
   instance_profile   = module.head_role.profile_name
   user_data          = local.head_script
+  root_gib           = var.head.root_gib
   state_gib          = var.head.state_gib
   alarm_topic_arn    = module.observability.alarm_topic_arn
 

@@ -73,9 +73,10 @@ variable "budget" {
 }
 
 variable "head" {
-  description = "The head node: type of machine, disk for Slurm's state, how Slurm's daemons know each other, its zone (null for the first)."
+  description = "The head node: type of machine, its disk, that for Slurm's state, how Slurm's daemons know each other, its zone (null for the first)."
   type = object({
     instance_type = optional(string, "m7a.large")
+    root_gib      = optional(number, 50)
     state_gib     = optional(number, 30)
     auth          = optional(string, "munge")
     zone          = optional(string)

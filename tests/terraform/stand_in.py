@@ -104,8 +104,8 @@ def _walk(module: dict[str, Any]) -> list[Resource]:
     return own + [item for child in module.get("child_modules", []) for item in _walk(child)]
 
 
-def copy_roots(folder: Path) -> Roots:
-    """Copy the Terraform code and initialise its roots; leave the test out if it cannot be."""
+def find_provider(folder: Path) -> Path:
+    """Find Terraform's configuration that names a provider; leave the test out if there is none."""
     if shutil.which("terraform") is None:
         pytest.skip("the program terraform is not installed")
     config = Path(os.environ.get("TF_CLI_CONFIG_FILE") or "absent")
@@ -117,6 +117,12 @@ def copy_roots(folder: Path) -> Roots:
             "disable_checkpoint = true\nprovider_installation {\n"
             f'  filesystem_mirror {{ path = "{MIRROR}" }}\n}}\n'
         )
+    return config
+
+
+def copy_roots(folder: Path) -> Roots:
+    """Copy the Terraform code and initialise its roots."""
+    config = find_provider(folder)
     ignored = shutil.ignore_patterns(".terraform*", "*.tfstate*")
     shutil.copytree(TERRAFORM, folder / "terraform", ignore=ignored)
     roots = Roots(folder / "terraform", config)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from lsstpipe.cluster.prices import read_prices
+from lsstpipe.site.bill import HOURS_A_MONTH, price_site
+from lsstpipe.site.settings import read_settings
 from tests.terraform.module_tables import TERRAFORM
 from tests.terraform.stand_in import Roots, copy_roots
 
@@ -43,13 +47,61 @@ def test_the_complete_example_says_what_the_workflow_needs(complete: Roots) -> N
     assert site["buckets"]["raw"] == "survey-123456789012-raw"
 
 
-@pytest.mark.parametrize("example", ["minimal", "existing_vpc"])
-def test_an_example_can_be_applied(example: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("example", ["minimal", "dev", "existing_vpc"])
+def test_an_example_can_be_applied_and_is_priced_as_it_is(example: str, tmp_path: Path) -> None:
     roots = copy_roots(tmp_path)
     roots.apply(example)
     site = site_of(roots)
     assert not faults(site)
-    assert site["mounts"] == {}
+    assert list(site["mounts"]) == (["lustre"] if example == "dev" else [])
+    require_true_bill(roots, example)
+
+
+def test_the_complete_example_is_priced_as_it_is(complete: Roots) -> None:
+    require_true_bill(complete, "complete")
+
+
+def require_true_bill(roots: Roots, example: str) -> None:
+    """Price what the states have, line by line, and hold the bill of `lsstpipe site cost` to it."""
+    made: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for item in roots.resources("data") + roots.resources("cluster"):
+        made[item.type].append(item.values)
+    prices = read_prices("us-east-1")
+    month = 1 / HOURS_A_MONTH
+    (database,), (head,), (disk,) = (
+        made[kind] for kind in ("aws_db_instance", "aws_instance", "aws_ebs_volume")
+    )
+    copies = 2 if database["multi_az"] else 1
+    endpoints = [row for row in made["aws_vpc_endpoint"] if row["vpc_endpoint_type"] == "Interface"]
+    interfaces = sum(len(row["subnet_ids"]) for row in endpoints)
+    head_gib = head["root_block_device"][0]["volume_size"] + disk["size"]
+    lustre_gib = sum(row["storage_capacity"] for row in made["aws_fsx_lustre_file_system"])
+    gateway = prices.service("nat_gateway_hour") + prices.service("public_ipv4_hour")
+    expected = {
+        "database": copies * prices.database(database["instance_class"]),
+        "disk of the database": copies * database["allocated_storage"]
+        * prices.service("database_disk_gb_month") * month,
+        "NAT gateway": len(made["aws_nat_gateway"]) * gateway,
+        "endpoints": interfaces * prices.service("endpoint_hour"),
+        # The key of the state is another root's.
+        "keys and secrets": ((len(made["aws_kms_key"]) + 1) * prices.service("key_month")
+        + prices.service("secret_month")) * month,
+        "head node": prices.hourly(head["instance_type"], "on-demand"),
+        "disks of the head node": head_gib * prices.service("disk_gb_month") * month,
+        # Seven of the head node, which is watched each minute.
+        "alarms and metrics": (
+            len(made["aws_cloudwatch_metric_alarm"]) * prices.service("alarm_month")
+            + (len(made["aws_cloudwatch_log_metric_filter"]) + 7) * prices.service("metric_month")
+        ) * month,
+        "Lustre": lustre_gib * prices.service("lustre_gb_month") * month,
+    }  # fmt: skip
+    assert head["monitoring"]
+    assert len(made["aws_eip"]) == len(made["aws_nat_gateway"]) <= 1
+    settings = read_settings(roots.folder / "examples" / example, roots.folder)
+    bill = {line.item: line.usd for line in price_site(settings, prices).idle}
+    assert {item: usd for item, usd in expected.items() if usd} == pytest.approx(
+        {item: usd for item, usd in bill.items() if item in expected}
+    )
 
 
 def test_a_second_plan_changes_nothing(complete: Roots) -> None:

@@ -11,5 +11,6 @@ pools = {
   }
 }
 max_hourly_usd = 5
-budget         = { monthly_usd = 200, emails = ["ops@example.org"] }
-head           = { instance_type = "m7a.medium", state_gib = 10 }
+# A machine with credits: a fifth of its two CPUs all day long; what it takes beyond that costs 0.05 USD a CPU and hour.
+head   = { instance_type = "t3a.medium", root_gib = 30, state_gib = 10 }
+budget = { monthly_usd = 200, emails = ["ops@example.org"] }

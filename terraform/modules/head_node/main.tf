@@ -56,7 +56,7 @@ resource "aws_instance" "this" {
 
   root_block_device {
     volume_type = "gp3"
-    volume_size = 50
+    volume_size = var.root_gib
     encrypted   = true
     kms_key_id  = var.kms_key_arn
     tags        = merge(local.tags, { Name = "${var.name}-head" })

@@ -77,6 +77,18 @@ variable "user_data" {
   }
 }
 
+variable "root_gib" {
+  description = "Size of the disk that the machine starts from: the image, and what users keep in their homes. It can grow, never shrink."
+  type        = number
+  default     = 50
+
+  validation {
+    # Amazon EBS User Guide, gp3: 65,536 GiB at most; the image alone takes 20.
+    condition     = var.root_gib >= 20 && var.root_gib <= 65536
+    error_message = "The disk that the head node starts from has 20 to 65536 GiB."
+  }
+}
+
 variable "state_gib" {
   description = "Size of the disk with Slurm's state and accounts, which outlives the machine. It can grow, never shrink."
   type        = number

@@ -50,6 +50,14 @@ run "refuses_a_long_user_data" {
   expect_failures = [var.user_data]
 }
 
+run "an_image_does_not_fit_on_a_small_disk" {
+  command = plan
+  variables {
+    root_gib = 19
+  }
+  expect_failures = [var.root_gib]
+}
+
 run "refuses_a_small_disk" {
   command = plan
   variables { state_gib = 5 }
