@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import base64
 import os
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.terraform.module_tables import TERRAFORM
 from tests.terraform.stand_in import Resource
 
 pytestmark = pytest.mark.xdist_group("terraform")
 
 PROGRAMS = ("blkid", "hostnamectl", "mkfs.ext4", "mount", "shutdown", "systemctl")
-SCRIPTS = [
-    *sorted((TERRAFORM / "boot").iterdir()),
-    TERRAFORM / "check",
-    TERRAFORM / "destroy-data",
-    TERRAFORM / "modules" / "cleanup" / "end_nodes",
-]
 
 
 @dataclass(frozen=True)
@@ -160,11 +152,3 @@ def test_users_of_the_head_node_do_not_reach_its_rights(
     machine.start(head_script)
     rules = machine.read("etc/nftables.conf")
     assert "ip daddr 169.254.169.254 meta skuid != { root, slurm, lsstpipe } reject" in rules
-
-
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
-def test_a_script_is_clean(script: Path) -> None:
-    if shutil.which("shellcheck") is None:
-        pytest.skip("the program shellcheck is not installed")
-    result = subprocess.run(["shellcheck", script], check=False, capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout
