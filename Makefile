@@ -5,7 +5,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 ARGS ?=
 SCRIPTS := .ci/run envs/create-venv envs/install-debian \
 	lsstpipe/cluster/programs/resume lsstpipe/cluster/programs/suspend \
-	terraform/check terraform/destroy-data terraform/boot/* terraform/modules/cleanup/end_nodes
+	terraform/check terraform/lint terraform/destroy-data terraform/boot/* terraform/modules/cleanup/end_nodes
 # Absent files are not an error: a part of the project can be checked before the whole is there.
 SNAKEFILES := $(wildcard Snakefile workflow/rules/*.smk)
 
@@ -40,8 +40,9 @@ test: venv ## run all tests and measure their coverage; with ARGS, run those and
 	@envs/install-debian test
 	@pytest -n 2 --dist loadgroup $(if $(ARGS),$(ARGS),--cov --cov-report=term)
 
-test-terraform: ## check the Terraform code alone: format, validity, tests of each module; ARGS names folders
+test-terraform: ## check the Terraform code alone: format, validity, tests of each module, linters; ARGS names folders
 	@terraform/check $(ARGS)
+	@$(if $(ARGS),:,terraform/lint) || test $$? -eq 77 # what cannot be had here was left out by name
 
 ci-hsc: venv ## simulate 33 raws of HSC, process them and hold the products to what was expected (21 min)
 	@mkdir -p runs

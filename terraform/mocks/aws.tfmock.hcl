@@ -49,3 +49,9 @@ mock_resource "aws_iam_openid_connect_provider" {
 mock_data "aws_vpc" {
   defaults = { cidr_block = "10.0.0.0/16", enable_dns_support = true, enable_dns_hostnames = true }
 }
+mock_data "aws_ec2_instance_type_offerings" {
+  defaults = { instance_types = ["m7a.xlarge"], locations = ["us-east-1a"] }
+}
+mock_data "aws_servicequotas_service_quota" {
+  defaults = { value = 640 }
+}

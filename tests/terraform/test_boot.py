@@ -5,14 +5,12 @@ from __future__ import annotations
 import base64
 import os
 import re
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.terraform.module_tables import TERRAFORM
 from tests.terraform.stand_in import Resource
 
 pytestmark = pytest.mark.xdist_group("terraform")
@@ -20,12 +18,6 @@ pytestmark = pytest.mark.xdist_group("terraform")
 IMAGE = TERRAFORM.parent / "envs" / "image" / "root"
 COMMON = {"CLUSTER", "AWS_REGION", "AWS_DEFAULT_REGION", "CONFIG"}
 PROGRAMS = ("blkid", "hostnamectl", "mkfs.ext4", "mount", "shutdown", "systemctl")
-SCRIPTS = [
-    *sorted((TERRAFORM / "boot").iterdir()),
-    TERRAFORM / "check",
-    TERRAFORM / "destroy-data",
-    TERRAFORM / "modules" / "cleanup" / "end_nodes",
-]
 
 
 @dataclass(frozen=True)
@@ -184,11 +176,3 @@ def test_the_services_of_the_image_are_told_all_that_they_ask_for(
         }
         assert asked
         assert asked <= known
-
-
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
-def test_a_script_is_clean(script: Path) -> None:
-    if shutil.which("shellcheck") is None:
-        pytest.skip("the program shellcheck is not installed")
-    result = subprocess.run(["shellcheck", script], check=False, capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout

@@ -57,3 +57,50 @@ run "refuses_a_head_node_in_a_zone_without_a_subnet" {
   }
   expect_failures = [var.head]
 }
+
+run "refuses_a_zone_without_the_instance_type" {
+  command = plan
+  variables {
+    data = merge(var.data, { network = merge(var.data.network, { subnets = { us-east-1a = "subnet-0a", us-east-1b = "subnet-0b" } }) })
+    pools = {
+      spot = { instance_types = ["m7a.xlarge"], cpus = 4, memory_mb = 15000, max_nodes = 10, max_hourly_usd = 10, zones = ["us-east-1b"] }
+    }
+  }
+  expect_failures = [data.aws_ec2_instance_type_offerings.pool]
+}
+
+run "refuses_a_network_without_the_instance_type" {
+  command = plan
+  override_data {
+    target = data.aws_ec2_instance_type_offerings.pool
+    values = { instance_types = [], locations = [] }
+  }
+  expect_failures = [data.aws_ec2_instance_type_offerings.pool]
+}
+
+run "refuses_spot_alone_without_a_quota" {
+  command = plan
+  variables {
+    pools = {
+      spot = { instance_types = ["m7a.xlarge"], cpus = 4, memory_mb = 15000, max_nodes = 10, max_hourly_usd = 10, fallback = "none" }
+    }
+  }
+  override_data {
+    target = data.aws_servicequotas_service_quota.spot
+    values = { value = 0 }
+  }
+  expect_failures = [data.aws_servicequotas_service_quota.spot]
+}
+
+run "needs_no_quota_of_spot_where_a_pool_falls_back" {
+  command = plan
+  override_data {
+    target = data.aws_servicequotas_service_quota.spot
+    values = { value = 0 }
+  }
+
+  assert {
+    condition     = length(data.aws_servicequotas_service_quota.spot) == 0
+    error_message = "A pool that falls back on demand starts without the Spot market."
+  }
+}

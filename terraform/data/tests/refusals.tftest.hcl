@@ -50,3 +50,12 @@ run "refuses_a_single_subnet" {
   }
   expect_failures = [var.existing_network]
 }
+
+run "refuses_a_network_that_knows_no_names" {
+  command = plan
+  override_data {
+    target = data.aws_vpc.existing[0]
+    values = { cidr_block = "10.0.0.0/16", enable_dns_support = true, enable_dns_hostnames = false }
+  }
+  expect_failures = [data.aws_vpc.existing]
+}

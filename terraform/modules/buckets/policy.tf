@@ -19,7 +19,7 @@ locals {
       Principal = "*"
       Action    = "s3:*"
       Resource  = [arn, "${arn}/*"]
-      Condition = { NumericLessThan = { "s3:TlsVersion" = "1.2" } }
+      Condition = { NumericLessThan = { "s3:TlsVersion" = 1.2 } }
     },
     {
       # Snakemake's S3 plug-in ends buckets that it finds empty.
@@ -52,8 +52,8 @@ locals {
       Action    = "s3:PutObject"
       Resource  = ["${local.arns[kind]}/*"]
       Condition = {
-        StringNotEquals = { "s3:x-amz-server-side-encryption-aws-kms-key-id" = var.kms_key_arn }
-        Null            = { "s3:x-amz-server-side-encryption-aws-kms-key-id" = "false" }
+        ArnNotEquals = { "s3:x-amz-server-side-encryption-aws-kms-key-id" = var.kms_key_arn }
+        Null         = { "s3:x-amz-server-side-encryption-aws-kms-key-id" = "false" }
       }
     },
   ] }

@@ -6,6 +6,7 @@ locals {
   account   = data.aws_caller_identity.current.account_id
   partition = data.aws_partition.current.partition
   region    = data.aws_region.current.region
+  services  = "arn:${local.partition}:iam::${local.account}:role/aws-service-role"
 }
 
 resource "aws_kms_key" "this" {
@@ -57,7 +58,32 @@ resource "aws_kms_key" "this" {
         Resource  = "*"
         Condition = {
           StringEquals = { "kms:CallerAccount" = local.account }
-          ArnLike      = { "aws:PrincipalArn" = "arn:${local.partition}:iam::${local.account}:role/aws-service-role/s3.data-source.lustre.fsx.amazonaws.com/*" }
+          ArnLike      = { "aws:PrincipalArn" = "${local.services}/s3.data-source.lustre.fsx.amazonaws.com/*" }
+        }
+      },
+      {
+        # Spot instances with encrypted disks are started by a role of EC2 (Amazon EC2 User Guide, "Grant access to customer
+        # managed keys for use with encrypted AMIs and EBS snapshots"). Named as principal, it would have to be there before.
+        Sid       = "SpotDisks"
+        Effect    = "Allow"
+        Principal = { AWS = "*" }
+        Action    = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"]
+        Resource  = "*"
+        Condition = {
+          StringEquals = { "kms:CallerAccount" = local.account }
+          ArnEquals    = { "aws:PrincipalArn" = "${local.services}/spot.amazonaws.com/AWSServiceRoleForEC2Spot" }
+        }
+      },
+      {
+        Sid       = "SpotGrants"
+        Effect    = "Allow"
+        Principal = { AWS = "*" }
+        Action    = "kms:CreateGrant"
+        Resource  = "*"
+        Condition = {
+          StringEquals = { "kms:CallerAccount" = local.account }
+          ArnEquals    = { "aws:PrincipalArn" = "${local.services}/spot.amazonaws.com/AWSServiceRoleForEC2Spot" }
+          Bool         = { "kms:GrantIsForAWSResource" = "true" }
         }
       },
     ]

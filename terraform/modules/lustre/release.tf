@@ -60,7 +60,7 @@ resource "aws_iam_role_policy" "release" {
       {
         Sid      = "Release"
         Effect   = "Allow"
-        Action   = ["fsx:CreateDataRepositoryTask", "fsx:TagResource"]
+        Action   = "fsx:CreateDataRepositoryTask"
         Resource = [aws_fsx_lustre_file_system.this.arn, replace(aws_fsx_lustre_file_system.this.arn, "/:file-system.*$/", ":task/*")]
       },
       {

@@ -10,25 +10,19 @@ locals {
     {
       Sid      = "ListData"
       Effect   = "Allow"
-      Action   = ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"]
+      Action   = ["s3:ListBucket"]
       Resource = [var.bucket_arns.raw, var.bucket_arns.products]
     },
     {
       Sid      = "WriteProducts"
       Effect   = "Allow"
-      Action   = ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject"]
+      Action   = ["s3:AbortMultipartUpload", "s3:PutObject"]
       Resource = ["${var.bucket_arns.products}/*"]
-    },
-    {
-      Sid      = "ReadConfiguration"
-      Effect   = "Allow"
-      Action   = ["s3:GetObject"]
-      Resource = ["${var.bucket_arns.config}/clusters/${var.name}/*"]
     },
     {
       Sid      = "UseKey"
       Effect   = "Allow"
-      Action   = ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo"]
+      Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
       Resource = [var.kms_key_arn]
     },
     {
@@ -39,8 +33,14 @@ locals {
     },
   ]
 
-  # What only the head node does: it alone speaks with the registry, keeps accounts, and lets people in.
+  # What only the head node does: it alone has the configuration, speaks with the registry, keeps accounts, and lets people in.
   head = [
+    {
+      Sid      = "ReadConfiguration"
+      Effect   = "Allow"
+      Action   = ["s3:GetObject"]
+      Resource = ["${var.bucket_arns.config}/clusters/${var.name}/*"]
+    },
     {
       Sid      = "Registry"
       Effect   = "Allow"
@@ -62,7 +62,7 @@ locals {
     {
       Sid      = "BudgetFlag"
       Effect   = "Allow"
-      Action   = ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
+      Action   = ["sqs:DeleteMessage", "sqs:ReceiveMessage"]
       Resource = [var.budget_queue_arn]
     },
     {

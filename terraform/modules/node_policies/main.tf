@@ -32,13 +32,13 @@ locals {
       Sid      = "AskForFleet"
       Effect   = "Allow"
       Action   = ["ec2:CreateFleet"]
-      Resource = concat(["${local.ec2}:fleet/*"], local.launched)
+      Resource = ["${local.ec2}:fleet/*"]
     },
     {
       # Nothing is launched that does not say whose it is: the reaper would not find it.
       Sid       = "LaunchOurs"
       Effect    = "Allow"
-      Action    = ["ec2:RunInstances"]
+      Action    = ["ec2:CreateFleet", "ec2:RunInstances"]
       Resource  = local.launched
       Condition = { StringEquals = { "aws:RequestTag/lsstpipe:cluster" = var.name, "aws:RequestTag/lsstpipe:role" = "compute" } }
     },
@@ -79,7 +79,13 @@ locals {
     },
     {
       # Disks of nodes are encrypted with our key. (Amazon EBS User Guide, "Requirements for Amazon EBS encryption".)
-      Sid       = "DisksOfNodes"
+      Sid      = "EncryptDisks"
+      Effect   = "Allow"
+      Action   = ["kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo"]
+      Resource = [var.kms_key_arn]
+    },
+    {
+      Sid       = "GrantDisks"
       Effect    = "Allow"
       Action    = ["kms:CreateGrant"]
       Resource  = [var.kms_key_arn]

@@ -59,6 +59,10 @@ resource "aws_cloudwatch_log_group" "this" {
 }
 
 resource "aws_db_instance" "this" {
+  #checkov:skip=CKV_AWS_293:It is protected unless the first of the two switches that end data is on
+  #checkov:skip=CKV_AWS_133:A validation holds backup_days to 7 to 35
+  #checkov:skip=CKV_AWS_157:A second database doubles the price; multi_az says it, and the example complete has it
+  #checkov:skip=CKV2_AWS_69:rds.force_ssl is among the parameters
   identifier     = local.identifier
   engine         = "postgres"
   engine_version = var.engine_version

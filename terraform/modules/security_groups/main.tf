@@ -21,6 +21,7 @@ locals {
 
 # Names that stay: another group would be another interface of the head node.
 resource "aws_security_group" "head" {
+  #checkov:skip=CKV2_AWS_5:The module head_node uses it
   name        = "${var.name}-head"
   description = "The head node: no way in but from nodes, shells come by Systems Manager"
   vpc_id      = var.vpc_id
@@ -28,6 +29,7 @@ resource "aws_security_group" "head" {
 }
 
 resource "aws_security_group" "compute" {
+  #checkov:skip=CKV2_AWS_5:The launch templates of pools use it
   name        = "${var.name}-compute"
   description = "Nodes: no way in but from the cluster"
   vpc_id      = var.vpc_id

@@ -53,7 +53,7 @@ run "refuses_by_policy" {
     error_message = "Every bucket takes TLS only."
   }
   assert {
-    condition     = alltrue([for policy in aws_s3_bucket_policy.this : length([for statement in jsondecode(policy.policy).Statement : statement if try(statement.Effect == "Deny" && statement.Condition.NumericLessThan["s3:TlsVersion"] == "1.2", false)]) == 1])
+    condition     = alltrue([for policy in aws_s3_bucket_policy.this : length([for statement in jsondecode(policy.policy).Statement : statement if try(statement.Effect == "Deny" && statement.Condition.NumericLessThan["s3:TlsVersion"] == 1.2, false)]) == 1])
     error_message = "Every bucket refuses versions of TLS below 1.2."
   }
   assert {

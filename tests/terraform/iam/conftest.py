@@ -1,0 +1,52 @@
+"""The policies of a site that was applied, what programs ask of AWS, and who judges it."""
+
+from __future__ import annotations
+
+import boto3
+import pytest
+
+from tests.s3_server import S3Server
+from tests.terraform.iam import programs
+from tests.terraform.iam.recording import Call, record_calls
+from tests.terraform.iam.simulator import Simulator
+from tests.terraform.iam.site import CONFIG, PRODUCTS, RAW, REGION, Site, read_site
+from tests.terraform.stand_in import Resource
+
+
+@pytest.fixture(scope="session")
+def simulator(tmp_path_factory: pytest.TempPathFactory) -> Simulator:
+    """IAM."""
+    return Simulator(tmp_path_factory.mktemp("iam-simulate"))
+
+
+@pytest.fixture(scope="session")
+def site(resources: list[Resource]) -> Site:
+    """The example `complete`."""
+    return read_site(resources)
+
+
+@pytest.fixture(scope="session")
+def recorded(
+    site: Site, s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list[Call]]:
+    """What each kind of machine asks of AWS, recorded while its programs run."""
+    folder = tmp_path_factory.mktemp("programs")
+    for arn in (RAW, PRODUCTS, CONFIG):
+        s3_server.client.create_bucket(Bucket=arn.rpartition(":")[2])
+    frames = RAW.rpartition(":")[2]
+    s3_server.client.put_object(Bucket=frames, Key="night/frame.fits", Body=b"frame")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in s3_server.environment.items():
+            patch.setenv(name, value)
+        twins = programs.Twins(site, boto3.client("ec2", region_name=REGION))
+        with record_calls() as cluster:
+            programs.run_cluster(twins.to_twin(site.pools), folder)
+        with record_calls() as head:
+            programs.connect_to_registry()
+            programs.publish_release(folder)
+        with record_calls() as data:
+            programs.use_data(folder)
+    launched = [
+        Call(call.service, call.operation, twins.to_site(call.parameters)) for call in cluster
+    ]
+    return {"head": launched + head, "both": data}
