@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.terraform.module_tables import TERRAFORM
 from tests.terraform.stand_in import Resource
 
 pytestmark = pytest.mark.xdist_group("terraform")
