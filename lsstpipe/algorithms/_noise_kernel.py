@@ -36,6 +36,34 @@ def add_poisson(
 
 
 @njit(cache=True)
+def subtract_box(
+    planes: tuple[FloatImage, FloatImage],
+    bias: tuple[FloatImage, FloatImage],
+    ratio: np.float32,
+    bounds: tuple[int, int, int, int],
+) -> None:
+    """Subtract a bias from a box and add its variance, in place.
+
+    Parameters
+    ----------
+    planes
+        Image and variance, shape ``(ny, nx)``; changed in place.
+    bias
+        Image and variance of the bias.
+    ratio
+        What it is multiplied by.
+    bounds
+        ``(y0, y1, x0, x1)`` of the box.
+    """
+    y0, y1, x0, x1 = bounds
+    square = ratio * ratio
+    for y in range(y0, y1):
+        for x in range(x0, x1):
+            planes[0][y, x] -= ratio * bias[0][y, x]
+            planes[1][y, x] += square * bias[1][y, x]
+
+
+@njit(cache=True)
 def subtract_scaled(
     image: FloatImage,
     variance: FloatImage,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from lsstpipe.algorithms._lamp_flat_kernel import sum_alike
 from lsstpipe.algorithms.clipped_mean import clipped_mean
 from lsstpipe.errors import AlgorithmError
 
@@ -16,6 +17,7 @@ FloatArray = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 _SHAPE_CELLS = 8
+_LARGEST_DIFFERENCE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,14 +189,10 @@ def _cell_medians(frame: FloatImage) -> FloatArray:
 
 def _fit_scales(stack: FloatImage, mean: FloatArray) -> FloatArray:
     """Fit the level of each frame to the mean of all, over the pixels that both have."""
-    scales = []
-    known, near = np.isfinite(mean), 0.2 * np.abs(mean)
-    for frame in stack:
-        away = frame - mean
-        # A cosmic ray in one frame would pull a plain ratio of sums.
-        good = known & np.isfinite(frame) & (np.abs(away, out=away) < near)
-        scales.append(float(frame[good].sum(dtype=np.float64) / mean[good].sum()))
-    return np.array(scales)
+    # A cosmic ray in one frame would pull a plain ratio of sums.
+    sums = np.array([sum_alike(frame, mean, _LARGEST_DIFFERENCE) for frame in stack])
+    scales: FloatArray = sums[:, 0] / sums[:, 1]
+    return scales
 
 
 def _median(values: FloatImage) -> float:

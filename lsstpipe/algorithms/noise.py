@@ -11,6 +11,7 @@ from lsstpipe.algorithms._noise_kernel import (
     add_poisson,
     divide_by,
     give_up_invalid,
+    subtract_box,
     subtract_scaled,
 )
 from lsstpipe.image.detector import Detector
@@ -19,6 +20,24 @@ from lsstpipe.image.mask import MaskArray, MaskPlane
 Image = npt.NDArray[np.float32]
 Planes = tuple[Image, Image]
 """Image and variance, electrons and electron**2, shape ``(ny, nx)``; changed in place."""
+
+
+def subtract_bias(planes: Planes, bias: Planes, known: Detector, described: Detector) -> None:
+    """Subtract a bias in the unit of an image, and add its variance in that unit.
+
+    Parameters
+    ----------
+    planes
+        Image and variance, electrons by the gains of ``known``.
+    bias
+        Image and variance, electrons by the gains of ``described``.
+    known, described
+        The detector with the gains of either.
+    """
+    for amplifier, other in zip(known.amplifiers, described.amplifiers, strict=True):
+        y, x = amplifier.box.slices_in(known.box)
+        ratio = np.float32(amplifier.gain / other.gain)
+        subtract_box(planes, bias, ratio, (y.start, y.stop, x.start, x.stop))
 
 
 def subtract_dark(

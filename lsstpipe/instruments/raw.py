@@ -17,6 +17,7 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
 from lsstpipe.errors import InputFileError, UserError
+from lsstpipe.image._mask_kernel import flag_levels
 from lsstpipe.image.detector import Detector
 from lsstpipe.image.exposure import Exposure, ObservationInfo
 from lsstpipe.image.mask import MaskPlane
@@ -101,9 +102,14 @@ def read_raw(path: str | Path, camera: Camera, info: ObservationInfo | None = No
     info = _translate(header, path, camera) if info is None else info
     detector = camera.detector(info.detector)
     image = pixels.astype(np.float32)
+    mask = _mask(image, detector)
+    unknown = ~np.isfinite(image)
+    if unknown.any():
+        mask[unknown] |= MaskPlane.BAD | MaskPlane.UNMASKEDNAN
+        image[unknown] = 0
     return Exposure(
-        image=np.where(np.isfinite(image), image, np.float32(0)),
-        mask=_mask(image, detector),
+        image=image,
+        mask=mask,
         # One number that stands for all pixels: it is known later, and memory is scarce.
         variance=np.broadcast_to(np.float32(0), image.shape),
         box=detector.raw_box,
@@ -247,9 +253,9 @@ def _point(
 def _mask(image: npt.NDArray[np.float32], detector: Detector) -> npt.NDArray[np.int32]:
     """Flag what the raw level alone tells of a pixel."""
     mask = np.zeros(image.shape, dtype=np.int32)
+    bits = (int(MaskPlane.SUSPECT), int(MaskPlane.SAT))
     for amplifier in detector.amplifiers:
-        own = amplifier.data.slices_in(detector.raw_box)
-        mask[own][image[own] >= amplifier.suspect_adu] |= MaskPlane.SUSPECT
-        mask[own][image[own] >= amplifier.saturation_adu] |= MaskPlane.SAT
-    mask[~np.isfinite(image)] |= MaskPlane.BAD | MaskPlane.UNMASKEDNAN
+        y, x = amplifier.data.slices_in(detector.raw_box)
+        limits = (np.float32(amplifier.suspect_adu), np.float32(amplifier.saturation_adu))
+        flag_levels(image[y, x], mask[y, x], limits, bits)
     return mask

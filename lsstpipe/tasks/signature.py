@@ -24,6 +24,7 @@ from lsstpipe.algorithms.noise import (
     add_photon_noise,
     divide_by_flat,
     guard_variance,
+    subtract_bias,
     subtract_dark,
 )
 from lsstpipe.algorithms.overscan import Overscan, measure_overscan
@@ -148,8 +149,9 @@ def remove_signature(
     has_bias = detector.has_overscan or signature.bias is not None
     if signature.bias is not None:
         # The master bias is in electrons by the described gains: the measured ones come after it.
-        _subtract_bias(planes, signature.bias, known, detector)
-        mask |= signature.bias.mask & _BAD
+        bias = signature.bias
+        subtract_bias(planes, (bias.image, bias.variance), known, detector)
+        mask |= bias.mask & _BAD
     if signature.dark is not None:
         scale, pedestal = _scale_dark(raw, signature.dark, has_bias=has_bias)
         dark = signature.dark
@@ -275,16 +277,6 @@ def _find_faults(
         told = ", ".join(f"{name} is {fault}" for name, fault in faults.items())
         raise AlgorithmError(f"No amplifier of detector {detector.name} works: {told}.")
     return faults
-
-
-def _subtract_bias(planes: Planes, bias: Exposure, known: Detector, described: Detector) -> None:
-    """Subtract the bias in the unit of an image, in place, and add its variance in that unit."""
-    image, variance = planes
-    for amplifier, other in zip(known.amplifiers, described.amplifiers, strict=True):
-        own = amplifier.box.slices_in(known.box)
-        ratio = np.float32(amplifier.gain / other.gain)
-        image[own] -= ratio * bias.image[own]
-        variance[own] += ratio * ratio * bias.variance[own]
 
 
 def _flag_turnoff(
