@@ -230,7 +230,7 @@ def require_switches(site: Site, name: str) -> None:
     outputs = site.root("data").outputs() if site.backend.exists() else {}
     if not outputs:
         raise UserError(f"There are no data {own}: nothing is destroyed.")
-    if outputs["allow_destroy"] is not True:
+    if outputs.get("allow_destroy") is not True:
         raise UserError(
             f"The data {own} may not be destroyed: set allow_destroy = true in data.tfvars and "
             "run lsstpipe site up first."
@@ -291,7 +291,9 @@ def _missing(site: Site, name: str) -> str:
 def _hand_on(site: Site) -> bool:
     """Write what the cluster needs to know of the data; tell whether there are data."""
     outputs = site.root("data").outputs()
-    if outputs:
+    # After an apply that failed half-way there are some outputs, but not this one.
+    is_whole = "data" in outputs
+    if is_whole:
         content = json.dumps({"data": outputs["data"]}, indent=1)
         write_atomically(site.handed_on, content.encode())
-    return bool(outputs)
+    return is_whole
