@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lsstpipe.errors import UserError
+from lsstpipe.errors import TemporaryError, UserError
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _BOX = re.compile(r"[\s│╷╵]+")
 # Where in the code an error was found says nothing to whom the message of a validation is for.
 _PLACE = re.compile(r" on \S+ line \d+(?:, in [^:]+)?: \d+: .*? (?=[A-Z])")
+
+_TOLD = 300
+"""Letters that are shown of what is no error of Terraform's own."""
 
 _PREFACE = "Terraform encountered problems during initialisation"
 """It comes before what the problems are."""
@@ -159,6 +162,8 @@ def evaluate(expression: str, folder: Path, settings: Path) -> str:
     ------
     UserError
         If a value is refused.
+    TemporaryError
+        If Terraform itself fails, as where the machine has no threads left for it.
     """
     words = _wrap(folder).generate_cmd_string("console", var_file=str(settings))
     with _found():
@@ -168,6 +173,11 @@ def evaluate(expression: str, folder: Path, settings: Path) -> str:
     # It prints errors and goes on: its exit code says nothing.
     if "Error: " in _COLOURS.sub("", result.stderr):
         raise UserError(f"{settings}: {_explain('', result.stderr)}")
+    if result.returncode != 0 or not result.stdout.strip():
+        raise TemporaryError(
+            f"Terraform cannot read {settings}: it ended with exit code {result.returncode}: "
+            f"{_explain(result.stdout, result.stderr)}"
+        )
     return str(json.loads(result.stdout))
 
 
@@ -212,7 +222,8 @@ def _explain(out: str | None, err: str | None) -> str:
             return _shorten(f"{told['summary']}: {told['detail']}")
     text = _BOX.sub(" ", _COLOURS.sub("", err or out or ""))
     errors = [part for part in text.split("Error: ")[1:] if not part.startswith(_PREFACE)]
-    return _shorten(errors[0]) if errors else "what it says is above."
+    told = errors[0] if errors else text[-_TOLD:]
+    return _shorten(told) or "what it says is above."
 
 
 def _shorten(text: str) -> str:

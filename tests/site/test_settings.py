@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lsstpipe.errors import ConfigError, UserError
+from lsstpipe.errors import ConfigError, TemporaryError, UserError
 from lsstpipe.site.settings import Settings, read_settings
 from tests.site.conftest import CODE
 
@@ -79,4 +79,16 @@ def test_without_terraform_it_is_said_what_to_install(
 ) -> None:
     monkeypatch.setenv("PATH", str(folder))
     with pytest.raises(UserError, match=r"terraform is not found: install Terraform 1\.10"):
+        read_settings(folder, CODE)
+
+
+@pytest.mark.parametrize(("status", "says"), [(2, "no threads left"), (0, "")])
+def test_terraform_that_fails_itself_may_do_so_once_only(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, says: str
+) -> None:
+    program = tmp_path / "terraform"
+    program.write_text(f"#!/bin/sh\necho '{says}' >&2\nexit {status}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(TemporaryError, match=f"it ended with exit code {status}: .*{says}"):
         read_settings(folder, CODE)
