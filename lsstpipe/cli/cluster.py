@@ -263,13 +263,41 @@ def close(pool: str, config: Path, state: Path) -> None:
       lsstpipe cluster close-breaker spot
     """
     from lsstpipe.cluster.reconcile import close_breaker
+
+    close_breaker(_open_pool(config, state, pool), pool)
+
+
+@command.command("drain")
+@click.argument("pool")
+@click.option("--undo", is_flag=True, help="Let it take jobs again.")
+@_config
+@_state
+def drain_pool(pool: str, undo: bool, config: Path, state: Path) -> None:
+    """Let POOL run empty: its jobs come to their end, nothing new begins, its nodes go.
+
+    \b
+    Example:
+      lsstpipe cluster drain spot
+      lsstpipe cluster drain spot --undo
+    """
+    from lsstpipe.cluster.drain import drain, open_again
+
+    head = _open_pool(config, state, pool)
+    if undo:
+        open_again(head, pool)
+    else:
+        drain(head, pool)
+
+
+def _open_pool(config: Path, state: Path, pool: str) -> Head:
+    """Open the head node; refuse a pool that there is not."""
     from lsstpipe.errors import UserError
 
     head = _open(config, state)
     names = [item.name for item in head.cluster.pools]
     if pool not in names:
         raise UserError(f"There is no pool '{pool}'; there are {', '.join(names)}.")
-    close_breaker(head, pool)
+    return head
 
 
 @command.command("node")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,9 @@ class EventLog:
         if set(fields) != set(SCHEMA[event]):
             raise ValueError(f"the event {event} has {SCHEMA[event]}, got {tuple(fields)}")
         time = datetime.datetime.fromtimestamp(self._now(), datetime.UTC)
-        row = {"time": time.isoformat(), "cluster": self._cluster, "event": event} | fields
+        # JSON has no word for a time without end.
+        plain = {name: None if value == math.inf else value for name, value in fields.items()}
+        row = {"time": time.isoformat(), "cluster": self._cluster, "event": event} | plain
         line = json.dumps(row, default=list) + "\n"
         # One write: lines of several processes do not mix.
         with self._path.open("a") as file:
