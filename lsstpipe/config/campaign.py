@@ -125,6 +125,28 @@ class Target(_Section):
     """Declination (ICRS)."""
 
 
+class Submission(_Section):
+    """How chunks become jobs of a cluster."""
+
+    pilot_stages: tuple[str, ...] = ()
+    """Stages with small chunks: a job runs many of them, with a Snakemake of its own."""
+    pilot_minutes: Annotated[float, Field(gt=0)] = 20.0
+    """How long such a job should take at most, minutes."""
+    pilot_cores: Annotated[int, Field(ge=1)] = 1
+    """How many chunks it runs at the same time, a processor each."""
+    on_demand_minutes: Annotated[float, Field(gt=0)] | None = None
+    """Jobs that are expected to take longer ask for nodes that Spot does not take back."""
+
+    @field_validator("pilot_stages")
+    @classmethod
+    def _check_stages(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        known = [name for name, stage in STAGES.items() if stage.tasks]
+        unknown = sorted(set(names) - set(known))
+        if unknown:
+            raise ValueError(f"names the stage '{unknown[0]}'; there are {', '.join(known)}")
+        return names
+
+
 class StageConfig(_Section):
     """Settings of a stage: its policy, and a part for each of its tasks."""
 
@@ -157,6 +179,8 @@ class Campaign(_Section):
     target_minutes: Annotated[float, Field(gt=0)] | None = None
     """How long a chunk of such a stage should take at most, in minutes of one processor: then the
     plan chooses how many visits, or detectors of a visit, it holds."""
+    submission: Submission = Submission()
+    """How chunks become jobs of a cluster; it changes no product."""
     calibrations: tuple[str, ...] = ()
     """Collections to look for certified calibrations in, the first first; without any, all are
     searched and two that hold for one exposure are refused."""

@@ -10,8 +10,8 @@ import numpy as np
 
 from lsstpipe.config import Campaign
 from lsstpipe.plan.blocks import Blocks, make_blocks, spell_range
-from lsstpipe.plan.chunks import Chunk
-from lsstpipe.plan.cost import START_CPU_S, ChunkSize, CostModel, chunk_size, runtime_minutes
+from lsstpipe.plan.chunks import Chunk, runtime_minutes
+from lsstpipe.plan.cost import START_CPU_S, ChunkSize, CostModel, chunk_size
 from lsstpipe.plan.digests import digest_chunks
 from lsstpipe.plan.quanta import PlannedTask, Quanta, take_lists
 from lsstpipe.plan.rows import IndexArray, Rows, encode

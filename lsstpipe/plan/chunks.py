@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from lsstpipe.plan.layout import manifest_path
-
 COLUMNS = (
     *("stage", "chunk", "upstream", "n_quanta", "cpu_s", "mem_mb", "runtime", "digest", "shard"),
 )
@@ -43,6 +41,11 @@ class Chunk:
     runtime_min: int
     digest: str
     shard: str = ""
+
+
+def runtime_minutes(cpu_s: float) -> int:
+    """Time to ask for: four times what is expected, and at least five minutes."""
+    return max(5, round(4 * cpu_s / 60))
 
 
 def read_chunks(path: str | Path) -> dict[str, dict[str, Chunk]]:
@@ -96,34 +99,3 @@ def write_chunks(chunks: list[Chunk]) -> str:
         values = (c.stage, c.name, upstream, c.n_quanta, f"{c.cpu_s:.1f}", c.mem_mb, c.runtime_min)
         lines.append("\t".join([*map(str, values), c.digest, c.shard]))
     return "\n".join(lines) + "\n"
-
-
-def upstream_manifests(path: str | Path, repo: str, stage: str, name: str) -> list[str]:
-    """List the manifests that a chunk waits for.
-
-    Parameters
-    ----------
-    path
-        ``chunks.tsv`` of the plan.
-    repo
-        Folder of the repository.
-    stage, name
-        The chunk.
-    """
-    chunk = read_chunks(path)[stage][name]
-    return [str(manifest_path(repo, *other)) for other in chunk.upstream]
-
-
-def stage_manifests(path: str | Path, repo: str, stage: str) -> list[str]:
-    """List the manifests of all chunks of a stage.
-
-    Parameters
-    ----------
-    path
-        ``chunks.tsv`` of the plan.
-    repo
-        Folder of the repository.
-    stage
-        The stage.
-    """
-    return [str(manifest_path(repo, stage, name)) for name in read_chunks(path).get(stage, {})]

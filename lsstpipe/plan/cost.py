@@ -206,11 +206,6 @@ def _summarise(values: Sequence[tuple[float, float, float]]) -> TaskCost:
     )
 
 
-def runtime_minutes(cpu_s: float) -> int:
-    """Time to ask for: four times what is expected, and at least five minutes."""
-    return max(5, round(4 * cpu_s / 60))
-
-
 @dataclass(frozen=True, slots=True)
 class ChunkSize:
     """How much of a stage that runs visit by visit goes into one chunk.
