@@ -11,7 +11,7 @@ from typing import Any
 
 from lsstpipe.cluster.config import Cluster
 from lsstpipe.cluster.hostlist import expand
-from lsstpipe.cluster.slurm import find_campaign, find_stage
+from lsstpipe.cluster.slurm import find_campaign, find_stage, parse_memory
 from lsstpipe.errors import UserError
 
 SACCT_FIELDS = (
@@ -26,7 +26,6 @@ IDLE = "(idle)"
 _ENDS = frozenset({"terminate", "terminate_and_power_down", "down"})
 _NOWHERE = "None assigned"
 _HOUR_S = 3600.0
-_MB = {"K": 1 / 1024, "M": 1.0, "G": 1024.0, "T": 1024.0**2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,17 +165,11 @@ def read_runs(text: str, now: float) -> list[JobRun]:
             JobRun(
                 int(job), user, find_campaign(name, comment), *find_stage(comment),
                 state.split()[0], tuple(expand(nodes)) if nodes != _NOWHERE else (),
-                int(cpus), _read_memory(memory),
+                int(cpus), parse_memory(memory),
                 float(begin), float(end) if end.isdecimal() else now,
             )
         )  # fmt: skip
     return runs
-
-
-def _read_memory(text: str) -> float:
-    """Read ``1500M``, in MB."""
-    number, unit = text.rstrip("nc?")[:-1], text.rstrip("nc?")[-1:]
-    return float(number) * _MB[unit] if unit in _MB else 0.0
 
 
 def share(lives: Sequence[Life], runs: Sequence[JobRun], cluster: Cluster) -> Costs:

@@ -138,28 +138,6 @@ class Cluster(_Section):
                 return pool
         return None
 
-    def require_memory(self, memory_mb: float) -> Pool:
-        """Find the smallest pool whose nodes have enough memory.
-
-        Parameters
-        ----------
-        memory_mb
-            What a job asks for.
-
-        Raises
-        ------
-        ConfigError
-            If no node has as much: the job would wait for ever.
-        """
-        fitting = [pool for pool in self.pools if pool.memory_mb >= memory_mb]
-        if not fitting:
-            largest = max(self.pools, key=lambda pool: pool.memory_mb)
-            raise ConfigError(
-                f"{memory_mb:.0f} MB are asked for, but the largest nodes, those of pool "
-                f"{largest.name}, have {largest.memory_mb} MB."
-            )
-        return min(fitting, key=lambda pool: pool.memory_mb)
-
 
 def read_cluster(path: str | Path) -> Cluster:
     """Read and check ``pools.json``.

@@ -17,8 +17,10 @@ from lsstpipe.cluster.fleet import Job
 from lsstpipe.cluster.hostlist import compress, expand
 from lsstpipe.errors import TemporaryError, UserError
 
-_BATCH = 100  # nodes of one scontrol call: a line of arguments has an end
+_BATCH = 100  # nodes or jobs of one call: a line of arguments has an end
 _TIMEOUT_S = 60
+
+_MB = {"K": 1 / 1024, "M": 1.0, "G": 1024.0, "T": 1024.0**2}
 
 _NAME = re.compile(r"\bNodeName=(\S+)")
 _STATE = re.compile(r"\bState=(\S+)")
@@ -26,7 +28,7 @@ _ADDRESS = re.compile(r"\bNodeAddr=(\S+)")
 _REASON = re.compile(r"\bReason=(.*?)(?: \[[^\]]*\])?$")
 # The workflow calls its jobs <campaign>-<repository>_<run>; others may say it in the comment.
 _CAMPAIGN = re.compile(r"\bcampaign=(\S+)")
-_COMMENT = re.compile(r"rule_(?P<stage>\w+?)(?:_chunk)?(?:_wildcards_(?P<chunk>.*))?")
+_COMMENT = re.compile(r"rule_(?P<stage>\w+?)(?:_chunk|_pilot)?(?:_wildcards_(?P<chunk>.*))?")
 _JOB_NAME = re.compile(r"(.+)-[0-9a-f]{6}_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -50,6 +52,8 @@ class QueuedJob:
         Which, whose, and how it is.
     nodes, reason
         Where it runs, or why it does not.
+    name, partition, memory_mb
+        Its name, where it may run, and the memory that it asks for, MB.
     campaign, stage, chunk
         What it does, where the workflow submitted it.
     """
@@ -59,9 +63,22 @@ class QueuedJob:
     state: str
     nodes: str
     reason: str
+    name: str
+    partition: str
+    memory_mb: float
     campaign: str
     stage: str
     chunk: str
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether it waits."""
+        return self.state == "PENDING"
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it waits because somebody said so."""
+        return self.is_pending and self.reason.startswith("JobHeld")
 
 
 class Slurm(Protocol):
@@ -136,8 +153,52 @@ class SlurmCommands:
 
     def queue(self) -> list[QueuedJob]:
         """Give all jobs that wait or run."""
-        text = self._run("squeue", "--noheader", "--format=%A|%u|%T|%N|%r|%j|%k")
+        text = self._run("squeue", "--noheader", "--format=%A|%u|%T|%N|%r|%j|%P|%m|%k")
         return [parse_queued(line) for line in text.splitlines()]
+
+    def tell_jobs(self, order: str, ids: Sequence[int], *changes: str) -> None:
+        """Tell `scontrol` something about jobs; those that it fails for do not stop the others.
+
+        Parameters
+        ----------
+        order
+            ``hold``, ``release`` or ``update``.
+        ids
+            Numbers of the jobs.
+        changes
+            What to update, such as ``partition=large``.
+        """
+        for start in range(0, len(ids), _BATCH):
+            jobs = ",".join(map(str, ids[start : start + _BATCH]))
+            self._run("scontrol", order, f"jobid={jobs}" if changes else jobs, *changes)
+
+    def cancel_pending(self, ids: Sequence[int]) -> None:
+        """Cancel those of some jobs that still wait."""
+        for start in range(0, len(ids), _BATCH):
+            own = map(str, ids[start : start + _BATCH])
+            self._run("scancel", "--state=PENDING", *own)
+
+    def partitions(self) -> str:
+        """Give what `sinfo` prints: name (the default one has a star) and memory of its nodes."""
+        return self._run("sinfo", "--noheader", "--exact", "--format=%P|%m")
+
+    def accounts(self, user: str) -> list[str]:
+        """Give the accounts of a user; none where Slurm keeps no accounts."""
+        try:
+            text = self._run(
+                "sacctmgr", "--noheader", "--parsable2", "--associations", "list", "user", user,
+                "format=account",
+            )  # fmt: skip
+        except TemporaryError:
+            return []
+        return sorted({line for line in text.splitlines() if line})
+
+    def steps(self, name: str, fields: Sequence[str]) -> str:
+        """Give what `sacct` prints of all jobs of a name and their steps, those of two days."""
+        return self._run(
+            "sacct", "--parsable2", "--noheader", "--duplicates", "--starttime=now-2days",
+            f"--name={name}", f"--format={','.join(fields)}",
+        )  # fmt: skip
 
     def account(self, fields: Sequence[str], since: float) -> str:
         """Give what `sacct` prints of every run of every job, times in seconds since 1970.
@@ -177,12 +238,26 @@ def parse_queued(line: str) -> QueuedJob:
     Parameters
     ----------
     line
-        Number, user, state, nodes, reason, name and comment, with ``|`` between them.
+        Number, user, state, nodes, reason, name, partition, memory and comment, with ``|`` between
+        them.
     """
-    number, user, state, nodes, reason, name, comment = line.split("|", 6)
-    stage, chunk = find_stage(comment)
-    campaign = find_campaign(name, comment)
-    return QueuedJob(int(number), user, state, nodes, reason, campaign, stage, chunk)
+    number, user, state, nodes, reason, name, partition, memory, comment = line.split("|", 8)
+    return QueuedJob(
+        int(number), user, state, nodes, reason, name, partition, parse_memory(memory),
+        find_campaign(name, comment), *find_stage(comment),
+    )  # fmt: skip
+
+
+def parse_memory(text: str) -> float:
+    """Read an amount such as ``1500M``, in MB; 0 where there is none.
+
+    Parameters
+    ----------
+    text
+        What Slurm prints.
+    """
+    number, unit = text.rstrip("nc?")[:-1], text.rstrip("nc?")[-1:]
+    return float(number) * _MB[unit] if unit in _MB else 0.0
 
 
 def find_stage(comment: str) -> tuple[str, str]:

@@ -80,8 +80,11 @@ def test_names_and_comments_of_the_workflow_are_read() -> None:
     assert find_stage("rule_visit_summary_chunk_wildcards_a_b") == ("visit_summary", "a_b")
     assert find_stage("rule_collect") == ("collect", "")
     assert find_stage("by hand") == ("", "")
-    job = parse_queued(f"7|ann|PENDING||Resources|{NAME}|rule_visit_chunk_wildcards_c|1")
+    assert find_stage("rule_visit_summary_pilot_wildcards_a_b") == ("visit_summary", "a_b")
+    rest = f"Resources|{NAME}|all|1500M|rule_visit_chunk_wildcards_c|1"
+    job = parse_queued(f"7|ann|PENDING||{rest}")
     assert (job.campaign, job.stage, job.chunk) == ("dr1-deep", "visit", "c|1")
+    assert (job.partition, job.memory_mb, job.is_held) == ("all", 1500, False)
 
 
 def test_a_line_of_sacct_that_is_too_short_is_refused() -> None:

@@ -90,7 +90,7 @@ def test_pools_json_is_what_lsstpipe_reads(rendered: dict[str, str], tmp_path: P
     cluster = config.read_cluster(path)
     assert [pool.name for pool in cluster.pools] == ["large", "small"]
     assert cluster.find_pool("small-1").is_static("small-1")
-    assert cluster.require_memory(20_000).subnet_ids == ("subnet-0b",)
+    assert cluster.find_pool("large-1").subnet_ids == ("subnet-0b",)
 
 
 def test_slurm_conf_and_the_pools_that_it_includes_set_nothing_twice(
