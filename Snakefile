@@ -26,6 +26,7 @@ include: "workflow/rules/object.smk"
 include: "workflow/rules/forced.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/pilots.smk"
 include: "workflow/rules/collect.smk"
 
 
@@ -46,5 +47,8 @@ rule all:
 
 
 onstart:
-    take_lock()
-    take_queue()
+    # Who started a pilot has done so.
+    if not IN_PILOT:
+        take_lock()
+        take_queue()
+        begin()

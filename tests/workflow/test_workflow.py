@@ -28,7 +28,11 @@ with open("jobs.txt", "a") as file:
     file.write(" ".join(arguments[:2]) + "\\n")
 fails = pathlib.Path("fails.txt")
 if arguments[:2] == ["run", "visit"] and fails.exists():
+    # As many MB as it says; then long enough that somebody sees it.
+    n_mb = int(fails.read_text())
     fails.unlink()
+    taken = b"x" * (n_mb << 20)
+    time.sleep(3 if taken else 0)
     sys.exit(1)
 if arguments[0] == "run":
     time.sleep(float(pathlib.Path("sleep.txt").read_text()))

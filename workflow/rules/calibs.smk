@@ -16,6 +16,7 @@ rule calibs_chunk:
     resources:
         mem_mb=memory("calibs"),
         runtime=minutes("calibs"),
+        constraint=market("calibs"),
     params:
         plan=PLAN,
         digest=digest("calibs"),

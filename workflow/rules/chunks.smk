@@ -2,21 +2,24 @@
 #
 # A Snakefile is parsed anew in every job of a cluster, so nothing here reads a file or imports more
 # than the standard library. Look-ups happen in functions that run once the plan is there.
-import fcntl
 import glob
-import hashlib
 import json
+import os
 import sys
 from pathlib import Path
+
+from snakemake.exceptions import IncompleteCheckpointException
 
 # The package of this checkout, whatever else is installed.
 sys.path.insert(0, str(workflow.basedir))
 
-from lsstpipe.plan import chunks, layout
+from lsstpipe.plan import attempts, chunks, layout, pilots
 
 REPO = config["repo"]
 PLAN = str(layout.plan_folder(REPO))
 CHUNKS = f"{PLAN}/chunks.tsv"
+# All settings, defaults included, as the plan was made with them.
+SETTINGS = f"{PLAN}/campaign.json"
 # Everything that --configfile and --config say, for the standard input of the command line.
 CAMPAIGN = json.dumps(config)
 # Only these matter to the ingest: other settings may change without a new one.
@@ -36,8 +39,12 @@ INGEST_CAMPAIGN = json.dumps(
 
 # A job of Slurm runs Snakemake twice around the command: in its batch step and in srun's.
 SNAKEMAKE_MB = 300
-# What all jobs of Slurm on this repository are called: a person reads it, and the next run finds them.
-JOBS = f"{config['name']}-{hashlib.sha256(str(Path(REPO).resolve()).encode()).hexdigest()[:6]}"
+# Whether this Snakemake runs inside a job, for the chunks of a pilot.
+IN_PILOT = "LSSTPIPE_PILOT" in os.environ
+# Slurm as this run uses it; None where jobs run on this machine, and inside the jobs.
+queue = None
+# Time of the plan that was checked against its nodes.
+checked = None
 
 
 wildcard_constraints:
@@ -58,53 +65,120 @@ def log_file(stage):
     return str(layout.log_path(REPO, stage, "{chunk}"))
 
 
-def planned(stage, wildcards):
-    """Look up a chunk, once there is a plan."""
+def chunk_table():
+    """The chunks of the plan, once there is one; a pilot is started by a job of that plan."""
+    if IN_PILOT:
+        return CHUNKS
     path = checkpoints.plan.get().output.chunks
-    return chunks.read_chunks(path)[stage][wildcards.chunk]
+    check_plan(path)
+    return path
 
 
-def upstream(stage):
-    """Manifests that a chunk waits for."""
+def planned(stage, name):
+    """Look up a chunk."""
+    return chunks.read_chunks(chunk_table())[stage][name]
+
+
+def planned_pilot(stage, name):
+    """Look up the job of a pilot."""
+    return own_pilots(stage).by_name[name].job
+
+
+def own_pilots(stage):
+    """The pilots of a stage; none where its chunks are jobs."""
+    return pilots.read_pilots(chunk_table(), SETTINGS, stage)
+
+
+def made_by(stage, names):
+    """Files that say that chunks are done: their manifests, or what their pilots leave."""
+    pilot_of = {} if IN_PILOT else own_pilots(stage).of_chunk
+    if not pilot_of:
+        return [str(layout.manifest_path(REPO, stage, name)) for name in names]
+    jobs = dict.fromkeys(pilot_of[name] for name in names)
+    return [str(layout.pilot_path(REPO, stage, job)) for job in jobs]
+
+
+def upstream(stage, find=planned):
+    """What a chunk, or a pilot, waits for."""
+
+    def files(wildcards):
+        others = {}
+        for other, name in find(stage, wildcards.chunk).upstream:
+            others.setdefault(other, []).append(name)
+        return [file for other in others for file in made_by(other, others[other])]
+
+    return files
+
+
+def digest(stage, find=planned):
+    """Digest of what a chunk depends on besides its upstream: its section of the campaign, the raws."""
+    return lambda wildcards: find(stage, wildcards.chunk).digest
+
+
+def pilot_manifests(stage):
+    """Manifests of the chunks of a pilot."""
     return lambda wildcards: [
-        str(layout.manifest_path(REPO, *other))
-        for other in planned(stage, wildcards).upstream
+        str(layout.manifest_path(REPO, stage, name))
+        for name in own_pilots(stage).by_name[wildcards.chunk].chunks
     ]
 
 
-def digest(stage):
-    """Digest of what a chunk depends on besides its upstream: its section of the campaign, the raws."""
-    return lambda wildcards: planned(stage, wildcards).digest
+def pilot_cores(wildcards):
+    """How many chunks a pilot runs at the same time."""
+    chunk_table()  # the settings are there when it is
+    return pilots.read_submission(SETTINGS)["pilot_cores"]
 
 
-def memory(stage):
-    """Memory in MB, twice as much after a job was killed for it, and that of Snakemake itself."""
-    return (
-        lambda wildcards, attempt: planned(stage, wildcards).mem_mb * 2 ** (attempt - 1)
-        + SNAKEMAKE_MB
-    )
+def market(stage, find=planned):
+    """On demand for jobs that are too long to lose; the rest may be anywhere."""
+
+    def ask(wildcards):
+        job = find(stage, wildcards.chunk)
+        most = pilots.read_submission(SETTINGS)["on_demand_minutes"]
+        if most is not None and job.cpu_s > 60 * most:
+            return "on-demand"
+        return default_resource("constraint") or None
+
+    return ask
 
 
-def minutes(stage):
-    """Longest time, in minutes."""
-    return lambda wildcards, attempt: planned(stage, wildcards).runtime_min * attempt
+def lacks(job, attempt):
+    """What the earlier attempts of a job lacked; inside the job that is of no account."""
+    return attempts.guess_lacks(attempt) if queue is None else queue.lacks(job, attempt)
+
+
+def memory(stage, find=planned):
+    """Memory in MB and that of Snakemake itself; twice as much after a job was killed for it."""
+
+    def ask(wildcards, attempt):
+        job = find(stage, wildcards.chunk)
+        wanted = attempts.grow_memory(job.mem_mb, lacks(job, attempt)) + SNAKEMAKE_MB
+        return wanted if queue is None else min(wanted, queue.partition.memory_mb)
+
+    return ask
+
+
+def minutes(stage, find=planned):
+    """Longest time, in minutes; more after a job ran out of it."""
+
+    def ask(wildcards, attempt):
+        job = find(stage, wildcards.chunk)
+        return attempts.grow_minutes(job.runtime_min, lacks(job, attempt))
+
+    return ask
 
 
 def manifests(stage):
-    """Manifests of all chunks of a stage."""
-    return lambda wildcards: chunks.stage_manifests(
-        checkpoints.plan.get().output.chunks, REPO, stage
+    """What says that all chunks of a stage are done."""
+    return lambda wildcards: made_by(
+        stage, chunks.read_chunks(chunk_table()).get(stage, {})
     )
 
 
 def all_manifests(wildcards):
-    """Manifests of all chunks of the plan."""
-    path = checkpoints.plan.get().output.chunks
-    return [
-        manifest
-        for stage in chunks.read_chunks(path)
-        for manifest in chunks.stage_manifests(path, REPO, stage)
-    ]
+    """What says that all chunks of the plan are done."""
+    plan = chunks.read_chunks(chunk_table())
+    return [file for stage in plan for file in made_by(stage, plan[stage])]
 
 
 def take_lock():
@@ -113,15 +187,17 @@ def take_lock():
     Snakemake's own lock outlives a killed process, so the profile switches it off; this one is the
     kernel's.
     """
+    from lsstpipe.cluster.lock import hold_lock
+
     global lock
-    Path(REPO).mkdir(parents=True, exist_ok=True)
-    lock = open(f"{REPO}/.lock", "w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise WorkflowError(
-            f"Another snakemake is running on {REPO}; wait for it or stop it."
-        )
+    lock = in_a_sentence(hold_lock, REPO)
+
+
+def begin():
+    """Say that all has been looked at, and jobs are next."""
+    from lsstpipe.cluster.lock import note_phase
+
+    note_phase(REPO, "runs")
 
 
 def take_queue():
@@ -131,9 +207,69 @@ def take_queue():
     and asks for them by it, so the name is put before that number before it submits any.
     """
     executor = workflow.scheduler._executor
-    if hasattr(executor, "run_uuid"):
-        from lsstpipe.cluster.leftovers import cancel_jobs
+    if not hasattr(executor, "run_uuid"):
+        return
+    from lsstpipe.cluster.leftovers import cancel_jobs
+    from lsstpipe.cluster.submission import open_queue
 
-        if left := cancel_jobs(f"{JOBS}_"):
-            logger.info(f"Cancelled {len(left)} jobs of a run that was killed.")
-        executor.run_uuid = f"{JOBS}_{executor.run_uuid}"
+    global queue
+    prefix = layout.job_prefix(config["name"], REPO)
+    if left := cancel_jobs(prefix):
+        logger.info(f"Cancelled {len(left)} jobs of a run that was killed.")
+    executor.run_uuid = f"{prefix}{executor.run_uuid}"
+    queue = in_a_sentence(
+        open_queue,
+        executor.run_uuid,
+        SNAKEMAKE_MB,
+        default_resource("slurm_partition"),
+        default_resource("slurm_account"),
+    )
+    hold_paused(executor)
+    try:
+        chunk_table()
+    except IncompleteCheckpointException:
+        pass  # there is no plan yet; it is checked when it is looked at
+
+
+def check_plan(path):
+    """On Slurm, refuse a plan with a job that no node is large enough for."""
+    global checked
+    if queue is None or checked == (now := Path(path).stat().st_mtime_ns):
+        return
+    checked = now
+    for stage, own in chunks.read_chunks(path).items():
+        jobs = [pilot.job for pilot in own_pilots(stage).by_name.values()]
+        in_a_sentence(queue.check, jobs or own.values())
+
+
+def hold_paused(executor):
+    """Let jobs of stages that are paused wait, from their submission on.
+
+    Snakemake looks at resources when a job becomes ready, which may be long before: only what the
+    executor asks for at the last moment is sure to be as `lsstpipe campaign pause` left it.
+    """
+    from lsstpipe.cluster.campaign import read_paused
+
+    partition = executor.get_partition_arg
+
+    def with_hold(job):
+        stage = job.rule.name.removesuffix("_chunk").removesuffix("_pilot")
+        return partition(job) + (" --hold" if stage in read_paused(REPO) else "")
+
+    executor.get_partition_arg = with_hold
+
+
+def default_resource(name):
+    """What --default-resources or the profile say; empty where they do not."""
+    found = workflow.resource_settings._parsed_default_resources.get(name).raw
+    return "" if found is None else str(found).strip("'\"")
+
+
+def in_a_sentence(function, *arguments):
+    """Call a function of the package; what it refuses ends the run in its own words."""
+    from lsstpipe.errors import LsstpipeError
+
+    try:
+        return function(*arguments)
+    except LsstpipeError as error:
+        raise WorkflowError(str(error))

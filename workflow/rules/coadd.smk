@@ -16,6 +16,7 @@ rule coadd_chunk:
     resources:
         mem_mb=memory("coadd"),
         runtime=minutes("coadd"),
+        constraint=market("coadd"),
     params:
         plan=PLAN,
         digest=digest("coadd"),

@@ -16,6 +16,7 @@ rule forced_chunk:
     resources:
         mem_mb=memory("forced"),
         runtime=minutes("forced"),
+        constraint=market("forced"),
     params:
         plan=PLAN,
         digest=digest("forced"),

@@ -16,6 +16,7 @@ rule object_chunk:
     resources:
         mem_mb=memory("object"),
         runtime=minutes("object"),
+        constraint=market("object"),
     params:
         plan=PLAN,
         digest=digest("object"),

@@ -16,6 +16,7 @@ rule report_chunk:
     resources:
         mem_mb=memory("report"),
         runtime=minutes("report"),
+        constraint=market("report"),
     params:
         plan=PLAN,
         digest=digest("report"),

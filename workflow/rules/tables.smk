@@ -16,6 +16,7 @@ rule tables_chunk:
     resources:
         mem_mb=memory("tables"),
         runtime=minutes("tables"),
+        constraint=market("tables"),
     params:
         plan=PLAN,
         digest=digest("tables"),

@@ -16,6 +16,7 @@ rule visit_chunk:
     resources:
         mem_mb=memory("visit"),
         runtime=minutes("visit"),
+        constraint=market("visit"),
     params:
         plan=PLAN,
         digest=digest("visit"),

@@ -16,6 +16,7 @@ rule visit_summary_chunk:
     resources:
         mem_mb=memory("visit_summary"),
         runtime=minutes("visit_summary"),
+        constraint=market("visit_summary"),
     params:
         plan=PLAN,
         digest=digest("visit_summary"),
