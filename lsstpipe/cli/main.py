@@ -41,6 +41,7 @@ COMMANDS = {
     "prune": "Remove datasets, or a whole run.",
     "sweep": "Remove what killed processes left.",
     "profile": "Put the profiles of Snakemake where it looks for them.",
+    "campaign": "Start a campaign on Slurm, pause, stop, change and watch it.",
     "cluster": "Launch and end the nodes of a cluster, tell what they cost.",
     "site": "Make, price and end a site on AWS: cluster, storage, registry.",
     "compile": "Compile all kernels, so that no job has to.",
