@@ -168,6 +168,9 @@ def _data() -> Iterator[Request]:
     other = f"{CONFIG}/clusters/other"
     yield Request(HEAD, "s3:GetObject", f"{other}/pools.json", "reads another cluster's settings")
     yield Request(HEAD, new, f"{other}/accounts/a", "writes another cluster's accounts")
+    yield Request(HEAD, new, f"{other}/auth/munge.key", "gives another cluster a key")
+    yield Request(COMPUTE, "s3:GetObject", f"{other}/auth/munge.key", "takes another's key")
+    yield Request(COMPUTE, new, f"{CONFIG}/clusters/survey/auth/munge.key", "changes the key")
     yield Request(HEAD, new, f"{CONFIG}/clusters/survey/pools.json", "changes its own limits")
     yield Request(HEAD, gone, f"{CONFIG}/clusters/survey/accounts/a", "hides its own accounts")
 

@@ -175,12 +175,14 @@ def by_hand(site: Site) -> list[Request]:
 
 
 def _head_services(site: Site) -> Iterator[Request]:
-    """Give what services of the head node's image ask, by the command line of AWS."""
+    """Give what services of the image ask: `lsstpipe cluster` conf, key, dump-accounts, budget."""
     own = f"{CONFIG}/clusters/survey"
     for name in ("pools.json", "slurm.conf", "cgroup.conf", "site.json", "accounts/last.sql.gz"):
         yield Request(HEAD, "s3:GetObject", f"{own}/{name}", "copies the configuration")
     dump = f"{own}/accounts/2026-11-26.sql.gz"
     yield Request(HEAD, "s3:PutObject", dump, "keeps the accounts")
+    yield Request(HEAD, "s3:PutObject", f"{own}/auth/munge.key", "shares the key of Slurm")
+    yield Request(COMPUTE, "s3:GetObject", f"{own}/auth/munge.key", "takes the key of Slurm")
     yield Request(HEAD, "s3:AbortMultipartUpload", dump, "gives up an upload that fails")
     yield Request(HEAD, "sqs:ReceiveMessage", site.queue, "looks whether the budget is spent")
     yield Request(HEAD, "sqs:DeleteMessage", site.queue, "has seen that the budget is spent")
