@@ -33,6 +33,16 @@ locals {
     },
   ]
 
+  # What only nodes do: take the key that the head node shares.
+  compute = [
+    {
+      Sid      = "TakeKey"
+      Effect   = "Allow"
+      Action   = ["s3:GetObject"]
+      Resource = ["${var.bucket_arns.config}/clusters/${var.name}/auth/*"]
+    },
+  ]
+
   # What only the head node does: it alone has the configuration, speaks with the registry, keeps accounts, and lets people in.
   head = [
     {
