@@ -124,7 +124,7 @@ def test_every_call_in_the_code_was_recorded(recorded: dict[str, list[Call]]) ->
     assert {"create_fleet", "describe_instances"} <= written
     unheard = {
         name
-        for name in written - set(SIGNED)
+        for name in written - set(SIGNED) - {"close"}
         if name.replace("_", "") not in {operation.lower() for operation in calls}
     }
     assert unheard == set(OF_OTHERS)
