@@ -1,6 +1,4 @@
 locals {
-  slurm_key = "${var.bucket_arns.config}/clusters/${var.name}/auth/munge.key"
-
   # What head node and nodes do with data. Nothing of it is ever deleted by them: that takes a person.
   data = [
     {
@@ -35,13 +33,15 @@ locals {
     },
   ]
 
-  # What only nodes do: the key by which Slurm's daemons know each other is all that they read of the configuration.
-  node = [{
-    Sid      = "TakeKey"
-    Effect   = "Allow"
-    Action   = ["s3:GetObject"]
-    Resource = [local.slurm_key]
-  }]
+  # What only nodes do: take the key that the head node shares.
+  compute = [
+    {
+      Sid      = "TakeKey"
+      Effect   = "Allow"
+      Action   = ["s3:GetObject"]
+      Resource = ["${var.bucket_arns.config}/clusters/${var.name}/auth/*"]
+    },
+  ]
 
   # What only the head node does: it alone has the configuration, speaks with the registry, keeps accounts, and lets people in.
   head = [
@@ -67,7 +67,7 @@ locals {
       Sid      = "ShareKey"
       Effect   = "Allow"
       Action   = ["s3:PutObject"]
-      Resource = [local.slurm_key]
+      Resource = ["${var.bucket_arns.config}/clusters/${var.name}/auth/*"]
     },
     {
       Sid      = "BudgetFlag"

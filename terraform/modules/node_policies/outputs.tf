@@ -4,8 +4,8 @@ output "head_json" {
 }
 
 output "compute_json" {
-  description = "What a node may do: with data, and take the key of Slurm."
-  value       = jsonencode({ Version = "2012-10-17", Statement = concat(local.data, local.node) })
+  description = "What a node may do: with data, and take the key of its cluster."
+  value       = jsonencode({ Version = "2012-10-17", Statement = concat(local.data, local.compute) })
 }
 
 output "trust_json" {

@@ -35,18 +35,27 @@ def recorded(
         s3_server.client.create_bucket(Bucket=arn.rpartition(":")[2])
     frames = RAW.rpartition(":")[2]
     s3_server.client.put_object(Bucket=frames, Key="night/frame.fits", Body=b"frame")
+    for item in site.of_type("aws_s3_object"):
+        own = {"Bucket": item.values["bucket"], "Key": item.values["key"]}
+        s3_server.client.put_object(**own, Body=item.values["content"].encode())
     with pytest.MonkeyPatch.context() as patch:
         for name, value in s3_server.environment.items():
             patch.setenv(name, value)
         twins = programs.Twins(site, boto3.client("ec2", region_name=REGION))
         with record_calls() as cluster:
             programs.run_cluster(twins.to_twin(site.pools), folder)
+        sqs = boto3.client("sqs", region_name=REGION)
+        queue_url = sqs.create_queue(QueueName=site.queue.rpartition(":")[2])["QueueUrl"]
+        sqs.send_message(QueueUrl=queue_url, MessageBody="spent")
         with record_calls() as head:
+            programs.keep_head(folder, queue_url, patch)
             programs.connect_to_registry()
             programs.publish_release(folder)
+        with record_calls() as node:
+            programs.join_cluster(folder)
         with record_calls() as data:
             programs.use_data(folder)
     launched = [
         Call(call.service, call.operation, twins.to_site(call.parameters)) for call in cluster
     ]
-    return {"head": launched + head, "both": data}
+    return {"head": launched + head + data, "node": node + data}

@@ -323,5 +323,8 @@ def _nodes(site: Site) -> Iterator[Request]:
     yield Request(COMPUTE, "s3:PutObject", f"{CONFIG}/clusters/survey/accounts/a", alone)
     for name in ("pools.json", "accounts/a"):
         yield Request(COMPUTE, "s3:GetObject", f"{CONFIG}/clusters/survey/{name}", alone)
+    own, other = f"{CONFIG}/clusters/survey/auth", f"{CONFIG}/clusters/other/auth"
+    yield Request(COMPUTE, "s3:PutObject", f"{own}/munge.key", "gives all nodes another key")
+    yield Request(COMPUTE, "s3:GetObject", f"{other}/munge.key", "joins another cluster")
     yield Request(COMPUTE, "kms:CreateGrant", site.key, alone, IN_SERVICE_OF_EC2 | FOR_AWS)
     yield Request(COMPUTE, "ssmmessages:OpenControlChannel", "*", alone)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import sqlalchemy as sa
 
 from lsstpipe.butler import Butler
 from lsstpipe.cluster.assign import Wanted
+from lsstpipe.cluster.budget import heed_budget
 from lsstpipe.cluster.fleet import Job
 from lsstpipe.cluster.head import open_head
+from lsstpipe.cluster.head_files import FILES, configure, dump_accounts, make_key, take_key
 from lsstpipe.cluster.prices import read_prices
 from lsstpipe.cluster.reconcile import reconcile
 from lsstpipe.cluster.resume import resume
@@ -24,7 +27,9 @@ from lsstpipe.execute.publish import publish
 from lsstpipe.registry.postgres import make_engine
 from tests.cluster.fakes import FakeSlurm
 from tests.execute import small_repository
-from tests.terraform.iam.site import PRODUCTS, RAW, REGION, Site
+from tests.terraform.iam.site import CONFIG, PRODUCTS, RAW, REGION, Site
+
+CLUSTER = f"{CONFIG.replace('arn:aws:s3:::', 's3://')}/clusters/survey"
 
 
 class Twins:
@@ -114,6 +119,25 @@ def use_data(folder: Path) -> None:
             store.create("large", large[1:] + b"x")
         chain = ChainedDatastore([folder, root])
         assert chain.read("a.json") == b"abc"
+
+
+def keep_head(folder: Path, queue_url: str, patch: pytest.MonkeyPatch) -> None:
+    """Take the configuration, share the key, dump the accounts, look after the budget."""
+    assert len(configure(folder / "etc", CLUSTER)) == len(FILES) + 1
+    make_key(folder / "munge.key", f"{CLUSTER}/auth/munge.key")
+    program = folder / "bin" / "mariadb-dump"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho 'accounts of jobs'\n")
+    program.chmod(0o755)
+    patch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    assert dump_accounts(f"{CLUSTER}/accounts/2026-11-26.sql.gz") > 0
+    assert heed_budget(queue_url, REGION, folder, wait_s=0)
+
+
+def join_cluster(folder: Path) -> None:
+    """Take the key of the cluster, as a node does when it starts."""
+    take_key(f"{CLUSTER}/auth/munge.key", folder / "taken.key")
+    assert (folder / "taken.key").read_bytes() == (folder / "munge.key").read_bytes()
 
 
 def publish_release(folder: Path) -> None:
