@@ -6,7 +6,7 @@ Each scene is one detector as in `benchmarks/peers.py`; its seed chooses sky, ba
 detector. Both programs' errors are taken over the same stars. For each error the table has the mean
 over the scenes of the logarithm of the ratio, ours over the peer's, with the standard error that
 the scatter between scenes gives it; for the biases of fluxes, the difference of the absolute means.
-Of so many rows a twentieth are two standard errors off by chance.
+Where programs are equal, a tenth of the rows of eight scenes are two standard errors off by chance.
 
 The errors of each scene are kept in runs/bench/peers, in a folder named by a checksum of the code:
 a run that was stopped goes on where it was, and results of other code are not mixed in. Cosmic rays
