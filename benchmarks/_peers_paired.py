@@ -12,6 +12,7 @@ from _peers_scene import Truth
 from _peers_score import MATCH_PIX, inside, isolated
 from astropy.stats import biweight_scale
 from scipy.spatial import cKDTree
+from scipy.stats import norm
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -20,6 +21,7 @@ IntArray = npt.NDArray[np.int64]
 SNR_RANGES = ((5, 10), (10, 30), (30, 100), (100, 250), (250, 1000))
 MIN_STARS = 10
 """Fewest stars of a scene that an error is taken of."""
+_DETECTED_AT = 5.0
 _REACH_PIX = 20.0
 _BLEND_SHARE = 0.1
 _MMAG = 2500.0 / np.log(10.0)
@@ -144,6 +146,29 @@ def pair_fluxes(
             continue
         biases = [_MMAG * float(np.median(ratio[of]) - 1) for ratio in ratios]
         yield Pair(f"{kind} flux bias, {label}", "mmag", peer, "mean", biases, n)
+        if kind == "psf":
+            ideal = ideal_bias(snr[of])
+            biases = [_MMAG * float(np.median(ratio[of] - 1 - ideal)) for ratio in ratios]
+            name = f"{kind} flux bias beyond an ideal one's, {label}"
+            yield Pair(name, "mmag", peer, "mean", biases, n)
+
+
+def ideal_bias(snr: FloatArray) -> FloatArray:
+    """Give the relative bias of an ideal PSF flux of a detected star.
+
+    A fit moves to where the flux is largest, which adds 1 / snr standard errors, and a star is
+    found if its flux is above the threshold of detection. The bias is the median of what is left of
+    the normal distribution. Where a catalogue lacks it, another error makes faint stars fainter.
+
+    Parameters
+    ----------
+    snr
+        True signal-to-noise ratios, shape ``(n,)``.
+    """
+    middle = snr + 1 / snr
+    lost = norm.cdf(_DETECTED_AT - middle)
+    result: FloatArray = (middle + norm.ppf(0.5 * (1 + lost))) / snr - 1
+    return result
 
 
 def pair_psfs(ours: FloatArray, theirs: FloatArray, peer: str) -> Iterator[Pair]:

@@ -164,12 +164,12 @@ def read_or_compare(seed: int, results: Path, folder: Path | None) -> list[Pair]
 
 def print_verdicts(verdicts: Sequence[Verdict]) -> None:
     """Print a line for each quantity and peer."""
-    head = f"{'error':<46}{'peer':<22}{'ours':>9}{'peer':>9} {'unit':<7}"
+    head = f"{'error':<52}{'peer':<22}{'ours':>9}{'peer':>9} {'unit':<7}"
     print(f"{head}{'ln ratio':>17}{'scenes':>8}{'n':>7}  verdict")
     for row in verdicts:
         errors = f"{row.ours:>9.4g}{row.theirs:>9.4g} {row.unit:<7}"
         ratio = f"{row.difference:+.3f} ± {row.error:.3f}" + ("*" if row.kind == "mean" else " ")
-        line = f"{row.quantity:<46}{row.peer:<22}{errors}{ratio:>17}{row.n_scenes:>8}{row.n:>7}"
+        line = f"{row.quantity:<52}{row.peer:<22}{errors}{ratio:>17}{row.n_scenes:>8}{row.n:>7}"
         print(f"{line}  {row.word}")
     print("* difference of the absolute values of the means, in their unit")
 
