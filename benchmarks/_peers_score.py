@@ -178,22 +178,26 @@ def psf_residuals(model: FloatArray, true: FloatArray) -> Row:
         Mean and rms of dT/T, de1 and de2 of adaptive moments; rms of the pixels as a share of that
         of the PSF.
     """
-    size, e1, e2 = (np.array(values) for values in zip(*map(_shape, model), strict=True))
-    size_true, e1_true, e2_true = (
-        np.array(values) for values in zip(*map(_shape, true), strict=True)
-    )
     row: Row = {}
-    for name, off in (
-        ("dT_T", size / size_true - 1),
-        ("de1", e1 - e1_true),
-        ("de2", e2 - e2_true),
-    ):
+    for name, off in zip(("dT_T", "de1", "de2"), psf_errors(model, true), strict=True):
         row[f"{name}_mean"] = float(off.mean())
         row[f"{name}_rms"] = float(off.std())
     whole = true / true.sum(axis=(1, 2), keepdims=True)
     own = model / model.sum(axis=(1, 2), keepdims=True)
     row["pixel_rms"] = float(np.sqrt(((own - whole) ** 2).sum() / (whole**2).sum()))
     return row
+
+
+def psf_errors(model: FloatArray, true: FloatArray) -> FloatArray:
+    """Give dT/T, de1 and de2 of the adaptive moments of stamps, shape ``(3, n)``.
+
+    Parameters
+    ----------
+    model, true
+        Shape ``(n, size, size)``.
+    """
+    own, whole = (np.array([_shape(stamp) for stamp in stamps]).T for stamps in (model, true))
+    return np.stack([own[0] / whole[0] - 1, own[1] - whole[1], own[2] - whole[2]])
 
 
 def psf_sizes(stamps: FloatArray) -> FloatArray:
@@ -245,13 +249,7 @@ def sky_residuals(
     to_sky
         The WCS: from ``y, x`` to degrees.
     """
-    ny, nx = truth.shape
-    grid_y, grid_x = (
-        values.ravel() for values in np.mgrid[0 : ny : ny // 48, 0 : nx : nx // 24].astype(float)
-    )
-    ra, dec = to_sky(grid_y, grid_x)
-    true_ra, true_dec = truth.wcs.pixel_to_sky(y=grid_y, x=grid_x)
-    along, up = _offsets(ra, dec, true_ra, true_dec)
+    along, up = map_errors(truth, to_sky)
     rows, star = match_stars(truth, y, x, 100)
     ra, dec = to_sky(y[rows], x[rows])
     star_along, star_up = _offsets(ra, dec, truth.ra_deg[star], truth.dec_deg[star])
@@ -267,6 +265,25 @@ def sky_residuals(
         "star_rms_ra": _scatter(star_along),
         "star_rms_dec": _scatter(star_up),
     }
+
+
+def map_errors(
+    truth: Truth, to_sky: Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
+) -> tuple[FloatArray, FloatArray]:
+    """Give the errors of a WCS along right ascension and declination on a grid, milliarcseconds.
+
+    Parameters
+    ----------
+    truth
+        The truth.
+    to_sky
+        The WCS: from ``y, x`` to degrees.
+    """
+    ny, nx = truth.shape
+    y, x = (v.ravel() for v in np.mgrid[0 : ny : ny // 48, 0 : nx : nx // 24].astype(float))
+    ra, dec = to_sky(y, x)
+    true_ra, true_dec = truth.wcs.pixel_to_sky(y=y, x=x)
+    return _offsets(ra, dec, true_ra, true_dec)
 
 
 def _offsets(
