@@ -20,6 +20,8 @@ SCHEMA: dict[str, tuple[str, ...]] = {
     "pool-rests": ("pool", "code", "seconds"),
     "pool-returns": ("pool",),
     "breaker-open": ("pool", "reason"),
+    "quota-met": ("pool", "code"),
+    "jobs-released": ("jobs",),
     "foreign-node": ("nodes",),
     "reaper-silent": ("nodes", "seconds"),
     "spot-notice": ("node", "until"),
@@ -61,7 +63,7 @@ class EventLog:
             raise ValueError(f"the event {event} has {SCHEMA[event]}, got {tuple(fields)}")
         time = datetime.datetime.fromtimestamp(self._now(), datetime.UTC)
         row = {"time": time.isoformat(), "cluster": self._cluster, "event": event} | fields
-        line = json.dumps(row, default=list) + "\n"
+        line = json.dumps(row, default=list, allow_nan=False) + "\n"
         # One write: lines of several processes do not mix.
         with self._path.open("a") as file:
             file.write(line)
