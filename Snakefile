@@ -48,3 +48,4 @@ rule all:
 onstart:
     take_lock()
     take_queue()
+    look_often()

@@ -124,6 +124,13 @@ def take_lock():
         )
 
 
+def look_often():
+    """On Slurm, see soon that jobs have ended."""
+    from lsstpipe.cluster.polling import limit_interval
+
+    limit_interval(workflow.scheduler._executor)
+
+
 def take_queue():
     """On Slurm, end the jobs of a run that was killed, and give those of this one a name to read.
 
