@@ -1,4 +1,4 @@
-"""How often Snakemake asks Slurm for its jobs."""
+"""How often Snakemake asks Slurm for its jobs, and what it makes of nodes that were lost."""
 
 from __future__ import annotations
 
@@ -30,3 +30,25 @@ def limit_interval(executor: Any) -> None:
         return float(min(own.fget(self), _LONGEST * told_s))
 
     executor.__class__ = type(kind.__name__, (kind,), {name: property(get, own.fset)})
+
+
+class _Forgetful(set[str]):
+    """A set that keeps nothing."""
+
+    def add(self, element: str) -> None:
+        """Forget it."""
+
+
+def forgive_nodes(executor: Any) -> None:
+    """Let an executor submit to nodes that were lost before.
+
+    The one for Slurm excludes the name of each lost node from all later submissions, even where
+    Slurm requeues: names of elastic nodes live on, and in the end there is none left.
+
+    Parameters
+    ----------
+    executor
+        Snakemake's; one that runs jobs here is left alone.
+    """
+    if hasattr(executor, "_failed_nodes"):
+        executor._failed_nodes = _Forgetful()

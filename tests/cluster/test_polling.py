@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from snakemake_executor_plugin_slurm import Executor
 
-from lsstpipe.cluster.polling import limit_interval
+from lsstpipe.cluster.polling import forgive_nodes, limit_interval
 
 
 def test_the_interval_grows_no_longer_than_three_times_what_was_set() -> None:
@@ -24,7 +24,16 @@ def test_the_interval_grows_no_longer_than_three_times_what_was_set() -> None:
     assert seen == [10, 20, 30, 30, 30]
 
 
+def test_a_lost_node_is_not_excluded_for_ever() -> None:
+    executor = Executor.__new__(Executor)
+    executor._failed_nodes = set()
+    forgive_nodes(executor)
+    executor._failed_nodes.add("spot-1")
+    assert not executor._failed_nodes
+
+
 def test_an_executor_that_runs_jobs_here_is_left_alone() -> None:
     executor = SimpleNamespace()
     limit_interval(executor)
+    forgive_nodes(executor)
     assert type(executor) is SimpleNamespace

@@ -125,10 +125,11 @@ def take_lock():
 
 
 def look_often():
-    """On Slurm, see soon that jobs have ended."""
-    from lsstpipe.cluster.polling import limit_interval
+    """On Slurm, see soon that jobs have ended, and use nodes again whose names were lost once."""
+    from lsstpipe.cluster.polling import forgive_nodes, limit_interval
 
     limit_interval(workflow.scheduler._executor)
+    forgive_nodes(workflow.scheduler._executor)
 
 
 def take_queue():
