@@ -51,4 +51,5 @@ onstart:
     if not IN_PILOT:
         take_lock()
         take_queue()
+        look_often()
         begin()

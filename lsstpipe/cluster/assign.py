@@ -60,10 +60,13 @@ def group(
     by_pool: dict[str, list[str]] = {}
     for name, pool in left.items():
         by_pool.setdefault(pool.name, []).append(name)
-    for members_left in by_pool.values():
+    users: dict[str, list[Job]] = {name: [] for name in by_pool}
+    for wanted in jobs:
+        for pool_name in {left[name].name for name in wanted.nodes if name in left}:
+            users[pool_name].append(wanted.job)
+    for pool_name, members_left in by_pool.items():
         pool = own[members_left[0]]
-        users = [w.job for w in jobs if set(w.nodes) & set(members_left)]
-        job = users[0] if len(users) == 1 else None
+        job = users[pool_name][0] if len(users[pool_name]) == 1 else None
         launches.append(Launch(pool, pool.capacity, tuple(members_left), job, event))
     return launches, foreign
 

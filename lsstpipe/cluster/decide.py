@@ -18,6 +18,7 @@ class Act(Enum):
 
     NOTHING = "nothing"
     DOWN = "down"  # Slurm requeues what ran there; a power-down follows
+    HOLD = "hold"  # down and nothing else: it has no power
     POWER_DOWN = "power_down"
     RESUME = "resume"  # back to idle, without power
     POWER_UP = "power_up"
@@ -144,6 +145,9 @@ def _while_powered_down(
         # Slurm's own word for a node that did not boot; reconcile was away, or it would be first.
         is_boot_failure = "ResumeTimeout" in node.reason
         return Action(Act.RESUME, "its pool may launch again", is_boot_failure)
+    if is_resting and not node.flags & {"DOWN", "DRAIN"}:
+        # Else a job would try each node of the pool in turn, and be requeued from each.
+        return Action(Act.HOLD, "its pool rests")
     pool = cluster.find_pool(node.name)
     if pool is not None and pool.is_static(node.name) and not is_resting:
         return Action(Act.POWER_UP, "the node is always there")
@@ -155,7 +159,8 @@ def _while_powering_up(
 ) -> Action:
     if power is Power.ENDING:
         reason = instance.reason if instance is not None else ""
-        return Action(Act.DOWN, f"the instance ended while it booted: {reason}")
+        why = f"the instance ended while it booted: {reason}"
+        return Action(Act.DOWN, why, is_boot_failure=_is_its_own_end(reason))
     if power is Power.ALIVE and instance is not None and instance.age_s > cluster.boot_timeout_s:
         why = f"the node did not join within {cluster.boot_timeout_s:.0f} s"
         return Action(Act.TERMINATE_AND_POWER_DOWN, why, is_boot_failure=True)
@@ -163,6 +168,15 @@ def _while_powering_up(
     if power is Power.ABSENT and node.age_s > cluster.boot_timeout_s:
         return Action(Act.DOWN, "no instance was launched for the node")
     return _NOTHING
+
+
+def _is_its_own_end(reason: str) -> bool:
+    """Tell whether an instance could not start or shut itself down: neither EC2 nor we ended it.
+
+    EC2 begins its reasons with ``Server.`` where it was the cause, else with ``Client.``; what we
+    end is ``Client.UserInitiatedShutdown`` (StateReason in the API reference of EC2).
+    """
+    return reason.startswith("Client.") and not reason.startswith("Client.UserInitiatedShutdown")
 
 
 def _while_working(

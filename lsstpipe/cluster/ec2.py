@@ -16,6 +16,10 @@ _ALIVE = ("pending", "running")
 _BATCH = 500
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 15.0
 
+_GONE = "InvalidInstanceID.NotFound"
+_NOT_ENDED = (_GONE, "OperationNotPermitted", "IncorrectInstanceState", "IncorrectState")
+"""What EC2 answers when it ends none of some instances because of one of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Instance:
@@ -61,8 +65,8 @@ class Ec2(Protocol):
     def name(self, nodes: Mapping[str, str]) -> None:
         """Tell instances, by id, which nodes they are."""
 
-    def terminate(self, ids: Sequence[str]) -> None:
-        """End instances; those that are gone are passed over."""
+    def terminate(self, ids: Sequence[str]) -> list[str]:
+        """End instances; those that are gone are passed over. Give those that EC2 does not end."""
 
 
 class Ec2Client:
@@ -140,25 +144,28 @@ class Ec2Client:
             with _asking("take a tag"):
                 self._client.create_tags(Resources=[key], Tags=tags)
 
-    def terminate(self, ids: Sequence[str]) -> None:
-        """End instances; those that are gone are passed over."""
-        from botocore.exceptions import ClientError
-
+    def terminate(self, ids: Sequence[str]) -> list[str]:
+        """End instances; those that are gone are passed over. Give those that EC2 does not end."""
         own = {item.id for item in self.instances()}
         left = [key for key in ids if key in own]  # never one of another cluster
-        while left:
-            part = left[:_BATCH]
-            try:
-                with _asking("end instances", but="InvalidInstanceID.NotFound"):
-                    self._client.terminate_instances(InstanceIds=part)
-            except ClientError as error:
-                gone = [key for key in part if key in error.response["Error"]["Message"]]
-                if not gone:
-                    raise
-                # One unknown id and EC2 ends none of them.
-                left = [key for key in left if key not in gone]
-                continue
-            left = left[_BATCH:]
+        stuck: list[str] = []
+        for start in range(0, len(left), _BATCH):
+            stuck += self._terminate(left[start : start + _BATCH])
+        return stuck
+
+    def _terminate(self, ids: Sequence[str]) -> list[str]:
+        """End instances at once, or in halves: where EC2 does not end one it ends none of them."""
+        from botocore.exceptions import ClientError
+
+        try:
+            with _asking("end instances", but=_NOT_ENDED):
+                self._client.terminate_instances(InstanceIds=list(ids))
+        except ClientError as error:
+            if len(ids) > 1:
+                half = len(ids) // 2
+                return self._terminate(ids[:half]) + self._terminate(ids[half:])
+            return [] if error.response["Error"]["Code"] == _GONE else list(ids)
+        return []
 
     def _describe(self, **arguments: Any) -> list[Instance]:
         with _asking("show its instances"):
@@ -172,14 +179,14 @@ class Ec2Client:
 
 
 @contextmanager
-def _asking(what: str, but: str = "") -> Iterator[None]:
-    """Turn errors of boto3 into ours, but for one code: EC2 may answer the next time."""
+def _asking(what: str, but: Sequence[str] = ()) -> Iterator[None]:
+    """Turn errors of boto3 into ours, but for some codes: EC2 may answer the next time."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         yield
     except ClientError as error:
-        if error.response.get("Error", {}).get("Code") == but:
+        if error.response.get("Error", {}).get("Code") in but:
             raise
         raise TemporaryError(f"EC2 does not {what}: {error}.") from error
     except BotoCoreError as error:

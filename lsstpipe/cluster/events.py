@@ -21,6 +21,8 @@ SCHEMA: dict[str, tuple[str, ...]] = {
     "pool-rests": ("pool", "code", "seconds"),
     "pool-returns": ("pool",),
     "breaker-open": ("pool", "reason"),
+    "quota-met": ("pool", "code"),
+    "jobs-released": ("jobs",),
     "foreign-node": ("nodes",),
     "reaper-silent": ("nodes", "seconds"),
     "spot-notice": ("node", "until"),
@@ -64,7 +66,7 @@ class EventLog:
         # JSON has no word for a time without end.
         plain = {name: None if value == math.inf else value for name, value in fields.items()}
         row = {"time": time.isoformat(), "cluster": self._cluster, "event": event} | plain
-        line = json.dumps(row, default=list) + "\n"
+        line = json.dumps(row, default=list, allow_nan=False) + "\n"
         # One write: lines of several processes do not mix.
         with self._path.open("a") as file:
             file.write(line)

@@ -77,9 +77,16 @@ def open_head(config: Path, folder: Path) -> Head:
         ``pools.json``.
     folder
         Where state and events are kept.
+
+    Raises
+    ------
+    ConfigError
+        If the pools say what cannot be, or name a type of instance that has no price.
     """
     cluster = read_cluster(config)
     prices = read_prices(cluster.region, find_prices(folder))
+    for pool in cluster.pools:
+        prices.dearest(pool, "on-demand")  # now, and not when its first job waits
     return Head(
         cluster,
         prices,

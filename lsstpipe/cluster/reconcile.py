@@ -27,12 +27,15 @@ BREAKER = "breaker"
 _STATES: dict[Act, tuple[str, ...]] = {
     # Down first: Slurm then requeues the job at once; the power goes after it.
     Act.DOWN: ("down", "power_down"),
+    Act.HOLD: ("down",),
     Act.POWER_DOWN: ("power_down",),
     Act.TERMINATE_AND_POWER_DOWN: ("down", "power_down"),
     Act.RESUME: ("resume",),
     Act.POWER_UP: ("power_up",),
 }
 _WITHOUT_POWER = frozenset({"POWERED_DOWN", "POWERING_DOWN"})
+_MOST_STARTS = 3
+"""How often a job is tried again that could not be started."""
 _TERMINATING = (Act.TERMINATE, Act.TERMINATE_AND_POWER_DOWN)
 
 
@@ -76,6 +79,8 @@ def reconcile(head: Head) -> list[Decision]:
         if decide_orphan(view, head.cluster).act is Act.TERMINATE:
             decisions.append(Decision("", decide_orphan(view, head.cluster), item.id))
     _apply(head, decisions)
+    _tell_addresses(head, nodes, own)
+    _release_jobs(head)
     head.state.beat(head.now())
     head.events.emit(
         "reconciled",
@@ -195,8 +200,13 @@ def close_breaker(head: Head, pool: str) -> None:
 def _apply(head: Head, decisions: Sequence[Decision]) -> None:
     """Do it: instances end first, so that a node that is set down does not speak any more."""
     ending = [d.instance for d in decisions if d.action.act in _TERMINATING and d.instance]
-    if ending:
-        head.ec2.terminate(ending)
+    if stuck := set(head.ec2.terminate(ending)) if ending else set():
+        # Their nodes stay as they are: with power again, a node would have two instances.
+        left = [d.node or d.instance for d in decisions if d.instance in stuck]
+        head.events.emit(
+            "action-failed", nodes=left, action="terminate", message="EC2 does not end them"
+        )
+        decisions = [d for d in decisions if d.instance not in stuck]
     for (act, why), names in _group(decisions).items():
         try:
             for state in _STATES.get(act, ()):
@@ -215,6 +225,32 @@ def _apply(head: Head, decisions: Sequence[Decision]) -> None:
             )
         else:
             head.events.emit("orphan-ended", instance=decision.instance, reason=decision.action.why)
+
+
+def _tell_addresses(head: Head, nodes: Sequence[SlurmNode], own: Mapping[str, Instance]) -> None:
+    """Tell Slurm where nodes are that power up, if `resume` could not: slurmctld was away."""
+    addresses = {
+        node.name: own[node.name].private_ip
+        for node in nodes
+        if "POWERING_UP" in node.flags
+        and node.name in own
+        and own[node.name].power is Power.ALIVE
+        and own[node.name].private_ip not in {"", node.address}
+    }
+    if addresses:
+        head.slurm.set_addresses(addresses)
+
+
+def _release_jobs(head: Head) -> None:
+    """Let jobs wait again that a node could not start, such as one whose disk is full.
+
+    Slurm drains that node, so the next one has another; it holds the job until a person releases
+    it. One that no node can start stays held.
+    """
+    released = [job for job, n in head.slurm.held_jobs().items() if n <= _MOST_STARTS]
+    if released:
+        head.slurm.release(released)
+        head.events.emit("jobs-released", jobs=released)
 
 
 def _group(decisions: Sequence[Decision]) -> dict[tuple[Act, str], list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -97,9 +98,9 @@ def _pass_guard(head: Head, launch: Launch, jobs: Sequence[Wanted]) -> Launch | 
     if refused:
         head.events.emit("launch-refused", pool=pool.name, nodes=list(refused), reason=reason)
         _refuse(head, refused, code, reason)
-        for wanted in jobs:
-            if set(wanted.nodes) & set(refused):
-                head.slurm.comment(wanted.job.id, f"not launched: {reason}")
+        without = set(refused)
+        told = [wanted.job.id for wanted in jobs if not without.isdisjoint(wanted.nodes)]
+        head.slurm.comment(told, f"not launched: {reason}")
     return passed
 
 
@@ -175,9 +176,12 @@ def _give_up(head: Head, launch: Launch, missing: Sequence[str], codes: Sequence
     if seconds:
         with head.state.hold() as state:
             state.rest(launch.pool.name, code, head.now() + seconds)
-        head.events.emit("pool-rests", pool=launch.pool.name, code=code, seconds=seconds)
+        told_s = seconds if math.isfinite(seconds) else None  # JSON has no infinity
+        head.events.emit("pool-rests", pool=launch.pool.name, code=code, seconds=told_s)
         if gravest is ErrorClass.FATAL:
             head.events.emit("breaker-open", pool=launch.pool.name, reason=code)
+        if gravest is ErrorClass.QUOTA:
+            head.events.emit("quota-met", pool=launch.pool.name, code=code)
     _refuse(head, missing, code, "Failure when resuming nodes")
 
 

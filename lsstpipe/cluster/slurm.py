@@ -25,6 +25,7 @@ _MB = {"K": 1 / 1024, "M": 1.0, "G": 1024.0, "T": 1024.0**2}
 _NAME = re.compile(r"\bNodeName=(\S+)")
 _STATE = re.compile(r"\bState=(\S+)")
 _ADDRESS = re.compile(r"\bNodeAddr=(\S+)")
+_NOT_STARTED = re.compile(r"launch[ _]failed[ _]requeued[ _]held")
 _REASON = re.compile(r"\bReason=(.*?)(?: \[[^\]]*\])?$")
 # The workflow calls its jobs <campaign>-<repository>_<run>; others may say it in the comment.
 _CAMPAIGN = re.compile(r"\bcampaign=(\S+)")
@@ -96,8 +97,14 @@ class Slurm(Protocol):
     def describe_jobs(self, ids: Iterable[int]) -> dict[int, Job]:
         """Give user, account and campaign of jobs that are in the queue."""
 
-    def comment(self, job: int, text: str) -> None:
-        """Leave a note with a job that waits, where its user looks."""
+    def comment(self, jobs: Sequence[int], text: str) -> None:
+        """Leave a note with jobs that wait, where their users look."""
+
+    def held_jobs(self) -> dict[int, int]:
+        """Give jobs that are held because a node could not start them, and their restarts."""
+
+    def release(self, jobs: Sequence[int]) -> None:
+        """Let held jobs wait like others."""
 
 
 class SlurmCommands:
@@ -133,23 +140,37 @@ class SlurmCommands:
 
     def describe_jobs(self, ids: Iterable[int]) -> dict[int, Job]:
         """Give user, account and campaign of jobs that are in the queue."""
-        wanted = sorted(set(ids))
+        wanted = set(ids)
         if not wanted:
             return {}
-        text = self._run(
-            "squeue", "--noheader", f"--jobs={','.join(map(str, wanted))}",
-            "--format=%A|%u|%a|%D|%j|%k",
-        )  # fmt: skip
+        # A line of arguments has an end; for more than one job slurmctld sends the whole queue.
+        named = [f"--jobs={','.join(map(str, sorted(wanted)))}"] if len(wanted) <= _BATCH else []
+        text = self._run("squeue", "--noheader", *named, "--format=%A|%u|%a|%D|%j|%k")
         found: dict[int, Job] = {}
         for line in text.splitlines():
             number, user, account, n_nodes, name, note = line.split("|", 5)
-            campaign = find_campaign(name, note)
-            found[int(number)] = Job(int(number), user, account, campaign, int(n_nodes))
+            if int(number) in wanted:
+                campaign = find_campaign(name, note)
+                found[int(number)] = Job(int(number), user, account, campaign, int(n_nodes))
         return found
 
-    def comment(self, job: int, text: str) -> None:
-        """Leave a note with a job that waits."""
-        self._run("scontrol", "update", f"jobid={job}", f"admincomment={text}")
+    def comment(self, jobs: Sequence[int], text: str) -> None:
+        """Leave a note with jobs that wait."""
+        for start in range(0, len(jobs), _BATCH):
+            own = ",".join(map(str, jobs[start : start + _BATCH]))
+            self._run("scontrol", "update", f"jobid={own}", f"admincomment={text}")
+
+    def held_jobs(self) -> dict[int, int]:
+        """Give jobs that are held because a node could not start them, and their restarts."""
+        text = self._run(
+            "squeue", "--noheader", "--states=PENDING", "--Format=JobID:12,RestartCnt:8,Reason:40"
+        )
+        rows = [line.split(maxsplit=2) for line in text.splitlines()]
+        return {int(row[0]): int(row[1]) for row in rows if _NOT_STARTED.fullmatch(row[2].strip())}
+
+    def release(self, jobs: Sequence[int]) -> None:
+        """Let held jobs wait like others."""
+        self._run("scontrol", "release", ",".join(map(str, jobs)))
 
     def queue(self) -> list[QueuedJob]:
         """Give all jobs that wait or run."""

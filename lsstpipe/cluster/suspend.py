@@ -31,7 +31,13 @@ def suspend(head: Head, nodes: str) -> list[str]:
     ending = [
         item for item in head.ec2.instances() if item.node in names and item.power is Power.ALIVE
     ]
-    head.ec2.terminate([item.id for item in ending])
+    stuck = set(head.ec2.terminate([item.id for item in ending]))
+    if stuck:
+        left = [item.node for item in ending if item.id in stuck]
+        head.events.emit(
+            "action-failed", nodes=left, action="terminate", message="EC2 does not end them"
+        )
+    ending = [item for item in ending if item.id not in stuck]
     with head.state.hold() as state:
         state.forget(names)
     for item in ending:

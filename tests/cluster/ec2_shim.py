@@ -1,7 +1,8 @@
 """EC2 for a real Slurm: moto's server, whose instances are processes, and whose market fails.
 
-What moto lacks is added in front of it: capacity that runs short, requests that are recognised by
-their token, the Spot market taking back, the metadata service, and a machine behind each instance.
+What moto lacks is added in front of it: capacity that runs short, requests that are refused or are
+recognised by their token, instances that are shown late or cannot be ended, the Spot market taking
+back, the metadata service, and a machine behind each instance.
 A machine is a PID namespace with a folder of its own at ``/run``; to kill its first process is to
 end it, as EC2 does.
 """
@@ -15,6 +16,9 @@ import re
 import signal
 import subprocess
 import threading
+import time
+import xml.etree.ElementTree as ET
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,11 +37,18 @@ NETWORK = "127.0.0.0/16"
 
 _OVERRIDE = re.compile(r"^LaunchTemplateConfigs\.1\.Overrides\.(\d+)\.(\w+)$")
 _MARKET = "TargetCapacitySpecification.DefaultTargetCapacityType"
-_FLEET_ERRORS = """\
+_TAG = re.compile(r"^TagSpecification\.1\.Tag\.(\d+)\.Key$")
+_ID = re.compile(r"^InstanceId\.\d+$")
+_NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15/"
+_FLEET_ERRORS = f"""\
 <?xml version="1.0" encoding="UTF-8"?>
-<CreateFleetResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">
+<CreateFleetResponse xmlns="{_NAMESPACE}">
 <requestId>1</requestId><fleetId>fleet-0</fleetId><fleetInstanceSet/>
-<errorSet>{}</errorSet></CreateFleetResponse>"""
+<errorSet>{{}}</errorSet></CreateFleetResponse>"""
+_REFUSAL = """\
+<?xml version="1.0" encoding="UTF-8"?>
+<Response><Errors><Error><Code>{}</Code><Message>simulated</Message></Error></Errors>
+<RequestID>1</RequestID></Response>"""
 _ERROR = (
     "<item><errorCode>{code}</errorCode><errorMessage>{instance_type} ({market}): simulated"
     "</errorMessage><lifecycle>{market}</lifecycle></item>"
@@ -48,7 +59,7 @@ _ERROR = (
 _MACHINE = """\
 sleep 3
 exec unshare --time --boottime -$(cut -d. -f1 /proc/uptime) --pid --fork --kill-child=KILL \\
-    --mount-proc sh -c 'mount --bind "$0" /run && { "$@" & } && wait $!' "$0" "$@"
+    --mount-proc sh -c 'mount --bind "$0" /run && . "$0/fault" && { "$@" & } && wait $!' "$0" "$@"
 """
 
 
@@ -71,6 +82,35 @@ class Market:
     boots: bool = True
 
 
+@dataclass
+class PoolFaults:
+    """What goes wrong with the instances of one pool.
+
+    Attributes
+    ----------
+    code, markets
+        What EC2 answers instead of launching any, and where; empty where nothing is wrong.
+    spared
+        Pool for which nothing is wrong any more once this one was refused.
+    n_throttled
+        How many of the next requests to launch are refused because there were too many.
+    machines
+        What goes wrong inside the next machines, a shell script each, before anything starts.
+    hidden_s
+        How long DescribeInstances does not show an instance.
+    n_stuck
+        How many of the next requests to end an instance are refused.
+    """
+
+    code: str = ""
+    markets: tuple[str, ...] = ("spot", "on-demand")
+    spared: str = ""
+    n_throttled: int = 0
+    machines: list[str] = field(default_factory=list)
+    hidden_s: float = 0.0
+    n_stuck: int = 0
+
+
 class Ec2Shim:
     """EC2 on a port of its own.
 
@@ -86,11 +126,14 @@ class Ec2Shim:
 
     def __init__(self, folder: Path, command: Callable[[str], list[str]], munge: Path) -> None:
         self.market = Market()
+        self.faults: dict[str, PoolFaults] = defaultdict(PoolFaults)
         self.calls: list[str] = []
+        self.launches: list[tuple[str, str]] = []
         self.notices: dict[str, str] = {}
         self._folder, self._command, self._munge = folder, command, munge
         self._machines: dict[str, subprocess.Popen[bytes]] = {}
         self._answers: dict[str, tuple[bytes, str]] = {}
+        self._born: dict[str, float] = {}
         self._lock = threading.RLock()
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self._moto = DomainDispatcherApplication(create_backend_app)
@@ -185,6 +228,8 @@ class Ec2Shim:
         folder = self._folder / key
         (folder / "run" / "munge").mkdir(parents=True)
         (folder / "run" / "munge" / "munge.socket.2").symlink_to(self._munge)
+        machines = self.faults[self.pool_of(key)].machines
+        (folder / "run" / "fault").write_text(machines.pop(0) if machines else "true\n")
         with (folder / "console").open("ab") as console:
             self._machines[key] = subprocess.Popen(
                 ["sh", "-c", _MACHINE, str(folder / "run"), *self._command(key)],
@@ -198,7 +243,18 @@ class Ec2Shim:
         self._machines[key].wait()
         with self._lock:
             if self._machines.pop(key, None) is not None:
-                ec2_backends[ACCOUNT][REGION].get_instance(key).terminate()
+                instance = ec2_backends[ACCOUNT][REGION].get_instance(key)
+                instance.terminate()
+                instance.state_reason.message = "Client.InstanceInitiatedShutdown: simulated"
+
+    def pool_of(self, key: str) -> str:
+        """Give the pool of an instance; empty where it has none."""
+        return self.tags(key).get("lsstpipe:pool", "")
+
+    def of_pool(self, name: str) -> list[str]:
+        """Give the ids of all instances that a pool ever had, in their order."""
+        every = ec2_backends[ACCOUNT][REGION].all_instances()
+        return [item.id for item in every if self.pool_of(item.id) == name]
 
     def _answer(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
         if environ["PATH_INFO"].startswith("/imds/"):
@@ -209,10 +265,35 @@ class Ec2Shim:
         self.calls.append(form.get("Action", ""))
         if form.get("Action") == "CreateFleet":
             return self._create_fleet(environ, form)(environ, start)
+        if form.get("Action") == "TerminateInstances" and self._is_stuck(form):
+            refusal = _REFUSAL.format("OperationNotPermitted")
+            return Response(refusal, 400, content_type="text/xml")(environ, start)
         answer = self._forward(environ, body)
         if form.get("Action") == "TerminateInstances":
             self._follow()
+        if form.get("Action") == "DescribeInstances":
+            answer.set_data(self._hide(answer.get_data()))
         return answer(environ, start)
+
+    def _is_stuck(self, form: dict[str, str]) -> bool:
+        """Tell whether one of some instances cannot be ended: then none of them is."""
+        pools = {self.pool_of(value) for name, value in form.items() if _ID.match(name)}
+        stuck = [self.faults[name] for name in pools if self.faults[name].n_stuck]
+        for fault in stuck:
+            fault.n_stuck -= 1
+        return bool(stuck)
+
+    def _hide(self, content: bytes) -> bytes:
+        """Take out of an answer what EC2 does not show yet."""
+        ET.register_namespace("", _NAMESPACE)
+        root = ET.fromstring(content)
+        for group in root.iter(f"{{{_NAMESPACE}}}instancesSet"):
+            for item in list(group):
+                key = item.findtext(f"{{{_NAMESPACE}}}instanceId", "")
+                born = self._born.get(key, 0.0)
+                if time.monotonic() - born < self.faults[self.pool_of(key)].hidden_s:
+                    group.remove(item)
+        return ET.tostring(root)
 
     def _forward(self, environ: dict[str, Any], body: bytes) -> Response:
         import io
@@ -223,6 +304,12 @@ class Ec2Shim:
     def _create_fleet(self, environ: dict[str, Any], form: dict[str, str]) -> Response:
         with self._lock:
             token = form["ClientToken"]
+            pool = _pool_of_request(form)
+            self.launches.append((pool, form[_MARKET]))
+            if self.faults[pool].n_throttled:
+                self.faults[pool].n_throttled -= 1
+                refusal = _REFUSAL.format("RequestLimitExceeded")
+                return Response(refusal, 503, content_type="text/xml")
             if token not in self._answers:
                 response = self._launch(environ, form)
                 if response.status_code != 200:
@@ -238,9 +325,13 @@ class Ec2Shim:
             m[1]: value for name, value in form.items()
             if (m := _OVERRIDE.match(name)) and m[2] == "InstanceType"
         }  # fmt: skip
-        short = {n for n, kind in types.items() if (kind, market) in self.market.short}
+        fault = self.faults[_pool_of_request(form)]
+        code = fault.code if market in fault.markets else ""
+        if code:
+            self.faults[fault.spared].code = ""
+        short = {n for n, kind in types.items() if code or (kind, market) in self.market.short}
         errors = "".join(
-            _ERROR.format(code=self.market.code, instance_type=types[n], market=market)
+            _ERROR.format(code=code or self.market.code, instance_type=types[n], market=market)
             for n in sorted(short)
         )
         if len(short) == len(types):
@@ -254,9 +345,10 @@ class Ec2Shim:
         }  # fmt: skip
         before = {item.id for item in self.instances("running")}
         response = self._forward(environ, urlencode(left).encode())
-        if self.market.boots:
-            for item in self.instances("running"):
-                if item.id not in before:
+        for item in self.instances("running"):
+            if item.id not in before:
+                self._born[item.id] = time.monotonic()
+                if self.market.boots:
                     self._boot(item.id)
         return response
 
@@ -275,6 +367,14 @@ class Ec2Shim:
         if path == "latest/meta-data/spot/instance-action" and key in self.notices:
             return Response(json.dumps({"action": "terminate", "time": self.notices[key]}))
         return Response(status=404)
+
+
+def _pool_of_request(form: dict[str, str]) -> str:
+    """Find the pool that instances are asked for, among their tags."""
+    for name, value in form.items():
+        if value == "lsstpipe:pool" and (found := _TAG.match(name)):
+            return form[f"TagSpecification.1.Tag.{found[1]}.Value"]
+    return ""
 
 
 def _renumber(name: str, numbers: dict[str, str]) -> str:

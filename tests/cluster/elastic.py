@@ -37,15 +37,25 @@ class ElasticCluster:
         How long a node without work stays.
     silence_s
         How long a node bears the silence of its head.
+    every_s
+        How often nodes look for a notice; `reconcile` looks half as often.
+    slurm
+        Its Slurm; a usual one where it is None.
     settings
         Of the cluster.
     """
 
     def __init__(
-        self, *pools: dict[str, Any], idle_s: int = 4, silence_s: int = 15, **settings: Any
+        self,
+        *pools: dict[str, Any],
+        idle_s: int = 4,
+        silence_s: int = 15,
+        every_s: float = 0.5,
+        slurm: SlurmServer | None = None,
+        **settings: Any,
     ) -> None:
-        self._idle_s, self._silence_s = idle_s, silence_s
-        self.slurm = SlurmServer()
+        self._idle_s, self._silence_s, self._every_s = idle_s, silence_s, every_s
+        self.slurm = slurm or SlurmServer()
         self.folder = self.slurm.folder
         self.state = self.folder / "cluster"
         munge = self.folder / "munge" / "socket"
@@ -65,7 +75,8 @@ class ElasticCluster:
             "--heartbeat", str(self.state / "heartbeat"),
             "--shutdown", "true",
             "--on-notice", f"touch {self.folder}/machines/{key}/unmounted",
-            "--poll", "0.5", "--listen", "2", "--silence", str(self._silence_s),
+            "--poll", str(self._every_s), "--listen", str(4 * self._every_s),
+            "--silence", str(self._silence_s),
         ]  # fmt: skip
 
     @property
@@ -123,7 +134,7 @@ class ElasticCluster:
         """Start ``reconcile``; wait for its sign of life."""
         with (self.state / "reconcile.log").open("ab") as log:
             self._reaper = subprocess.Popen(
-                self._command("reconcile", "--every", "1"),
+                self._command("reconcile", "--every", str(2 * self._every_s)),
                 env=self.environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
             )  # fmt: skip
         before = self._beat()
@@ -230,7 +241,7 @@ class ElasticCluster:
         """Stop everything."""
         self.stop_reaper()
         self.ec2.stop()
-        self.slurm.stop()
+        self.slurm.stop(self._names() if hasattr(self, "cluster") else ())
 
 
 def keep_logs(cluster: ElasticCluster, target: Path) -> None:

@@ -50,6 +50,10 @@ def make_settings(*pools: dict[str, Any], **changes: Any) -> dict[str, Any]:
     }
 
 
+PATIENCE_S = 90.0
+"""How long is waited for EC2 to show an instance, as `Ec2Client` does."""
+
+
 @dataclass
 class FakeEc2:
     """EC2: markets with room for so many, instances that are shown late and may end by themselves.
@@ -64,6 +68,8 @@ class FakeEc2:
         What it answers where there is no room.
     shown_after_s
         How old an instance is before it is shown.
+    stuck
+        Ids of instances that cannot be ended.
     """
 
     now: list[float]
@@ -73,6 +79,7 @@ class FakeEc2:
     all: dict[str, Instance] = field(default_factory=dict)
     requests: list[Mapping[str, Any]] = field(default_factory=list)
     answers: dict[str, Launched] = field(default_factory=dict)
+    stuck: set[str] = field(default_factory=set)
     _ids: Any = field(default_factory=lambda: itertools.count(1))
 
     def launch(self, request: Mapping[str, Any]) -> Launched:
@@ -110,7 +117,9 @@ class FakeEc2:
         ]
 
     def wait_for(self, ids: Sequence[str]) -> list[Instance]:
-        """Give instances that live."""
+        """Give instances that live, unless they are shown too late."""
+        if self.shown_after_s > PATIENCE_S:
+            return []
         return [self.all[key] for key in ids if self.all[key].power is Power.ALIVE]
 
     def name(self, nodes: Mapping[str, str]) -> None:
@@ -118,10 +127,13 @@ class FakeEc2:
         for key, node in nodes.items():
             self._change(key, node=node)
 
-    def terminate(self, ids: Sequence[str]) -> None:
-        """End instances."""
+    def terminate(self, ids: Sequence[str]) -> list[str]:
+        """End instances, but for those that are not shown; give those that cannot be ended."""
+        shown = {item.id for item in self.instances()}
         for key in ids:
-            self._change(key, power=Power.ENDING, reason="ended by its owner")
+            if key in shown - self.stuck:
+                self._change(key, power=Power.ENDING, reason="Client.UserInitiatedShutdown")
+        return [key for key in ids if key in shown & self.stuck]
 
     def lose(self, key: str) -> None:
         """Let the Spot market take an instance back."""
@@ -149,6 +161,8 @@ class FakeSlurm:
         Of each node.
     waiting, running, done
         Jobs by id: those that wait, the node of those that run, those that ended.
+    held
+        Jobs that could not be started, and how often they were tried again.
     """
 
     now: list[float]
@@ -160,6 +174,7 @@ class FakeSlurm:
     done: list[int] = field(default_factory=list)
     booting: dict[str, int] = field(default_factory=dict)
     comments: dict[int, str] = field(default_factory=dict)
+    held: dict[int, int] = field(default_factory=dict)
 
     def nodes(self) -> list[SlurmNode]:
         """Give all nodes."""
@@ -202,9 +217,19 @@ class FakeSlurm:
         """Give what is known of jobs."""
         return {key: Job(key, "astro", "drp", "dr1") for key in ids}
 
-    def comment(self, job: int, text: str) -> None:
+    def comment(self, jobs: Sequence[int], text: str) -> None:
         """Leave a note."""
-        self.comments[job] = text
+        self.comments |= dict.fromkeys(jobs, text)
+
+    def held_jobs(self) -> dict[int, int]:
+        """Give the jobs that could not be started, and how often they were tried again."""
+        return self.held
+
+    def release(self, jobs: Sequence[int]) -> None:
+        """Let held jobs wait again."""
+        for job in jobs:
+            del self.held[job]
+            self.waiting.append(job)
 
     def schedule(self) -> list[tuple[int, str]]:
         """Give waiting jobs to nodes: idle ones with power first, then ones without power.

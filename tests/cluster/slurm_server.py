@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import functools
 import os
 import secrets
 import shutil
@@ -37,8 +39,7 @@ SlurmdLogFile={folder}/log/slurmd-%n.log
 SlurmctldDebug=verbose
 DebugFlags=Power
 PlugStackConfig=/dev/null
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
+{memory}
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
 AccountingStorageType=accounting_storage/slurmdbd
@@ -52,9 +53,25 @@ SlurmctldTimeout=30
 SlurmdTimeout=20
 SlurmdParameters=config_overrides
 MinJobAge=300
+MessageTimeout={timeout_s}
 KillWait=2
 MpiDefault=none
 """
+
+# A job that takes more memory than it asked for is killed by the kernel where it may be told so,
+# else by Slurm, which looks once a second.
+_WITHOUT_LIMIT = "ProctrackType=proctrack/linuxproc\nTaskPlugin=task/none"
+_BY_SLURM = f"{_WITHOUT_LIMIT}\nJobAcctGatherParams=OverMemoryKill"
+_BY_KERNEL = "ProctrackType=proctrack/cgroup\nTaskPlugin=task/cgroup"
+_CGROUPS = Path("/sys/fs/cgroup")
+_CGROUP = f"""\
+CgroupPlugin=cgroup/v1
+CgroupMountpoint={_CGROUPS}
+ConstrainRAMSpace=yes
+ConstrainSwapSpace=yes
+AllowedSwapSpace=0
+"""
+_CONTROLLERS = ("cpuset", "devices", "freezer", "memory")
 
 _DBD = """\
 AuthType=auth/munge
@@ -108,11 +125,17 @@ class SlurmServer:
         Where everything is.
     port
         First of its ports; nodes have those from ``port + 2`` on.
+    is_limiting
+        Whether jobs are killed that take more memory than they asked for.
+    timeout_s
+        How long commands wait for slurmctld.
     """
 
     name: str = "test"
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="lsstpipe-slurm-")))
     port: int = field(default_factory=lambda: free_ports(_N_PORTS))
+    is_limiting: bool = False
+    timeout_s: int = 10
     _daemons: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -143,15 +166,18 @@ class SlurmServer:
         values = {
             "name": self.name, "host": socket.gethostname(), "folder": self.folder,
             "port": self.port, "dbd_port": self.port + 1,
+            "memory": _WITHOUT_LIMIT, "timeout_s": self.timeout_s,
         }  # fmt: skip
         etc = self.folder / "etc"
+        if self.is_limiting:
+            values["memory"] = _BY_KERNEL if kernel_limits_memory() else _BY_SLURM
+            (etc / "cgroup.conf").write_text(_CGROUP if kernel_limits_memory() else "")
         (etc / "slurm.conf").write_text(_BASE.format(**values) + pools)
         (etc / "slurmdbd.conf").write_text(_DBD.format(**values))
         (etc / "slurmdbd.conf").chmod(0o600)
         self._start_munge()
         self._start_database()
-        self._start_daemon("slurmdbd", "-D")
-        wait_until(lambda: self._try("sacctmgr", "-n", "show", "cluster") is not None, "slurmdbd")
+        self.start_accounting()
         for record in (
             ("cluster", self.name),
             ("account", "drp", "Description=drp", "Organization=drp"),
@@ -191,6 +217,15 @@ class SlurmServer:
             lambda: self._try(*client, "-e", "create database slurm_acct_db") is not None,
             "mariadbd",
         )
+
+    def start_accounting(self) -> None:
+        """Start slurmdbd, and wait until it answers."""
+        self._start_daemon("slurmdbd", "-D")
+        wait_until(lambda: self._try("sacctmgr", "-n", "show", "cluster") is not None, "slurmdbd")
+
+    def stop_accounting(self) -> None:
+        """Stop slurmdbd; the controller keeps for it what happens."""
+        self._stop_daemon("slurmdbd")
 
     def start_controller(self) -> None:
         """Start slurmctld, and wait until it answers."""
@@ -271,12 +306,34 @@ class SlurmServer:
         line = self.run("scontrol", "show", "node", node, "--oneliner")
         return set(line.partition(" State=")[2].split()[0].split("+"))
 
-    def stop(self) -> None:
-        """Stop everything and delete its files."""
+    def _remove_cgroups(self, nodes: Sequence[str]) -> None:
+        """Remove the control groups of nodes: machines that were killed have left theirs."""
+        for name in nodes:
+            for root in _CGROUPS.glob(f"*/slurm_{name}"):
+                for folder in sorted({root, *root.glob("**/")}, reverse=True):
+                    wait_until(functools.partial(_is_removed, folder), f"{folder} is empty", 5)
+
+    def stop(self, nodes: Sequence[str] = ()) -> None:
+        """Stop everything and delete its files, and what nodes have left in the kernel."""
         for name in ("slurmctld", "slurmdbd", "mariadbd", "munged"):
             if name in self._daemons:
                 self._stop_daemon(name)
         shutil.rmtree(self.folder, ignore_errors=True)
+        self._remove_cgroups(nodes)
+
+
+def kernel_limits_memory() -> bool:
+    """Tell whether control groups of version 1 may be made here, which this Slurm knows best."""
+    return all(os.access(_CGROUPS / name / "tasks", os.W_OK) for name in _CONTROLLERS)
+
+
+def _is_removed(folder: Path) -> bool:
+    """Remove a control group; its last processes may be about to end."""
+    try:
+        folder.rmdir()
+    except OSError as error:
+        return error.errno == errno.ENOENT
+    return True
 
 
 def missing_programs() -> Sequence[str]:

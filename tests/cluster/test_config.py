@@ -11,8 +11,10 @@ import pytest
 
 from lsstpipe.cluster.config import Cluster, read_cluster
 from lsstpipe.cluster.errors import ErrorClass, classify, worst
+from lsstpipe.cluster.head import open_head
 from lsstpipe.cluster.prices import read_prices
-from lsstpipe.errors import ConfigError
+from lsstpipe.cluster.slurm import read_resume_file
+from lsstpipe.errors import ConfigError, UserError
 from tests.cluster.fakes import make_pool, make_settings
 
 
@@ -86,6 +88,23 @@ def test_a_missing_price_is_an_error_and_old_ones_a_warning() -> None:
     assert prices.hourly("m7a.xlarge", "spot") == pytest.approx(0.49 * 0.23184)
     assert prices.warn(datetime.date(2026, 8, 1)) == ""
     assert "days old" in prices.warn(datetime.date(2027, 8, 1))
+
+
+def test_an_unknown_type_is_refused_before_a_job_waits_for_it(tmp_path: Path) -> None:
+    settings = make_settings(make_pool(instance_types=["m7a.xlarge", "m7q.xlarge"]))
+    with pytest.raises(ConfigError, match=r"no price of m7q\.xlarge in us-east-1"):
+        open_head(write(tmp_path, settings), tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"  \n"])
+def test_an_empty_resume_file_tells_nothing_of_the_jobs(content: bytes) -> None:
+    assert read_resume_file(content) == []
+
+
+@pytest.mark.parametrize("content", [b"{", b"{}", b'{"jobs": [{"job_id": "x"}]}', b"[]"])
+def test_a_damaged_resume_file_is_an_error_in_a_sentence(content: bytes) -> None:
+    with pytest.raises(UserError, match=r"The resume file cannot be read: .*\."):
+        read_resume_file(content)
 
 
 def test_an_error_nobody_knows_is_never_repeated() -> None:

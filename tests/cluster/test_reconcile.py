@@ -101,9 +101,12 @@ def test_errors_of_ec2_are_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -
         ]
         stub.add_response("describe_instances", {"Reservations": [{"Instances": known}]})
         message = f"The instance ID '{IDS[0]}' does not exist"
-        stub.add_client_error("terminate_instances", "InvalidInstanceID.NotFound", message)
+        for ids in (IDS, IDS[:1]):
+            asked = {"InstanceIds": ids}
+            gone = "InvalidInstanceID.NotFound"
+            stub.add_client_error("terminate_instances", gone, message, expected_params=asked)
         stub.add_response("terminate_instances", {}, {"InstanceIds": [IDS[1]]})
-        client.terminate(IDS)
+        assert client.terminate(IDS) == []
         stub.assert_no_pending_responses()
 
 

@@ -200,6 +200,14 @@ def begin():
     note_phase(REPO, "runs")
 
 
+def look_often():
+    """On Slurm, see soon that jobs have ended, and use nodes again whose names were lost once."""
+    from lsstpipe.cluster.polling import forgive_nodes, limit_interval
+
+    limit_interval(workflow.scheduler._executor)
+    forgive_nodes(workflow.scheduler._executor)
+
+
 def take_queue():
     """On Slurm, end the jobs of a run that was killed, and give those of this one a name to read.
 

@@ -6,6 +6,7 @@ locals {
     LaunchesFailed  = "launch-failed"
     LaunchesRefused = "launch-refused"
     OrphansEnded    = "orphan-ended"
+    QuotasMet       = "quota-met"
     ReaperSilent    = "reaper-silent"
     Reconciled      = "reconciled"
     SpotNotices     = "spot-notice"
@@ -21,6 +22,11 @@ locals {
     breaker-open = {
       sentence = "A pool launches nothing more because its nodes did not start, or AWS refused for good. Look at the events, then run lsstpipe cluster close-breaker."
       metric   = "BreakersOpened", statistic = "Sum", comparison = "GreaterThanThreshold", threshold = 0
+      period_s = 300, missing = "notBreaching"
+    }
+    quota-met = {
+      sentence = "AWS refused nodes because a quota of the account is reached; their pool rests. Ask for a higher quota (Service Quotas), or lower max_nodes."
+      metric   = "QuotasMet", statistic = "Sum", comparison = "GreaterThanThreshold", threshold = 0
       period_s = 300, missing = "notBreaching"
     }
     reaper-silent = {

@@ -1,0 +1,54 @@
+"""How often Snakemake asks Slurm for its jobs, and what it makes of nodes that were lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_LONGEST = 3.0
+"""Longest time between two looks, in units of the setting."""
+
+
+def limit_interval(executor: Any) -> None:
+    """Let an executor never look more rarely than three times as rarely as it was told to.
+
+    The one for Slurm adds 10 s after each look at which no job had ended, up to 3 minutes: the next
+    stage waits for that. One look asks once for all jobs, so it costs the same for any number.
+
+    Parameters
+    ----------
+    executor
+        Snakemake's; one that runs jobs here is left alone.
+    """
+    name = "next_seconds_between_status_checks"
+    kind = type(executor)
+    if not hasattr(kind, name):
+        return
+    own = getattr(kind, name)
+    told_s = executor.workflow.remote_execution_settings.seconds_between_status_checks
+
+    def get(self: Any) -> float:
+        return float(min(own.fget(self), _LONGEST * told_s))
+
+    executor.__class__ = type(kind.__name__, (kind,), {name: property(get, own.fset)})
+
+
+class _Forgetful(set[str]):
+    """A set that keeps nothing."""
+
+    def add(self, element: str) -> None:
+        """Forget it."""
+
+
+def forgive_nodes(executor: Any) -> None:
+    """Let an executor submit to nodes that were lost before.
+
+    The one for Slurm excludes the name of each lost node from all later submissions, even where
+    Slurm requeues: names of elastic nodes live on, and in the end there is none left.
+
+    Parameters
+    ----------
+    executor
+        Snakemake's; one that runs jobs here is left alone.
+    """
+    if hasattr(executor, "_failed_nodes"):
+        executor._failed_nodes = _Forgetful()
