@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 ARGS ?=
-SCRIPTS := .ci/run envs/create-venv envs/install-debian \
+SCRIPTS := .ci/run envs/create-venv envs/install-debian envs/image/provision envs/image/root/usr/local/lib/lsstpipe/* \
 	lsstpipe/cluster/programs/resume lsstpipe/cluster/programs/suspend \
 	terraform/check terraform/lint terraform/destroy-data terraform/boot/* terraform/modules/cleanup/end_nodes
 # Absent files are not an error: a part of the project can be checked before the whole is there.
