@@ -244,6 +244,8 @@ def stop(own: Own, queue: JobQueue) -> Stopped:
     ------
     UserError
         If its Snakemake runs on another machine.
+    TemporaryError
+        If it does not end though no job runs.
     """
     holder = find_holder(own.repo)
     if holder is not None:
@@ -253,6 +255,9 @@ def stop(own: Own, queue: JobQueue) -> Stopped:
     waiting = {job.id for job in own.jobs(queue) if job.is_pending}
     queue.cancel_pending(sorted(waiting))
     left = {job.id for job in own.jobs(queue)}
+    if holder is not None and not left:
+        # The accounts do not know a job that was held from the first: it would be waited for.
+        _end(own, holder)
     return Stopped(holder, len(waiting - left), len(left))
 
 
@@ -273,12 +278,17 @@ def stop_now(own: Own) -> Stopped:
     """
     holder = find_holder(own.repo)
     if holder is not None:
-        _send(holder, signal.SIGINT)
-        if not _is_free(own.repo):
-            _send(holder, signal.SIGKILL)
-        if not _is_free(own.repo):
-            raise TemporaryError(f"Process {holder.pid} does not end within {_PATIENCE_S:.0f} s.")
+        _end(own, holder)
     return Stopped(holder, len(cancel_jobs(own.prefix)), 0)
+
+
+def _end(own: Own, holder: Holder) -> None:
+    """End a Snakemake and what it runs here."""
+    _send(holder, signal.SIGINT)
+    if not _is_free(own.repo):
+        _send(holder, signal.SIGKILL)
+    if not _is_free(own.repo):
+        raise TemporaryError(f"Process {holder.pid} does not end within {_PATIENCE_S:.0f} s.")
 
 
 def _send(holder: Holder, number: signal.Signals) -> None:
