@@ -17,7 +17,7 @@ export OPENBLAS_NUM_THREADS := 1
 export NUMBA_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-cluster deploy destroy test test-terraform ci-hsc lint bench bench-registry format lock venv clean
+.PHONY: help demo demo-cluster deploy destroy test test-faults test-terraform ci-hsc lint bench bench-registry format lock venv clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -39,6 +39,10 @@ destroy: venv ## end the cluster of SITE, nodes first; its data stay
 test: venv ## run all tests and measure their coverage; with ARGS, run those and measure none
 	@envs/install-debian test
 	@pytest -n 2 --dist loadgroup $(if $(ARGS),$(ARGS),--cov --cov-report=term)
+
+test-faults: venv ## let everything go wrong at once on a real Slurm on this host (root; ten minutes or more)
+	@envs/install-debian test
+	@LSSTPIPE_FAULTS=1 pytest tests/cluster/test_faults.py $(ARGS)
 
 test-terraform: ## check the Terraform code alone: format, validity, tests of each module, linters; ARGS names folders
 	@terraform/check $(ARGS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import itertools
+import os
 import re
 from collections.abc import Iterator
 
@@ -20,7 +21,12 @@ from tests.cluster.slurm_server import missing_programs
 from tests.cluster.storm import HEAD_FAULTS, NO_CAPACITY, NODE_FAULTS, Storm, make_cluster
 from tests.conftest import IN_CI
 
-pytestmark = pytest.mark.xdist_group("slurm")
+pytestmark = [
+    pytest.mark.xdist_group("slurm"),
+    pytest.mark.skipif(
+        "LSSTPIPE_FAULTS" not in os.environ, reason="takes ten minutes: make test-faults runs it"
+    ),
+]
 
 LOST = ["NODE_FAIL", "COMPLETED"]
 # Runs of each job, as the accounting has them; of those in REFUSED the first may be there again: a
