@@ -22,11 +22,11 @@ NEEDED_ENDPOINTS = 10
 KEYS = 2
 """Of the state (terraform/bootstrap) and of the data."""
 
-ALARMS = 5
+ALARMS = 6
 """Of terraform/modules/observability, and of the head node."""
 
-METRICS = 18
-"""Eleven of our events, seven of the head node, which is watched each minute (EC2 User Guide,
+METRICS = 19
+"""Twelve of our events, seven of the head node, which is watched each minute (EC2 User Guide,
 "Manage detailed monitoring for your EC2 instances")."""
 
 IDLE_LOG_GB = 2
