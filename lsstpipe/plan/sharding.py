@@ -267,7 +267,11 @@ def _map(plan: Callable[[int], Part], n_shards: int, n_jobs: int) -> list[Part]:
     # Forked processes share the source with this one instead of a copy each.
     _plan = plan
     with get_context("fork").Pool(n_jobs, maxtasksperchild=1) as pool:
-        return pool.map(_call, range(n_shards), chunksize=1)
+        parts = pool.map(_call, range(n_shards), chunksize=1)
+        # Ended by force, as the block does it, a process that has just begun may never end.
+        pool.close()
+        pool.join()
+    return parts
 
 
 def _call(number: int) -> Part:
