@@ -103,11 +103,15 @@ def find_retries(
 def _entries(plan: Plan, repo: Path, stage: str, chunk: str) -> Sequence[QuantumEntry]:
     """Read how the quanta of a chunk ended, as far as it has run."""
     path = manifest_path(repo, stage, chunk)
-    entries = {e.record.id: e for e in read_manifest(path).quanta} if path.exists() else {}
-    if partial_path(path).exists():
-        lines = read_partial(path, plan.campaign.run, stage, chunk)
-        entries |= {entry.record.id: entry for entry in lines}
-    return list(entries.values())
+    is_partial = partial_path(path).exists()
+    lines = read_partial(path, plan.campaign.run, stage, chunk) if is_partial else []
+    return _newest(path, lines)
+
+
+def _newest(path: Path, lines: Sequence[QuantumEntry]) -> list[QuantumEntry]:
+    """Put the lines of a job that was stopped over what a manifest, if there is one, has."""
+    earlier = read_manifest(path).quanta if path.exists() else ()
+    return list({entry.record.id: entry for entry in (*earlier, *lines)}.values())
 
 
 def _status(entry: QuantumEntry, store: Datastore) -> str:
@@ -159,11 +163,7 @@ def reopen(plan: Plan, repo: Path, stage: str, retries: Sequence[Retry]) -> None
         again = _with_takers(plan, stage, chunk, ids)
         path = manifest_path(repo, stage, chunk)
         with open_journal(path) as journal:
-            earlier = read_manifest(path).quanta if path.exists() else ()
-            entries = {entry.record.id: entry for entry in earlier}
-            lines = journal.read(plan.campaign.run, stage, chunk)
-            entries |= {entry.record.id: entry for entry in lines}
-            for entry in entries.values():
+            for entry in _newest(path, journal.read(plan.campaign.run, stage, chunk)):
                 journal.append(replace(entry, key="") if entry.record.id in again else entry)
             # The lines have all of it; without a manifest the workflow runs the chunk.
             path.unlink(missing_ok=True)
