@@ -156,9 +156,7 @@ class SlurmCommands:
 
     def comment(self, jobs: Sequence[int], text: str) -> None:
         """Leave a note with jobs that wait."""
-        for start in range(0, len(jobs), _BATCH):
-            own = ",".join(map(str, jobs[start : start + _BATCH]))
-            self._run("scontrol", "update", f"jobid={own}", f"admincomment={text}")
+        self.tell_jobs("update", jobs, f"admincomment={text}")
 
     def held_jobs(self) -> dict[int, int]:
         """Give jobs that are held because a node could not start them, and their restarts."""
@@ -170,7 +168,7 @@ class SlurmCommands:
 
     def release(self, jobs: Sequence[int]) -> None:
         """Let held jobs wait like others."""
-        self._run("scontrol", "release", ",".join(map(str, jobs)))
+        self.tell_jobs("release", jobs)
 
     def queue(self) -> list[QueuedJob]:
         """Give all jobs that wait or run."""
