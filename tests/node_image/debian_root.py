@@ -10,15 +10,9 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 RELEASE = "bookworm"
-MIRROR = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org")
 # Packages are fetched once for all runs of a developer.
 CACHE = Path.home() / ".cache" / "lsstpipe" / "debian"
 
-_SOURCES = f"""\
-deb {MIRROR}/debian {RELEASE} main
-deb {MIRROR}/debian {RELEASE}-updates main
-deb {MIRROR}/debian-security {RELEASE}-security main
-"""
 # What a script finds on a machine: processes, devices, the way to servers of packages.
 _ENTER = """\
 set -e
@@ -34,10 +28,27 @@ exec chroot "$root" "$@"
 """
 
 
+def sources() -> dict[str, str]:
+    """Give where this machine takes the packages of Debian 12 from, by the name of the part."""
+    listing = ["apt-get", "indextargets", "--format", "$(RELEASE) $(SITE) $(COMPONENT)"]
+    lines = subprocess.run(
+        [*listing, "Created-By: Packages"], check=False, capture_output=True, text=True
+    ).stdout.splitlines()
+    found = (line.split() for line in lines)
+    return {
+        release: site
+        for release, site, component in found
+        if component == "main" and release.split("-")[0] == RELEASE
+    }
+
+
 def missing_programs() -> list[str]:
     """Give what is missing to make a root folder."""
     missing = [] if os.geteuid() == 0 else ["root"]
-    missing += [name for name in ("debootstrap", "ip", "unshare") if shutil.which(name) is None]
+    names = ("apt-get", "debootstrap", "ip", "unshare")
+    missing += [name for name in names if shutil.which(name) is None]
+    if not missing and RELEASE not in sources():
+        return ["packages of Debian 12"]
     if (
         not missing
         and subprocess.run(["unshare", "--mount", "--net", "true"], check=False).returncode
@@ -50,12 +61,14 @@ def make_root(folder: Path) -> Path:
     """Install Debian's base system into a new folder, as a machine has it."""
     root = folder / "root"
     CACHE.mkdir(parents=True, exist_ok=True)
+    parts = sources()
     subprocess.run(
         ["debootstrap", f"--cache-dir={CACHE}", "--variant=minbase",
-         "--include=systemd,systemd-sysv,ca-certificates", RELEASE, str(root), f"{MIRROR}/debian"],
+         "--include=systemd,systemd-sysv,ca-certificates", RELEASE, str(root), parts[RELEASE]],
         check=True, capture_output=True,
     )  # fmt: skip
-    (root / "etc" / "apt" / "sources.list").write_text(_SOURCES)
+    lines = [f"deb {site} {release} main\n" for release, site in parts.items()]
+    (root / "etc" / "apt" / "sources.list").write_text("".join(lines))
     (root / "etc" / "hosts").write_text("127.0.0.1 localhost\n")
     for name in ("etc/resolv.conf", "etc/ssl/certs/ca-certificates.crt"):
         if Path("/", name).exists():
