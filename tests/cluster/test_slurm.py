@@ -110,11 +110,15 @@ def test_nodes_that_never_boot_open_the_breaker(cluster: ElasticCluster) -> None
     wait_until(lambda: len(cluster.boot_failures()) == BREAKER_LIMIT, "all failures are told")
     n_launched = len(cluster.events("launched"))
     assert n_launched == BREAKER_LIMIT
-    # Another job asks in vain, though instances would boot again.
     cluster.ec2.market.boots = True
     wait_until(lambda: not cluster.alive(), "all instances ended")
+    # The nodes are held, so Slurm does not ask again; whoever asks does so in vain, though
+    # instances would boot again.
+    states = ("sinfo", "--noheader", "--partition=dud", "--format=%T")
+    wait_until(lambda: cluster.slurm.run(*states).split() == ["down~"], "all nodes are held", 60)
     before = len(cluster.events("launch-refused"))
-    wait_until(lambda: len(cluster.events("launch-refused")) > before, "refused", 60)
+    cluster.run("resume", "dud-1", "--event", "by-hand")
+    assert len(cluster.events("launch-refused")) == before + 1
     assert len(cluster.events("launched")) == n_launched
     assert cluster.alive() == []
     assert cluster.slurm.job_states(job)[0] == "NODE_FAIL"
