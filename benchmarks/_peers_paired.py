@@ -157,17 +157,17 @@ def ideal_bias(snr: FloatArray) -> FloatArray:
     """Give the relative bias of an ideal PSF flux of a detected star.
 
     A fit moves to where the flux is largest, which adds 1 / snr standard errors, and a star is
-    found if its flux is above the threshold of detection. The bias is the median of what is left of
-    the normal distribution. Where a catalogue lacks it, another error makes faint stars fainter.
+    found if that flux is above the threshold of detection. An ideal flux is freed of the first,
+    but nothing is known of the stars that were not found: the bias is the median of what is left
+    of the normal distribution. Where a catalogue lacks it, another error makes faint stars fainter.
 
     Parameters
     ----------
     snr
         True signal-to-noise ratios, shape ``(n,)``.
     """
-    middle = snr + 1 / snr
-    lost = norm.cdf(_DETECTED_AT - middle)
-    result: FloatArray = (middle + norm.ppf(0.5 * (1 + lost))) / snr - 1
+    lost = norm.cdf(_DETECTED_AT - (snr + 1 / snr))
+    result: FloatArray = norm.ppf(0.5 * (1 + lost)) / snr
     return result
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from lsstpipe.algorithms._window_kernel import bits_near
 from lsstpipe.algorithms.aperture import measure_apertures
 from lsstpipe.algorithms.detect import Detection
-from lsstpipe.algorithms.forced import ForcedSettings, fit_psf
+from lsstpipe.algorithms.forced import ForcedSettings, fit_psf, unbias_fitted_fluxes
 from lsstpipe.algorithms.isolate import (
     HALF_SIZE,
     share_blends,
@@ -74,7 +74,8 @@ def measure_sources(
 ) -> Columns:
     """Measure sources at their peaks.
 
-    Positions and PSF fluxes of all sources are fitted together. Apertures and moments are measured
+    Positions and PSF fluxes of all sources are fitted together, and the fluxes freed of the bias
+    that a fitted position brings. Apertures and moments are measured
     on the light that is left to each source: after the PSFs of all others are taken off, or after
     the deblender has shared the light of its footprint.
 
@@ -110,6 +111,7 @@ def measure_sources(
     else:
         mosaic = subtract_neighbours(subtract_sources(planes, psf, fit))
     center_y, center_x = mosaic.y, mosaic.x
+    raw, error = fit.fluxes.flux, fit.fluxes.error
     apertures = measure_apertures(mosaic.planes, y=center_y, x=center_x, radii=APERTURE_RADII)
     columns: Columns = {
         "x": fit.x,
@@ -117,8 +119,8 @@ def measure_sources(
         "xErr": fit.x_error,
         "yErr": fit.y_error,
         "centroid_flag": fit.flag,
-        "psfFlux": fit.fluxes.flux,
-        "psfFluxErr": fit.fluxes.error,
+        "psfFlux": np.where(fit.flag, raw, unbias_fitted_fluxes(raw, error)),
+        "psfFluxErr": error,
         "psfFlux_flag": fit.fluxes.flag,
     }
     outside = fit.fluxes.off_image
@@ -132,7 +134,7 @@ def measure_sources(
     )
     of_psf = psf_moments(psf, y=np.nan_to_num(fit.y), x=np.nan_to_num(fit.x))
     columns |= _shapes(moments, of_psf)
-    significance = fit.fluxes.flux / fit.fluxes.error
+    significance = raw / error
     columns["extendedness"] = _extendedness(moments, of_psf, significance, chosen)
     return columns | flag_pixels(planes, y=fit.y, x=fit.x, at_edge=fit.fluxes.edge)
 

@@ -69,7 +69,7 @@ SOURCE = Schema(
         Column("xErr", "f8", "pixel", "Standard error of x."),
         Column("yErr", "f8", "pixel", "Standard error of y."),
         Column("centroid_flag", "?", "", "The centroid did not converge; x and y are the peak."),
-        *_flux("psf", "Flux of the PSF fitted at the centroid."),
+        *_flux("psf", "Flux of the PSF fitted at the centroid, freed of the bias of a fit."),
         Column("psfFlux_apCorr", "f8", "", "Factor that was applied to psfFlux."),
         *_APERTURES,
         Column("sky", "f8", "nJy/pixel", "Background taken off at the source."),

@@ -3,7 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lsstpipe.algorithms.forced import ForcedSettings, fit_psf, measure_psf_flux
+from lsstpipe.algorithms.forced import (
+    ForcedSettings,
+    fit_psf,
+    measure_psf_flux,
+    unbias_fitted_fluxes,
+)
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.image.mask import MaskPlane
 from lsstpipe.image.psf import CellPsf, PolynomialPsf
@@ -229,6 +234,36 @@ def test_photon_weights_bring_bright_sources_to_their_bound_without_bias():
         assert (np.abs(pull.mean(axis=1)) < 4 * scatter[photon] / np.sqrt(n)).all()
     assert (np.abs(scatter[True] - 1) < 3.5 / np.sqrt(2 * n)).all()
     assert (scatter[False][1:, 1:] > 1.15 * scatter[True][1:, 1:]).all()
+
+
+@pytest.mark.parametrize("snr", [6.0, 10.0])
+def test_fitted_positions_make_faint_stars_brighter_and_that_is_taken_off(snr):
+    # Two free coordinates add 1 / snr^2 (Portillo et al. 2020).
+    psf = gaussian_psf()
+    y, x = (c.ravel() for c in np.meshgrid([25.3, 50.1, 75.4], [24.8, 50.0, 75.2]))
+    raw, freed, sky_level = [], [], 100.0  # no photons of the stars: one error for all
+    flux = snr * np.sqrt(sky_level / np.sum(psf.stamp(y=50.0, x=50.0) ** 2))
+    exact, sky = scene(psf, y, x, np.full(9, flux), sky=sky_level)
+    for seed in range(250):
+        noise = np.random.default_rng(seed).normal(scale=np.sqrt(sky_level), size=sky.shape)
+        planes = Planes(exact.image + noise.astype(np.float32), sky, exact.mask)
+        fit = fit_psf(planes, psf, y=y, x=x, sky_variance=sky)
+        raw.append(fit.fluxes.flux[~fit.flag] / flux - 1)
+        freed.append(unbias_fitted_fluxes(fit.fluxes.flux, fit.fluxes.error)[~fit.flag] / flux - 1)
+    before, after = np.concatenate(raw), np.concatenate(freed)
+    error = before.std() / np.sqrt(len(before))
+    assert len(before) > 0.99 * 9 * 250
+    assert abs(before.mean() - 1 / snr**2) < 3.5 * error + 0.5 / snr**4
+    assert before.mean() > 5 * error
+    assert abs(after.mean()) < 3.5 * error + 0.5 / snr**4
+
+
+def test_fluxes_without_bias_keep_sign_and_order():
+    flux = np.linspace(-5.0, 5.0, 101)
+    freed = unbias_fitted_fluxes(flux, np.ones(101))
+    assert (np.diff(freed) >= 0).all()
+    np.testing.assert_array_equal(np.sign(freed), np.sign(flux))
+    assert freed[-1] == pytest.approx(5 * 25 / 26)
 
 
 def test_a_position_that_runs_away_is_flagged_and_goes_back():
