@@ -116,11 +116,18 @@ class DataId(Mapping[str, DataIdValue]):
         missing = [name for name in names if name not in self._values]
         if missing:
             raise DataIdError(f"needs {', '.join(names)}; got {dict(self._values)}.")
-        return DataId({name: self._values[name] for name in names})
+        return _of_checked({name: self._values[name] for name in DIMENSIONS if name in names})
 
     def integer(self, name: str) -> int:
         """Return the value of an integer dimension, for the type checker's sake too."""
         return int(self._values[name])
+
+
+def _of_checked(values: dict[str, DataIdValue]) -> DataId:
+    """Make a data ID of values that another has, in the order of `DIMENSIONS`."""
+    data_id = DataId.__new__(DataId)
+    data_id._values = values
+    return data_id
 
 
 @dataclass(frozen=True, slots=True)

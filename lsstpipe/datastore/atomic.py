@@ -12,6 +12,7 @@ from pathlib import Path
 from lsstpipe.errors import RepositoryError
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)\.tmp")
 
 
@@ -31,8 +32,8 @@ def write_atomically(path: Path, content: bytes) -> None:
         If the folder cannot be written or is full.
     """
     with _explained(path), _temporary(path, content) as temporary:
-        temporary.replace(path)
-        _sync_folder(path.parent)
+        os.replace(temporary, path)  # noqa: PTH105
+        _sync_folder(path)
 
 
 def create_atomically(path: Path, content: bytes) -> None:
@@ -54,10 +55,10 @@ def create_atomically(path: Path, content: bytes) -> None:
     """
     with _explained(path), _temporary(path, content) as temporary:
         _rename_to_new(temporary, path)
-        _sync_folder(path.parent)
+        _sync_folder(path)
 
 
-def _rename_to_new(temporary: Path, path: Path) -> None:
+def _rename_to_new(temporary: str, path: Path) -> None:
     """Rename a file unless there is one of the new name, at once where the disk can."""
     try:
         path.hardlink_to(temporary)
@@ -67,26 +68,41 @@ def _rename_to_new(temporary: Path, path: Path) -> None:
         # A stick of FAT: two that write at the same instant do not see each other.
         if path.exists():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from error
-        temporary.replace(path)
+        os.replace(temporary, path)  # noqa: PTH105
     else:
-        temporary.unlink()
+        os.unlink(temporary)  # noqa: PTH108
 
 
 @contextlib.contextmanager
-def _temporary(path: Path, content: bytes) -> Iterator[Path]:
+def _temporary(path: Path, content: bytes) -> Iterator[str]:
     """Write a file under a temporary name beside its place; none is left when something fails."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    # Text and descriptors: services write thousands of small files a second, and pathlib and
+    # buffers would take as long as the disk.
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".{name}.{os.getpid()}.tmp")  # noqa: PTH118
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        descriptor = _open_new(temporary)
+        try:
+            rest = memoryview(content)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
         yield temporary
     except BaseException:
         with contextlib.suppress(OSError):
-            temporary.unlink()
+            os.unlink(temporary)  # noqa: PTH108
         raise
+
+
+def _open_new(path: str) -> int:
+    """Open a file for writing; its folder is made when it is found missing."""
+    try:
+        return os.open(path, _WRITE, 0o666)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
+        return os.open(path, _WRITE, 0o666)
 
 
 @contextlib.contextmanager
@@ -107,9 +123,9 @@ def _not_written(path: Path, reason: str) -> RepositoryError:
     )
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last through a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync_folder(path: Path) -> None:
+    """Make the rename of a file last through a power cut."""
+    descriptor = os.open(os.path.dirname(path), os.O_RDONLY)  # noqa: PTH120
     try:
         os.fsync(descriptor)
     finally:
