@@ -13,7 +13,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
-from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
@@ -182,37 +181,6 @@ class Database:
     def close(self) -> None:
         """Give the connections back."""
         self.engine.dispose()
-
-
-class Prepared:
-    """A statement that is made and compiled once: to find it in a cache would take longer.
-
-    Parameters
-    ----------
-    make
-        Makes the statement for the dialect of this name; its parameters are bound by name.
-    """
-
-    def __init__(self, make: Callable[[str], Any]) -> None:
-        self._make = make
-        self._compiled: WeakKeyDictionary[sa.Dialect, Any] = WeakKeyDictionary()
-
-    def run(self, connection: sa.Connection, values: dict[str, Any]) -> sa.CursorResult[Any]:
-        """Run it.
-
-        Parameters
-        ----------
-        connection
-            Where.
-        values
-            Values of its parameters.
-        """
-        dialect = connection.dialect
-        compiled = self._compiled.get(dialect)
-        if compiled is None:
-            compiled = self._make(dialect.name).compile(dialect=dialect)
-            self._compiled[dialect] = compiled
-        return connection.execute(compiled, values)
 
 
 def parse_url(url: str | sa.URL) -> sa.URL:

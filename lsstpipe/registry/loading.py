@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from lsstpipe.errors import ConflictError
 from lsstpipe.registry import collections
 from lsstpipe.registry.collections import Collection
-from lsstpipe.registry.database import Prepared, chunks, insert, replace_known
+from lsstpipe.registry.database import chunks, insert, replace_known
+from lsstpipe.registry.prepared import Prepared
 from lsstpipe.registry.records import DatasetRecord, QuantumRecord
 from lsstpipe.registry.rows import dataset_values, from_dataset, quantum_values
 from lsstpipe.registry.staging import (
@@ -87,7 +88,7 @@ def put(connection: sa.Connection, type_id: int, record: DatasetRecord) -> bool:
     Parameters
     ----------
     connection
-        On which each statement takes effect by itself, or within a transaction.
+        Of a server, one on which each statement takes effect by itself; else in a transaction.
     type_id
         Id of its type in this database.
     record
@@ -123,7 +124,7 @@ def _make_put(dialect: str) -> sa.Executable:
     return replace_known(statement, dataset)
 
 
-_PUT = Prepared(_make_put)
+_PUT = Prepared(_make_put, plan="lsstpipe_put")
 
 
 def ingest(

@@ -12,7 +12,7 @@ from sqlalchemy import RowMapping
 from lsstpipe.data_model import DIMENSIONS, DataId, DatasetType, make_ref
 from lsstpipe.registry import collections, exposures
 from lsstpipe.registry.collections import Collection
-from lsstpipe.registry.database import Prepared
+from lsstpipe.registry.prepared import Prepared
 from lsstpipe.registry.query import Columns, parse_where
 from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.registry.rows import select_datasets, to_dataset

@@ -85,6 +85,26 @@ def test_a_put_is_one_round_trip_and_a_find_another(postgres: PostgresServer) ->
         raw.close()
 
 
+def test_a_put_is_planned_once_a_connection_and_done_without_a_plan_that_a_pooler_lost(
+    postgres: PostgresServer,
+) -> None:
+    plans = sa.text("SELECT name FROM pg_prepared_statements")
+    with Registry.create(postgres.create_database()) as registry:
+        for visit in range(3):
+            registry.put(image(visit))
+        with registry.database.each() as connection:
+            assert connection.scalars(plans).all() == ["lsstpipe_put"]
+            connection.exec_driver_sql("DEALLOCATE ALL")
+        registry.put(image(3))
+        with registry.database.each() as connection:
+            connection.info.clear()
+            connection.exec_driver_sql("PREPARE lsstpipe_put AS SELECT 1")
+        registry.put(image(4, content="b"))
+        for visit in range(4):
+            assert registry.find("visit_image", image(visit).data_id, ["run"]) == image(visit)
+        assert registry.find("visit_image", image(4).data_id, ["run"]) == image(4, content="b")
+
+
 def test_a_run_is_not_frozen_while_something_is_written_into_it(postgres: PostgresServer) -> None:
     with Registry.create(postgres.create_database()) as registry:
         registry.load([image(1)])
