@@ -5,10 +5,12 @@ python benchmarks/_registry_ours.py STEP URL ROOT SERVER_PID NUMBER
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from _registry_meter import (
     INSTRUMENT,
@@ -111,6 +113,28 @@ def put(step: Step) -> Row:
 
         butler.registry.put(records[0])
         return row | {"register": measure(register, step.pid)}
+
+
+def files(step: Step) -> Row:
+    """Make files as a put does, by system calls alone: what the disk and its kernel take."""
+    folder = Path(step.root) / "files"
+    folder.mkdir(parents=True)
+    content = b"x" * 400
+
+    def run() -> int:
+        for i in range(step.number):
+            name = f"{folder}/{i}"
+            descriptor = os.open(f"{name}.tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.write(descriptor, content)
+            os.fsync(descriptor)
+            os.close(descriptor)
+            Path(f"{name}.tmp").rename(name)
+            above = os.open(folder, os.O_RDONLY)
+            os.fsync(above)
+            os.close(above)
+        return step.number
+
+    return measure(run, step.pid)
 
 
 def find(step: Step) -> Row:
@@ -234,7 +258,8 @@ def collect(step: Step) -> Row:
 
 
 STEPS: dict[str, Callable[[Step], Row]] = {
-    f.__name__: f for f in (make, ingest, put, find, overlap, writer, registrar, trips, collect)
+    f.__name__: f
+    for f in (make, ingest, put, files, find, overlap, writer, registrar, trips, collect)
 }
 
 

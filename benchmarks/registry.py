@@ -215,6 +215,7 @@ def measure_ours(server: Server, folder: Path, n_datasets: int) -> dict[str, Row
     ingested["bytes_per_dataset"] = size / n_datasets
     side.run("find", n_datasets)
     side.run("put", 2000)
+    side.run("files", 2000)
     side.run("overlap")
     side.results["writers"] = write_side_by_side(side, "writer")
     side.results["registrars"] = write_side_by_side(side, "registrar")
@@ -272,6 +273,7 @@ class Line:
 
 LINES = (
     Line("put with its file, client CPU ms", ("put", "client_cpu_ms")),
+    Line("  of it the system calls of the file", ("files", "client_cpu_ms")),
     Line("put with its file, server CPU ms", ("put", "server_cpu_ms")),
     Line("put with its file, wall ms", ("put", "wall_ms")),
     Line("put, round trips", ("trips", "put"), 3),
