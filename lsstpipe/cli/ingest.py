@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import click
@@ -11,8 +12,13 @@ import click
 @click.command()
 @click.argument("campaign")
 @click.option("--strict", is_flag=True, help="Fail if any file is refused.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="Processes that read files.  [default: one a core that may be used]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print what became of the files as JSON.")
-def command(campaign: str, strict: bool, as_json: bool) -> None:
+def command(campaign: str, strict: bool, jobs: int | None, as_json: bool) -> None:
     """Register the raw frames of CAMPAIGN, a YAML file, or '-' for the standard input.
 
     Makes the repository if there is none. A file that cannot be used is refused in one sentence and
@@ -30,7 +36,12 @@ def command(campaign: str, strict: bool, as_json: bool) -> None:
     settings = load_campaign(campaign)
     paths = find_raws(settings)
     with progress_bar("ingest", len(paths)) as advance:
-        result = ingest(settings, paths, lambda path: advance(Path(path).name))
+        result = ingest(
+            settings,
+            paths,
+            lambda path: advance(Path(path).name),
+            n_jobs=jobs or len(os.sched_getaffinity(0)),
+        )
     if as_json:
         refused = [{"path": item.path, "message": item.message} for item in result.refused]
         plain = {"n_raws": len(result.records), "n_new": result.n_new, "refused": refused}

@@ -1,12 +1,15 @@
-"""Ingest: read the headers of the raws, refuse those that cannot be used, register the rest."""
+"""Ingest: read the raws, refuse those that cannot be used, register the rest."""
 
 from __future__ import annotations
 
 import glob
 import json
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from lsstpipe.butler import Butler, ProductStore
 from lsstpipe.config import Campaign
 from lsstpipe.data_model import DataId, make_ref
 from lsstpipe.datasets import DATASET_TYPES
+from lsstpipe.datastore import Datastore, Stored
 from lsstpipe.datastore.atomic import write_atomically
 from lsstpipe.errors import ConflictError, InputFileError, UserError
 from lsstpipe.execute.reference_catalog import read_reference_catalog
@@ -34,6 +38,9 @@ from lsstpipe.repository import read_repository, registry_url
 SCHEMA_VERSION = 1
 RAW_RUN = "raw"
 """Run of all raws: a raw is the same for every campaign."""
+
+_FILES_A_PROCESS = 16
+"""Fewer are read before another process has started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +99,8 @@ def ingest(
     campaign: Campaign,
     paths: Sequence[str],
     on_file: Callable[[str], None] = lambda path: None,
+    *,
+    n_jobs: int = 1,
 ) -> Ingested:
     """Ingest the raws, the reference catalogue and the sky map of a campaign.
 
@@ -104,7 +113,9 @@ def ingest(
     paths
         The files.
     on_file
-        Called with each file when its header has been read.
+        Called with each file when it has been read.
+    n_jobs
+        Number of processes that read; the result is the same for any.
 
     Returns
     -------
@@ -118,8 +129,14 @@ def ingest(
         repository cannot be written.
     """
     result = Ingested()
-    read = _read_headers(campaign, paths, result, on_file)
-    stars = read_reference_catalog(campaign, [info for _, info in read])
+    read: list[tuple[str, ObservationInfo, Stored]] = []
+    for path, found in zip(paths, _read_files(paths, campaign.instrument, n_jobs), strict=True):
+        if isinstance(found, Refusal):
+            result.refused.append(found)
+        else:
+            read.append((path, *found))
+        on_file(path)
+    stars = read_reference_catalog(campaign, [info for _, info, _ in read])
     settings = None
     if campaign.registry:
         settings = replace(read_repository(campaign.repo), registry=campaign.registry)
@@ -128,10 +145,10 @@ def ingest(
     with Registry.open(registry_url(campaign.repo)) as registry:
         known = {record.id: record for _, record in registry.query_exposures()}
         taken: dict[uuid.UUID, DatasetRecord] = {}
-        for path, info in read:
+        for path, info, stored in read:
             try:
-                _add_raw(result, info, path, store, known, taken)
-            except (InputFileError, ConflictError) as error:
+                _add_raw(result, info, path, stored, known, taken)
+            except ConflictError as error:
                 result.refused.append(Refusal(path, str(error)))
         if result.records:
             regions = _outline(campaign, result)
@@ -148,29 +165,33 @@ def ingest(
     return result
 
 
-def _read_headers(
-    campaign: Campaign,
-    paths: Sequence[str],
-    result: Ingested,
-    on_file: Callable[[str], None],
-) -> list[tuple[str, ObservationInfo]]:
-    """Read the headers of the files that can be used; refuse the others."""
-    camera = get_camera(campaign.instrument)
-    read = []
-    for path in paths:
-        try:
-            read.append((path, read_info(path, camera)))
-        except InputFileError as error:
-            result.refused.append(Refusal(path, str(error)))
-        on_file(path)
-    return read
+def _read_files(
+    paths: Sequence[str], instrument: str, n_jobs: int
+) -> Iterator[tuple[ObservationInfo, Stored] | Refusal]:
+    """Read files in their order, by several processes where there are enough for them."""
+    read = partial(_read_file, instrument=instrument)
+    n_jobs = min(n_jobs, len(paths) // _FILES_A_PROCESS)
+    if n_jobs <= 1:
+        yield from map(read, paths)
+        return
+    with ProcessPoolExecutor(n_jobs, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(read, paths)
+
+
+def _read_file(path: str, instrument: str) -> tuple[ObservationInfo, Stored] | Refusal:
+    """Read what the header of a file says and what the file is; or say why it cannot be used."""
+    try:
+        info = read_info(path, get_camera(instrument))
+        return info, Datastore("/").describe(str(Path(path).absolute()))
+    except InputFileError as error:
+        return Refusal(path, str(error))
 
 
 def _add_raw(
     result: Ingested,
     info: ObservationInfo,
     path: str,
-    store: ProductStore,
+    stored: Stored,
     known: Mapping[uuid.UUID, DatasetRecord],
     taken: dict[uuid.UUID, DatasetRecord],
 ) -> None:
@@ -180,7 +201,6 @@ def _add_raw(
     """
     data_id = DataId(instrument=info.instrument, exposure=info.exposure, detector=info.detector)
     ref = make_ref(DATASET_TYPES["raw"], data_id, RAW_RUN)
-    stored = store.datastore.describe(str(Path(path).absolute()))
     registered = known.get(ref.id)
     if registered is not None and registered.checksum != stored.checksum:
         raise ConflictError(

@@ -1,0 +1,39 @@
+"""Ingest: the same whoever reads the files, and each that cannot be used named."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from lsstpipe.config import load_campaign
+from lsstpipe.execute.ingest import find_raws, ingest
+from lsstpipe.plan.layout import ingest_manifest_path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_several_processes_register_and_refuse_what_one_does(tmp_path: Path) -> None:
+    raws = tmp_path / "raws"
+    shutil.copytree(ROOT / "data" / "tres1", raws, ignore=shutil.ignore_patterns("*.md", "*.txt"))
+    damaged, strange = sorted(raws.glob("*.fits.fz"))[3:5]
+    damaged.write_bytes(damaged.read_bytes()[:20_000])
+    strange.write_text("no FITS")
+    demo = load_campaign(ROOT / "config" / "campaigns" / "demo.yaml")
+    catalog = demo.reference_catalog.model_copy(update={"path": str(raws / "tycho2_tres1.csv")})
+    told = {}
+    for n_jobs in (1, 2):
+        campaign = demo.model_copy(
+            update={
+                "raws": (str(raws / "*.fits.fz"),),
+                "repo": str(tmp_path / str(n_jobs)),
+                "reference_catalog": catalog,
+            }
+        )
+        paths, read = find_raws(campaign), []
+        assert len(paths) >= 32  # enough for two processes
+        result = ingest(campaign, paths, read.append, n_jobs=n_jobs)
+        assert read == paths
+        assert [item.path for item in result.refused] == [str(damaged), str(strange)]
+        assert result.n_new == len(paths) - 2
+        told[n_jobs] = ingest_manifest_path(campaign.repo).read_bytes()
+    assert told[1] == told[2]
