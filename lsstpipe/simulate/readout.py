@@ -13,12 +13,12 @@ import numpy.typing as npt
 
 from lsstpipe.image.detector import Amplifier
 from lsstpipe.simulate._charge_kernel import add_tracks, bleed, convolve, displace
+from lsstpipe.simulate._readout_kernel import digitize, draw_many
 from lsstpipe.simulate.detector import DetectorTruth
 
 FloatArray = npt.NDArray[np.float64]
 FloatImage = npt.NDArray[np.float32]
 
-_LARGEST_ADU = 65535
 _ROW_STEP_ADU, _ROW_MEMORY = 0.3, 0.98
 _RAMP_ADU, _RAMP_ROWS = 20.0, 400.0
 _DEFERRED = (3e-4, 1e-4)
@@ -77,24 +77,18 @@ def photons(expected: FloatImage, rng: np.random.Generator) -> FloatImage:
     rng
         Draws them.
     """
-    drawn = np.zeros_like(expected)
-    # Nothing is drawn for 0. Rows go by blocks: the numbers of numpy have twice the bytes.
-    if expected.any():
-        for y in range(0, len(expected), _BLOCK_ROWS):
-            rows = slice(y, y + _BLOCK_ROWS)
-            mean = np.clip(expected[rows], 0, _MOST_ELECTRON)
-            drawn[rows] = _draw_many(mean, rng) if mean.min() >= _MANY else rng.poisson(mean)
+    if not expected.any():  # nothing is drawn for 0
+        return np.zeros_like(expected)
+    drawn = np.empty_like(expected)
+    # Rows go by blocks: the numbers of numpy have twice the bytes.
+    for y in range(0, len(expected), _BLOCK_ROWS):
+        rows = slice(y, y + _BLOCK_ROWS)
+        mean = np.clip(expected[rows], 0, _MOST_ELECTRON)
+        if mean.min() >= _MANY:
+            draw_many(mean, rng.standard_normal(mean.shape, dtype=np.float32), drawn[rows])
+        else:
+            drawn[rows] = rng.poisson(mean)
     return drawn
-
-
-def _draw_many(mean: FloatImage, rng: np.random.Generator) -> FloatImage:
-    """Draw Poisson numbers of large means from normal ones, in a third of the time.
-
-    Mean, variance and skewness are right: the quantile of Cornish and Fisher (1937, Rev. Inst.
-    Int. Stat. 5, 307) to the order of the skewness.
-    """
-    z = rng.standard_normal(mean.shape, dtype=np.float32)
-    return np.rint(mean + np.sqrt(mean) * z + (z * z - 1) / 6)
 
 
 def broaden(charge: FloatImage, kernel: FloatArray) -> FloatImage:
@@ -163,16 +157,11 @@ def read_out(
         block = rng.standard_normal((detector.raw_ny, width), dtype=np.float32)
         block *= np.float32(truth.read_noise[i]) / gain
         block += levels[i][:, None].astype(np.float32)
-        is_left = reads_from_left(amplifier)
         data = amplifier.data.shifted(y=0, x=-i * width)
-        pixels = signal[i] + bias[i]
-        block[data.y0 : data.y1, data.x0 : data.x1] += (
-            pixels if is_left else pixels[:, ::-1]
-        ) / gain
-        for k, share in enumerate(_DEFERRED):
-            column = data.x1 + k if is_left else data.x0 - 1 - k
-            block[data.y0 : data.y1, column] += np.float32(share) * signal[i][:, -1] / gain
-        raw[:, i * width : (i + 1) * width] = np.clip(np.rint(block), 0, _LARGEST_ADU)
+        corner = (data.y0, data.x0, 1 if reads_from_left(amplifier) else -1)
+        raw[:, i * width : (i + 1) * width] = digitize(
+            block, signal[i], bias[i], gain, corner, np.asarray(_DEFERRED, np.float32)
+        )
     return raw, levels
 
 
