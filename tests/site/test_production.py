@@ -1,0 +1,180 @@
+"""From a plan of Terraform to products in its bucket: what it makes and what the code uses fit.
+
+The apply is mocked, what it tells is not edited: buckets with their policies, key, roles, launch
+template and the cluster's files are made at moto's server by boto3, and a local PostgreSQL that
+takes TLS and tokens of IAM alone stands where RDS would.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import psycopg2
+import pytest
+from moto.server import ThreadedMotoServer
+
+from lsstpipe.cluster.config import parse_cluster
+from tests.postgres_server import find_program
+from tests.site.registry_server import HOST
+from tests.site.trial import BIN, Trial
+
+pytestmark = [pytest.mark.xdist_group("terraform"), pytest.mark.needs_program("openssl")]
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
+    """A site with nothing in it yet."""
+    if find_program("postgres") is None:
+        pytest.skip("PostgreSQL is not installed; envs/debian.txt names its package")
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        trial = Trial(tmp_path_factory.mktemp("trial"), f"http://{host}:{port}")
+        try:
+            trial.bring_up()
+            trial.make()
+            yield trial
+        finally:
+            trial.stop()
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def produced(trial: Trial) -> Trial:
+    """The site after a small production, whose products are published."""
+    trial.lsstpipe("simulate", "unit", "--to", "unit", "--jobs", "2")
+    trial.lsstpipe("init", "repo", "--site", str(trial.site_file))
+    trial.run(
+        str(BIN / "snakemake"), "--snakefile", str(REPOSITORY / "Snakefile"), "--cores", "2",
+        "--workflow-profile", str(REPOSITORY / "workflow" / "profiles" / "default"),
+        "--configfile", "unit/campaign.yaml", "--config", "repo=repo",
+    )  # fmt: skip
+    trial.lsstpipe("publish", "main", "releases/trial", "--repo", "repo")
+    return trial
+
+
+def products(trial: Trial) -> dict[str, bytes]:
+    """Every product in the repository, by path."""
+    run = trial.folder / "repo" / "main"
+    return {
+        str(path.relative_to(run.parent)): path.read_bytes()
+        for path in run.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_what_terraform_makes_is_there_and_names_what_is_there(trial: Trial) -> None:
+    made, names = trial.cloud.made, trial.site["buckets"]
+    assert made["aws_s3_bucket"] == made["aws_s3_bucket_policy"] == 4
+    s3, ec2 = trial.cloud.client("s3"), trial.cloud.client("ec2")
+    for bucket in names.values():
+        policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
+        denied = {row["Sid"] for row in policy["Statement"] if row["Effect"] == "Deny"}
+        assert {"WithoutTls", "EncryptedWithAnotherKey"} <= denied
+        assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+    content = s3.get_object(Bucket=names["config"], Key="clusters/trial/pools.json")["Body"].read()
+    cluster = parse_cluster(content, "pools.json")
+    (pool,) = cluster.pools
+    (template,) = ec2.describe_launch_template_versions(
+        LaunchTemplateId=pool.launch_template_id, Versions=[pool.launch_template_version]
+    )["LaunchTemplateVersions"]
+    data = template["LaunchTemplateData"]
+    assert data["MetadataOptions"]["HttpTokens"] == "required"
+    assert data["InstanceInitiatedShutdownBehavior"] == "terminate"
+    groups = data["NetworkInterfaces"][0]["Groups"]
+    assert ec2.describe_security_groups(GroupIds=groups)["SecurityGroups"]
+    found = ec2.describe_subnets(SubnetIds=list(pool.subnet_ids))["Subnets"]
+    assert {subnet["VpcId"] for subnet in found} == {cluster.vpc_id}
+
+
+def test_the_head_node_gets_the_same_site_json(trial: Trial, tmp_path: Path) -> None:
+    source = f"s3://{trial.site['buckets']['config']}/clusters/trial"
+    (tmp_path / "slurm").mkdir()
+    trial.lsstpipe("cluster", "conf", "--from", source, "--etc", str(tmp_path))
+    assert json.loads((tmp_path / "lsstpipe" / "site.json").read_bytes()) == trial.site
+
+
+def test_a_repository_is_made_from_site_json_alone(produced: Trial) -> None:
+    own = json.loads((produced.folder / "repo" / "repository.json").read_bytes())
+    port = produced.registry.port
+    assert own["registry"] == (
+        f"postgresql://lsstpipe@{HOST}:{port}/registry"
+        "?auth=iam&region=us-east-1&sslmode=verify-full"
+    )
+    assert own["products"] == f"s3://{produced.site['buckets']['products']}"
+    assert not (produced.folder / "repo" / "registry.sqlite3").exists()
+
+
+def test_the_registry_is_the_server_and_knows_every_product(produced: Trial) -> None:
+    (count,) = produced.registry.server.execute("SELECT count(*) FROM dataset", "registry")[0]
+    records = json.loads(produced.lsstpipe("query", "--repo", "repo", "--json"))
+    assert count == len(records) > 50
+    paths = {row["path"] for row in records if row["type"] != "raw"}
+    assert paths == set(products(produced))
+    assert produced.registry.login.n_allowed > 0
+
+
+def test_every_product_is_in_the_bucket_bit_for_bit(produced: Trial) -> None:
+    s3 = produced.cloud.client("s3")
+    bucket = produced.site["buckets"]["products"]
+    listed = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    keys = [row["Key"] for page in listed for row in page["Contents"]]
+    found = {
+        key.removeprefix("releases/trial/"): s3.get_object(Bucket=bucket, Key=key) for key in keys
+    }
+    assert found.pop("index.json")
+    digests = {key: hashlib.sha256(row["Body"].read()).digest() for key, row in found.items()}
+    assert digests == {
+        path: hashlib.sha256(content).digest() for path, content in products(produced).items()
+    }
+
+
+def test_another_repository_of_the_site_reads_the_release(produced: Trial) -> None:
+    produced.lsstpipe(
+        "init", "mine", "--site", str(produced.site_file), "--also-read", "releases/trial"
+    )
+    produced.lsstpipe("get", "object_table", "--repo", "mine", "--to", "objects.parquet")
+    (path,) = (path for path in products(produced) if "/object_table/" in path)
+    assert (produced.folder / "objects.parquet").read_bytes() == products(produced)[path]
+    assert not (produced.folder / "mine" / "main").exists()
+
+
+def test_who_does_not_prove_himself_gets_no_connection(trial: Trial, tmp_path: Path) -> None:
+    registry = trial.registry
+    key = {
+        "aws_access_key_id": "AKIAIOSFODNN7EXAMPLE",
+        "aws_secret_access_key": trial.cloud.environment["AWS_SECRET_ACCESS_KEY"],
+    }
+
+    def token(host: str = HOST, region: str = "us-east-1", **changes: str) -> str:
+        client = boto3.client("rds", region_name=region, **(key | changes))
+        signed = client.generate_db_auth_token(host, registry.port, "lsstpipe")
+        client.close()
+        return str(signed)
+
+    registry.connect(password=token())
+    for password in (
+        "guessed",
+        token(host="other.example.org"),
+        token(region="us-west-2"),
+        token(aws_secret_access_key="another"),
+    ):
+        with pytest.raises(psycopg2.OperationalError, match="LDAP authentication failed"):
+            registry.connect(password=password)
+    with pytest.raises(psycopg2.OperationalError, match=r"no pg_hba\.conf entry.*no encryption"):
+        registry.connect(password=token(), sslmode="disable")
+    # A server that cannot prove that it is the site's gets no token.
+    n_refused = registry.login.n_refused
+    with pytest.raises(psycopg2.OperationalError, match="does not match host name"):
+        registry.connect(password=token(), host="other.example.org")
+    assert registry.login.n_refused == n_refused

@@ -1,0 +1,149 @@
+"""A site on this host: what is planned is made at moto's server, RDS is a local PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.site.clone import make_clone
+from tests.site.cloud import Cloud
+from tests.site.conftest import CODE
+from tests.site.iam_login import Account
+from tests.site.registry_server import RegistryServer
+from tests.terraform.stand_in import find_provider
+
+BIN = Path(sys.executable).parent
+ACCOUNT = Account("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY", "us-east-1")
+THREADS = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "NUMBA")}
+
+# Machines are processes of this host, so that their network is its own.
+DATA = """\
+name   = "trial"
+region = "us-east-1"
+network = {
+  cidr  = "127.0.0.0/16"
+  zones = ["us-east-1a", "us-east-1b"]
+  nat   = "one"
+}
+registry = {
+  instance_class = "db.t4g.micro"
+  storage_gib    = { first = 20, most = 50 }
+  backup_days    = 7
+}
+"""
+# One processor a node: two nodes keep the two cores of a small host busy.
+CLUSTER = """\
+name   = "trial"
+tags   = { CostCenter = "trial" }
+images = { head = "ami-00000000000000001", node = "ami-00000000000000002" }
+pools = {
+  spot = {
+    instance_types = ["m7a.large"]
+    cpus           = 1
+    memory_mb      = 7600
+    max_nodes      = 2
+    max_hourly_usd = 1
+  }
+}
+max_hourly_usd = 1
+head   = { instance_type = "t3a.medium", root_gib = 30, state_gib = 10 }
+budget = { monthly_usd = 200, emails = ["ops@example.org"] }
+"""
+
+
+class Trial:
+    """A site, from its settings to a registry and buckets that can be used.
+
+    Parameters
+    ----------
+    folder
+        Where everything is; an empty one.
+    endpoint
+        Of moto's server.
+    """
+
+    def __init__(self, folder: Path, endpoint: str) -> None:
+        self.folder = folder
+        self.registry = RegistryServer(ACCOUNT)
+        (folder / "clone").mkdir(parents=True)
+        self.clone = make_clone(
+            folder / "clone", find_provider(folder), endpoint, self.registry.answer
+        )
+        self.cloud = Cloud(
+            {
+                "AWS_ENDPOINT_URL": endpoint,
+                "AWS_ACCESS_KEY_ID": ACCOUNT.key,
+                "AWS_SECRET_ACCESS_KEY": ACCOUNT.secret,
+                "AWS_DEFAULT_REGION": ACCOUNT.region,
+                "AWS_EC2_METADATA_DISABLED": "true",
+                "AWS_CONFIG_FILE": os.devnull,
+                "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            }
+        )
+
+    @property
+    def site_file(self) -> Path:
+        """What `lsstpipe site up` has told the workflow."""
+        return self.clone.folder / "config" / "site.json"
+
+    @property
+    def site(self) -> dict[str, Any]:
+        """The same as it was read."""
+        found: dict[str, Any] = json.loads(self.site_file.read_bytes())
+        return found
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a person has who works with the site, beyond a path."""
+        return {**self.cloud.environment, **self.registry.environment, **THREADS}
+
+    def bring_up(self) -> None:
+        """Plan and apply as a person does: at the stand-in, which makes nothing."""
+        settings = self.clone.folder / "site"
+        settings.mkdir()
+        (settings / "data.tfvars").write_text(DATA)
+        (settings / "cluster.tfvars").write_text(CLUSTER)
+        self.clone.site("up", "up", "--yes", "--no-check")
+        told = self.clone.told["up"]
+        assert told.returncode == 0, told.stderr
+
+    def make(self) -> None:
+        """Make in truth what was applied, start the registry, let the pipeline's user sign in."""
+        self.cloud.make(self.clone.resources("data") + self.clone.resources("cluster"))
+        self.registry.start()
+        secret = self.registry.keep_secret(self.cloud.client("secretsmanager"))
+        for _ in range(2):  # it can be called again
+            self.lsstpipe(
+                "cluster", "registry-user", "--secret", secret, "--site", str(self.site_file)
+            )
+
+    def lsstpipe(self, *words: str, **environment: str) -> str:
+        """Run a command of lsstpipe in the folder; give what it printed."""
+        return self.run(str(BIN / "lsstpipe"), *words, **environment)
+
+    def run(self, *command: str, **environment: str) -> str:
+        """Run a program in the folder; give what it printed."""
+        done = self.attempt(*command, environment=environment)
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def attempt(
+        self, *command: str, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program in the folder, which may fail."""
+        own = os.environ | self.environment | {"PATH": f"{BIN}:{os.environ['PATH']}"}
+        own["PYTHONPATH"] = str(CODE.parent)
+        return subprocess.run(
+            command, cwd=self.folder, env=own | dict(environment or {}),
+            check=False, capture_output=True, text=True,
+        )  # fmt: skip
+
+    def stop(self) -> None:
+        """Stop the registry."""
+        self.cloud.close()
+        self.registry.remove()
