@@ -7,13 +7,11 @@ takes TLS and tokens of IAM alone stands where RDS would.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import psycopg2
 import pytest
 from moto.server import ThreadedMotoServer
@@ -21,7 +19,7 @@ from moto.server import ThreadedMotoServer
 from lsstpipe.cluster.config import parse_cluster
 from tests.postgres_server import find_program
 from tests.site.registry_server import HOST
-from tests.site.trial import BIN, Trial
+from tests.site.trial import BIN, Trial, digests
 
 pytestmark = [pytest.mark.xdist_group("terraform"), pytest.mark.needs_program("openssl")]
 
@@ -61,16 +59,6 @@ def produced(trial: Trial) -> Trial:
     )  # fmt: skip
     trial.lsstpipe("publish", "main", "releases/trial", "--repo", "repo")
     return trial
-
-
-def products(trial: Trial) -> dict[str, bytes]:
-    """Every product in the repository, by path."""
-    run = trial.folder / "repo" / "main"
-    return {
-        str(path.relative_to(run.parent)): path.read_bytes()
-        for path in run.rglob("*")
-        if path.is_file()
-    }
 
 
 def test_what_terraform_makes_is_there_and_names_what_is_there(trial: Trial) -> None:
@@ -120,23 +108,12 @@ def test_the_registry_is_the_server_and_knows_every_product(produced: Trial) -> 
     records = json.loads(produced.lsstpipe("query", "--repo", "repo", "--json"))
     assert count == len(records) > 50
     paths = {row["path"] for row in records if row["type"] != "raw"}
-    assert paths == set(products(produced))
+    assert paths == set(digests(produced.folder / "repo"))
     assert produced.registry.login.n_allowed > 0
 
 
 def test_every_product_is_in_the_bucket_bit_for_bit(produced: Trial) -> None:
-    s3 = produced.cloud.client("s3")
-    bucket = produced.site["buckets"]["products"]
-    listed = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
-    keys = [row["Key"] for page in listed for row in page["Contents"]]
-    found = {
-        key.removeprefix("releases/trial/"): s3.get_object(Bucket=bucket, Key=key) for key in keys
-    }
-    assert found.pop("index.json")
-    digests = {key: hashlib.sha256(row["Body"].read()).digest() for key, row in found.items()}
-    assert digests == {
-        path: hashlib.sha256(content).digest() for path, content in products(produced).items()
-    }
+    assert produced.published("trial") == digests(produced.folder / "repo")
 
 
 def test_another_repository_of_the_site_reads_the_release(produced: Trial) -> None:
@@ -144,37 +121,26 @@ def test_another_repository_of_the_site_reads_the_release(produced: Trial) -> No
         "init", "mine", "--site", str(produced.site_file), "--also-read", "releases/trial"
     )
     produced.lsstpipe("get", "object_table", "--repo", "mine", "--to", "objects.parquet")
-    (path,) = (path for path in products(produced) if "/object_table/" in path)
-    assert (produced.folder / "objects.parquet").read_bytes() == products(produced)[path]
+    (path,) = (produced.folder / "repo" / "main" / "object_table").rglob("*.parquet")
+    assert (produced.folder / "objects.parquet").read_bytes() == path.read_bytes()
     assert not (produced.folder / "mine" / "main").exists()
 
 
-def test_who_does_not_prove_himself_gets_no_connection(trial: Trial, tmp_path: Path) -> None:
+def test_who_does_not_prove_himself_gets_no_connection(trial: Trial) -> None:
     registry = trial.registry
-    key = {
-        "aws_access_key_id": "AKIAIOSFODNN7EXAMPLE",
-        "aws_secret_access_key": trial.cloud.environment["AWS_SECRET_ACCESS_KEY"],
-    }
-
-    def token(host: str = HOST, region: str = "us-east-1", **changes: str) -> str:
-        client = boto3.client("rds", region_name=region, **(key | changes))
-        signed = client.generate_db_auth_token(host, registry.port, "lsstpipe")
-        client.close()
-        return str(signed)
-
-    registry.connect(password=token())
+    registry.connect(password=trial.token())
     for password in (
         "guessed",
-        token(host="other.example.org"),
-        token(region="us-west-2"),
-        token(aws_secret_access_key="another"),
+        trial.token(host="other.example.org"),
+        trial.token(region="us-west-2"),
+        trial.token(secret="another"),
     ):
         with pytest.raises(psycopg2.OperationalError, match="LDAP authentication failed"):
             registry.connect(password=password)
     with pytest.raises(psycopg2.OperationalError, match=r"no pg_hba\.conf entry.*no encryption"):
-        registry.connect(password=token(), sslmode="disable")
+        registry.connect(password=trial.token(), sslmode="disable")
     # A server that cannot prove that it is the site's gets no token.
     n_refused = registry.login.n_refused
     with pytest.raises(psycopg2.OperationalError, match="does not match host name"):
-        registry.connect(password=token(), host="other.example.org")
+        registry.connect(password=trial.token(), host="other.example.org")
     assert registry.login.n_refused == n_refused

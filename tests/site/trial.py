@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -54,6 +55,15 @@ max_hourly_usd = 1
 head   = { instance_type = "t3a.medium", root_gib = 30, state_gib = 10 }
 budget = { monthly_usd = 200, emails = ["ops@example.org"] }
 """
+
+
+def digests(repo: Path, run: str = "main") -> dict[str, bytes]:
+    """Give the digests of the products of a repository, by path."""
+    return {
+        str(path.relative_to(repo)): hashlib.sha256(path.read_bytes()).digest()
+        for path in (repo / run).rglob("*")
+        if path.is_file()
+    }
 
 
 class Trial:
@@ -142,6 +152,32 @@ class Trial:
             command, cwd=self.folder, env=own | dict(environment or {}),
             check=False, capture_output=True, text=True,
         )  # fmt: skip
+
+    def token(self, **changes: str) -> str:
+        """Sign a token for the registry, as a machine of the site does unless it is told otherwise."""
+        import boto3
+
+        own = {"key": ACCOUNT.key, "secret": ACCOUNT.secret, "region": ACCOUNT.region}
+        own = own | {"host": self.registry.host} | changes
+        client = boto3.client(
+            "rds", region_name=own["region"],
+            aws_access_key_id=own["key"], aws_secret_access_key=own["secret"],
+        )  # fmt: skip
+        token = client.generate_db_auth_token(own["host"], self.registry.port, "lsstpipe")
+        client.close()
+        return str(token)
+
+    def published(self, right: str) -> dict[str, bytes]:
+        """Give the digests of what is published under a right, by path; without its index."""
+        s3, bucket = self.cloud.client("s3"), self.site["buckets"]["products"]
+        prefix = f"releases/{right}/"
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        found = {}
+        for row in (row for page in pages for row in page.get("Contents", [])):
+            content = s3.get_object(Bucket=bucket, Key=row["Key"])["Body"].read()
+            found[row["Key"].removeprefix(prefix)] = hashlib.sha256(content).digest()
+        del found["index.json"]
+        return found
 
     def stop(self) -> None:
         """Stop the registry."""

@@ -1,0 +1,225 @@
+"""``make demo-site``: from a plan of Terraform to products in its bucket and rows in its registry.
+
+The apply is mocked: a stand-in with the real schema answers instead of AWS. All that it says it has
+made, and that the code uses, is then made in truth at moto's server by boto3; a local PostgreSQL that
+takes TLS and tokens of IAM alone stands where RDS would, and instances are processes that a real Slurm
+takes for nodes. `config/site.json` is as `lsstpipe site up` has written it, and all that the
+production is told of the site.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import psycopg2
+import pytest
+import yaml
+from moto.server import ThreadedMotoServer
+
+from lsstpipe.cluster.config import read_cluster
+from tests.cluster.elastic import ElasticCluster, keep_logs
+from tests.cluster.slurm_server import missing_programs
+from tests.postgres_server import find_program
+from tests.site.conftest import CODE
+from tests.site.trial import BIN, Trial, digests
+
+REPOSITORY = CODE.parent
+FOLDER = Path("runs/demo-site")
+SURVEY = FOLDER / "survey"
+REPO = SURVEY / "repo"
+RIGHT = "ci-small"
+EXPECTED: dict[str, Any] = yaml.safe_load(
+    (REPOSITORY / "tests" / "e2e" / "survey_ci_small.yaml").read_text()
+)
+LSSTPIPE = str(BIN / "lsstpipe")
+
+
+class Demo:
+    """The site and its cluster, and a person on the head node.
+
+    Parameters
+    ----------
+    trial
+        The site.
+    cluster
+        Its cluster.
+    """
+
+    def __init__(self, trial: Trial, cluster: ElasticCluster) -> None:
+        self._trial, self._cluster = trial, cluster
+        self.etc = trial.folder / "head"
+
+    def run(self, *command: str) -> None:
+        """Show a command and run it on the head node."""
+        shown = " ".join(word.removeprefix(f"{BIN}/") for word in command)
+        click.echo(click.style(f"$ {shown}", bold=True))
+        # EC2 is moto with machines; past it S3 is quicker. Both have one account.
+        own = self._trial.environment
+        own["AWS_ENDPOINT_URL_S3"] = own.pop("AWS_ENDPOINT_URL")
+        own["TERM"] = os.environ.get("TERM", "dumb")
+        status = self._cluster.start_on_head(*command, **own).wait()
+        if status:
+            sys.exit(f"{shown}: exit code {status}; logs are in {FOLDER}/logs")
+
+    def start(self) -> None:
+        """Take what Terraform wrote for the head node out of the bucket; start Slurm with it."""
+        config = self._trial.site["buckets"]["config"]
+        (self.etc / "slurm").mkdir(parents=True)
+        source = f"s3://{config}/clusters/trial"
+        self._trial.lsstpipe("cluster", "conf", "--from", source, "--etc", str(self.etc))
+        pools = read_cluster(self.etc / "lsstpipe" / "pools.json")
+        self._cluster.start_as(pools.model_dump(mode="json"))
+
+    def produce(self) -> None:
+        """Simulate a survey, process it on nodes that come and go, publish it."""
+        self.run(LSSTPIPE, "simulate", "ci_small", "--to", str(SURVEY), "--jobs", "2")
+        self.run(LSSTPIPE, "init", str(REPO), "--site", str(self.etc / "lsstpipe" / "site.json"))
+        self.run(LSSTPIPE, "profile", "install", "aws")
+        self.run(
+            str(BIN / "snakemake"), "--profile", "aws",
+            "--configfile", str(SURVEY / "campaign.yaml"), "--config", "visits_per_chunk=5",
+            # A cluster of this size answers at once.
+            "--slurm-init-seconds-before-status-checks", "2",
+            "--seconds-between-status-checks", "2",
+        )  # fmt: skip
+        self.run(LSSTPIPE, "publish", "main", f"releases/{RIGHT}", "--repo", str(REPO))
+
+    def prove(self) -> list[str]:
+        """Print what there is now; give what is not as it must be."""
+        trial, wrong = self._trial, []
+        made, left_out = trial.cloud.made, trial.cloud.left_out
+        click.echo(f"\nMade as planned ({made.total()} resources; {left_out.total()} left out):")
+        for kind, count in sorted(made.items()):
+            click.echo(f"  {count:4} {kind}")
+        click.echo(
+            f"  left out: {', '.join(f'{n} {kind}' for kind, n in sorted(left_out.items()))}"
+        )
+
+        rows = trial.registry.server.execute(
+            "SELECT t.name, count(*) FROM dataset d JOIN dataset_type t ON t.id = d.type_id "
+            "GROUP BY 1",
+            "registry",
+        )
+        there = {str(name): int(str(count)) for name, count in rows}
+        click.echo(
+            f"\nIn the registry on PostgreSQL: {sum(there.values())} datasets of "
+            f"{len(there)} types; {trial.registry.login.n_allowed} sign-ins by IAM."
+        )
+        if there != EXPECTED["datasets"]:
+            wrong.append(f"the registry has {there}, not {EXPECTED['datasets']}")
+
+        published, local = trial.published(RIGHT), digests(REPO)
+        bucket = trial.site["buckets"]["products"]
+        click.echo(
+            f"In s3://{bucket}/releases/{RIGHT}: {len(published)} products; "
+            f"{sum(published.get(path) == value for path, value in local.items())} of "
+            f"{len(local)} are read back bit for bit."
+        )
+        if published != local:
+            wrong.append("what is in the bucket is not what was made")
+
+        for what, settings in (
+            ("without TLS", {"sslmode": "disable"}),
+            ("with a token of another region", {"password": trial.token(region="us-west-2")}),
+        ):
+            try:
+                trial.registry.connect(**({"password": trial.token()} | settings))
+                wrong.append(f"a connection {what} was taken")
+            except psycopg2.OperationalError as error:
+                said = str(error).strip().rpartition("FATAL:  ")[2]
+                click.echo(f"A connection {what} is refused: {said}.")
+        return wrong + self._prove_nodes()
+
+    def _prove_nodes(self) -> list[str]:
+        """Print which instances there were; give what is wrong with them."""
+        ids = self._cluster.ec2.of_pool("spot")
+        tags = [self._cluster.ec2.tags(key) for key in ids]
+        click.echo(
+            f"Instances launched from the plan's template: {len(ids)}, "
+            f"{len(self._cluster.alive())} of them run now."
+        )
+        wrong = [] if ids else ["no instance was launched"]
+        if any(tag.get("lsstpipe:cluster") != "trial" for tag in tags):
+            wrong.append("an instance lacks the tags of the cluster")
+        return wrong
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """Say what begins, and how long it took."""
+    click.echo(click.style(f"\n== {what}", fg="cyan", bold=True))
+    begun = time.monotonic()
+    yield
+    click.echo(click.style(f"   {time.monotonic() - begun:.0f} s", fg="cyan"))
+
+
+def play(server: ThreadedMotoServer) -> list[str]:
+    """Do everything; give what is not as it must be."""
+    host, port = server.get_host_and_port()
+    cluster = ElasticCluster(idle_s=30, silence_s=120)
+    cluster.ec2.serve()
+    trial = None
+    try:
+        with told("lsstpipe site up: planned and applied at a stand-in for AWS"):
+            trial = Trial(FOLDER.absolute(), f"http://{host}:{port}")
+            trial.bring_up()
+            click.echo(trial.site_file.read_text())
+        demo = Demo(trial, cluster)
+        with told(
+            "The same in truth, by boto3 at moto's server; PostgreSQL in place of RDS; Slurm"
+        ):
+            trial.make()
+            demo.start()
+        with told("The production: told of the site by site.json alone"):
+            demo.produce()
+        with told("What there is"):
+            wrong = demo.prove()
+            cluster.wait_for_rest(120)
+            demo.run(LSSTPIPE, "cluster", "cost", "--repo", str(REPO))
+        return wrong
+    finally:
+        if cluster.state.exists():
+            keep_logs(cluster, FOLDER / "logs")
+        cluster.stop()
+        if trial is not None:
+            trial.stop()
+
+
+def main() -> int:
+    """Start everything, process, look, stop everything."""
+    missing = [*missing_programs()]
+    missing += [name for name in ("terraform", "openssl") if shutil.which(name) is None]
+    if find_program("postgres") is None:
+        missing.append("postgresql")
+    if missing:
+        sys.exit(f"The demo of a site needs {', '.join(missing)}; see envs/debian.txt.")
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    begun = time.monotonic()
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    try:
+        wrong = play(server)
+    except pytest.skip.Exception as absent:
+        sys.exit(f"The demo of a site cannot run: {absent}.")
+    finally:
+        server.stop()
+    for fault in wrong:
+        click.echo(f"WRONG: {fault}")
+    click.echo(f"{time.monotonic() - begun:.0f} s in all; everything has ended; see {FOLDER}.")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
