@@ -33,13 +33,10 @@ class Cloud:
         Endpoint, region and key, as for every program of AWS.
     made
         How many resources were made, by type.
-    left_out
-        How many were not, by type: moto would do nothing with them.
     """
 
     environment: Mapping[str, str]
     made: Counter[str] = field(default_factory=Counter)
-    left_out: Counter[str] = field(default_factory=Counter)
     _clients: dict[str, Any] = field(default_factory=dict)
     _answers: dict[str, str] = field(default_factory=dict)
 
@@ -58,7 +55,6 @@ class Cloud:
     def make(self, resources: Iterable[Resource]) -> None:
         """Make resources, those first that others name."""
         resources = list(resources)
-        self.left_out.update(item.type for item in resources if item.type not in MAKERS)
         for kind, maker in MAKERS.items():
             for item in (item for item in resources if item.type == kind):
                 answer = maker(self.client, json.loads(self.translate(json.dumps(item.values))))
@@ -126,7 +122,7 @@ def _permission(v: Json) -> Json:
     rule: Json = {"IpProtocol": v["ip_protocol"]}
     if v["ip_protocol"] != "-1":
         rule |= {"FromPort": v["from_port"], "ToPort": v["to_port"]}
-    text = v["description"] or ""
+    text = v.get("description", "")
     if v.get("referenced_security_group_id"):
         group = v["referenced_security_group_id"]
         rule["UserIdGroupPairs"] = [{"GroupId": group, "Description": text}]
@@ -147,7 +143,9 @@ def _egress(aws: Clients, v: Json) -> Mapping[str, str]:
 
 def _role(aws: Clients, v: Json) -> Mapping[str, str]:
     made = aws("iam").create_role(
-        RoleName=v["name"], Path=v["path"] or "/", AssumeRolePolicyDocument=v["assume_role_policy"]
+        RoleName=v["name"],
+        Path=v.get("path") or "/",
+        AssumeRolePolicyDocument=v["assume_role_policy"],
     )
     return {"arn": made["Role"]["Arn"]}
 
@@ -159,7 +157,7 @@ def _role_policy(aws: Clients, v: Json) -> Mapping[str, str]:
 
 def _profile(aws: Clients, v: Json) -> Mapping[str, str]:
     iam = aws("iam")
-    made = iam.create_instance_profile(InstanceProfileName=v["name"], Path=v["path"] or "/")
+    made = iam.create_instance_profile(InstanceProfileName=v["name"], Path=v.get("path") or "/")
     iam.add_role_to_instance_profile(InstanceProfileName=v["name"], RoleName=v["role"])
     return {"arn": made["InstanceProfile"]["Arn"]}
 
@@ -272,11 +270,11 @@ def _encryption(aws: Clients, v: Json) -> Mapping[str, str]:
     (rule,) = v["rule"]
     (wanted,) = rule["apply_server_side_encryption_by_default"]
     default = {"SSEAlgorithm": wanted["sse_algorithm"]}
-    if wanted["kms_master_key_id"]:
-        default["KMSMasterKeyID"] = wanted["kms_master_key_id"]
+    if key := wanted.get("kms_master_key_id"):
+        default["KMSMasterKeyID"] = key
     own = {
         "ApplyServerSideEncryptionByDefault": default,
-        "BucketKeyEnabled": bool(rule["bucket_key_enabled"]),
+        "BucketKeyEnabled": bool(rule.get("bucket_key_enabled")),
     }
     aws("s3").put_bucket_encryption(
         Bucket=v["bucket"], ServerSideEncryptionConfiguration={"Rules": [own]}

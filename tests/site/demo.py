@@ -1,21 +1,19 @@
 """``make demo-site``: from a plan of Terraform to products in its bucket and rows in its registry.
 
-The apply is mocked: a stand-in with the real schema answers instead of AWS. All that it says it has
-made, and that the code uses, is then made in truth at moto's server by boto3; a local PostgreSQL that
-takes TLS and tokens of IAM alone stands where RDS would, and instances are processes that a real Slurm
-takes for nodes. `config/site.json` is as `lsstpipe site up` has written it, and all that the
+The apply is mocked: a stand-in with the real schema answers instead of AWS. What it says it has
+made, and the code uses, is then made in truth at moto's server by boto3; a local PostgreSQL that
+takes TLS and tokens of IAM alone stands where RDS would, and instances are processes that a real
+Slurm takes for nodes. `config/site.json` is as `lsstpipe site up` has written it, and all that the
 production is told of the site.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +30,8 @@ from tests.cluster.elastic import ElasticCluster, keep_logs
 from tests.cluster.slurm_server import missing_programs
 from tests.postgres_server import find_program
 from tests.site.conftest import CODE
-from tests.site.trial import BIN, Trial, digests
+from tests.site.registry_server import DATABASE
+from tests.site.trial import BIN, NODE_IMAGE, Trial, digests
 
 REPOSITORY = CODE.parent
 FOLDER = Path("runs/demo-site")
@@ -97,62 +96,69 @@ class Demo:
 
     def prove(self) -> list[str]:
         """Print what there is now; give what is not as it must be."""
-        trial, wrong = self._trial, []
-        made, left_out = trial.cloud.made, trial.cloud.left_out
-        click.echo(f"\nMade as planned ({made.total()} resources; {left_out.total()} left out):")
-        for kind, count in sorted(made.items()):
-            click.echo(f"  {count:4} {kind}")
-        click.echo(
-            f"  left out: {', '.join(f'{n} {kind}' for kind, n in sorted(left_out.items()))}"
-        )
+        checks = (self._made, self._registry, self._bucket, self._refusals, self._nodes)
+        return [fault for check in checks for fault in check()]
 
-        rows = trial.registry.server.execute(
+    def _made(self) -> Iterator[str]:
+        made, left_out = self._trial.cloud.made, self._trial.cloud.left_out
+        click.echo(f"{made.total()} resources were made as planned:")
+        for kind, count in sorted(made.items()):
+            click.echo(f"  {count:3} {kind}")
+        others = ", ".join(f"{count} {kind}" for kind, count in sorted(left_out.items()))
+        click.echo(f"{left_out.total()} were not, since nothing here uses them: {others}")
+        if not made["aws_s3_bucket"] == made["aws_s3_bucket_policy"] == 4:
+            yield "there are not four buckets, each with a policy"
+
+    def _registry(self) -> Iterator[str]:
+        rows = self._trial.registry.server.execute(
             "SELECT t.name, count(*) FROM dataset d JOIN dataset_type t ON t.id = d.type_id "
             "GROUP BY 1",
-            "registry",
+            DATABASE,
         )
         there = {str(name): int(str(count)) for name, count in rows}
         click.echo(
-            f"\nIn the registry on PostgreSQL: {sum(there.values())} datasets of "
-            f"{len(there)} types; {trial.registry.login.n_allowed} sign-ins by IAM."
+            f"In the registry on PostgreSQL: {sum(there.values())} datasets of {len(there)} types; "
+            f"{self._trial.registry.login.n_allowed} sign-ins by IAM"
         )
         if there != EXPECTED["datasets"]:
-            wrong.append(f"the registry has {there}, not {EXPECTED['datasets']}")
+            yield f"the registry has {there}, not {EXPECTED['datasets']}"
 
-        published, local = trial.published(RIGHT), digests(REPO)
-        bucket = trial.site["buckets"]["products"]
+    def _bucket(self) -> Iterator[str]:
+        published, local = self._trial.published(RIGHT), digests(REPO)
+        n_same = sum(published.get(path) == value for path, value in local.items())
+        bucket = self._trial.site["buckets"]["products"]
         click.echo(
-            f"In s3://{bucket}/releases/{RIGHT}: {len(published)} products; "
-            f"{sum(published.get(path) == value for path, value in local.items())} of "
-            f"{len(local)} are read back bit for bit."
+            f"In s3://{bucket}/releases/{RIGHT}: {len(published)} products, of which {n_same} of "
+            f"{len(local)} are bit for bit what was made"
         )
         if published != local:
-            wrong.append("what is in the bucket is not what was made")
+            yield "what is in the bucket is not what was made"
 
+    def _refusals(self) -> Iterator[str]:
+        token, other = self._trial.token(), self._trial.token(region="us-west-2")
         for what, settings in (
-            ("without TLS", {"sslmode": "disable"}),
-            ("with a token of another region", {"password": trial.token(region="us-west-2")}),
+            ("without TLS", {"password": token, "sslmode": "disable"}),
+            ("with a token of another region", {"password": other}),
         ):
             try:
-                trial.registry.connect(**({"password": trial.token()} | settings))
-                wrong.append(f"a connection {what} was taken")
+                self._trial.registry.connect(**settings)
             except psycopg2.OperationalError as error:
                 said = str(error).strip().rpartition("FATAL:  ")[2]
-                click.echo(f"A connection {what} is refused: {said}.")
-        return wrong + self._prove_nodes()
+                click.echo(f"A connection {what} is refused: {said}")
+            else:
+                yield f"a connection {what} was taken"
 
-    def _prove_nodes(self) -> list[str]:
-        """Print which instances there were; give what is wrong with them."""
-        ids = self._cluster.ec2.of_pool("spot")
-        tags = [self._cluster.ec2.tags(key) for key in ids]
-        click.echo(
-            f"Instances launched from the plan's template: {len(ids)}, "
-            f"{len(self._cluster.alive())} of them run now."
-        )
-        wrong = [] if ids else ["no instance was launched"]
-        if any(tag.get("lsstpipe:cluster") != "trial" for tag in tags):
-            wrong.append("an instance lacks the tags of the cluster")
-        return wrong
+    def _nodes(self) -> Iterator[str]:
+        ec2 = self._cluster.ec2
+        ids = ec2.of_pool("spot")
+        click.echo(f"{len(ids)} instances were launched from the template of the plan")
+        if not ids:
+            yield "no instance was launched"
+        # The image is named by the template alone: no launch has asked for it.
+        found = self._trial.cloud.client("ec2").describe_instances(InstanceIds=ids)
+        images = {row["ImageId"] for group in found["Reservations"] for row in group["Instances"]}
+        if images != {NODE_IMAGE}:
+            yield f"instances have the images {images}, not {NODE_IMAGE}"
 
 
 @contextmanager

@@ -92,6 +92,7 @@ class IamLogin:
     n_allowed: int = 0
     n_refused: int = 0
     _server: socketserver.ThreadingTCPServer = field(init=False)
+    _thread: threading.Thread | None = None
 
     def __post_init__(self) -> None:
         login = self
@@ -125,11 +126,14 @@ class IamLogin:
 
     def start(self) -> None:
         """Start it."""
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
         """Stop it."""
-        self._server.shutdown()
+        if self._thread is not None:
+            self._server.shutdown()
+            self._thread.join()
         self._server.server_close()
 
 

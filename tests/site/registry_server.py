@@ -14,6 +14,16 @@ from tests.site.iam_login import NAME_PREFIX, Account, IamLogin
 HOST = "trial-registry.abcdefghijkl.us-east-1.rds.amazonaws.com"
 OWNER = "registry_owner"
 DATABASE = "registry"
+RDS_PORT = 5432
+
+
+def answer(port: int) -> str:
+    """Give what AWS would answer to Terraform about the database, as outputs of its module."""
+    return (
+        'output "resource_id" {\n  value = "db-ABCDEFGHIJKLMNOPQRSTUVWXYZ"\n}\n'
+        f'output "endpoint" {{\n  value = {{\n    host = "{HOST}"\n    port = {port}\n'
+        "    database = aws_db_instance.this.db_name\n  }\n}\n"
+    )
 
 
 class RegistryServer:
@@ -39,16 +49,6 @@ class RegistryServer:
     def environment(self) -> dict[str, str]:
         """What clients need: RDS's name has no address here, and its authority is a local one."""
         return {"PGHOSTADDR": "127.0.0.1", "PGSSLROOTCERT": str(self.bundle)}
-
-    @property
-    def answer(self) -> str:
-        """What AWS would answer to Terraform, as outputs of the module."""
-        return (
-            'output "resource_id" {\n  value = "db-ABCDEFGHIJKLMNOPQRSTUVWXYZ"\n}\n'
-            f'output "endpoint" {{\n  value = {{\n    host = "{self.host}"\n'
-            f"    port = {self.port}\n"
-            "    database = aws_db_instance.this.db_name\n  }\n}\n"
-        )
 
     def start(self) -> None:
         """Start it, with an empty database, its owner, and the role that RDS has for IAM."""

@@ -16,9 +16,11 @@ import pytest
 from jsonschema import Draft202012Validator
 from moto.server import ThreadedMotoServer
 
+from tests.site.applied import RECORD, SETTINGS, read_applied
 from tests.site.clone import Clone, make_clone
-from tests.site.conftest import ACCOUNT, CODE
-from tests.terraform.stand_in import DATABASE, find_provider
+from tests.site.conftest import ACCOUNT
+from tests.site.registry_server import RDS_PORT, answer
+from tests.terraform.stand_in import find_provider
 
 pytestmark = pytest.mark.xdist_group("terraform")
 
@@ -32,8 +34,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     server.start()
     try:
         host, port = server.get_host_and_port()
-        clone = make_clone(folder, config, f"http://{host}:{port}", DATABASE)
-        shutil.copytree(CODE / "examples" / "minimal", folder / "site")
+        clone = make_clone(folder, config, f"http://{host}:{port}", answer(RDS_PORT))
+        shutil.copytree(SETTINGS, folder / "site")
         yield clone
     finally:
         server.stop()
@@ -47,6 +49,8 @@ def life(clone: Clone) -> Clone:
     clone.site("declined", "up", "--no-check", answer="n\n")
     clone.site("checked", "up", "--yes")
     clone.site("up", "up", "--yes", "--no-check")
+    site = json.loads((clone.folder / "config" / "site.json").read_text())
+    (clone.folder / "applied.json").write_text(read_applied(clone, site).to_json())
     clone.site("second plan", "plan", "--no-check", "--json")
     clone.site("outputs", "outputs", "--json", "--out", "config/again.json")
     clone.site("would go", "down", "--dry-run", "--json")
@@ -106,6 +110,11 @@ def test_what_the_workflow_needs_is_written_as_its_schema_says(life: Clone) -> N
     assert site["buckets"]["products"] == f"trial-{ACCOUNT}-products"
     again = json.loads((life.folder / "config" / "again.json").read_text())
     assert again == site == life.answer("outputs")["site"]
+
+
+def test_the_record_of_an_apply_is_of_this_code(life: Clone) -> None:
+    made = (life.folder / "applied.json").read_text()
+    assert made == RECORD.read_text(), "python -m tests.site.applied makes it anew"
 
 
 def test_a_second_plan_changes_nothing(life: Clone) -> None:

@@ -18,8 +18,10 @@ from moto.server import ThreadedMotoServer
 
 from lsstpipe.cluster.config import parse_cluster
 from tests.postgres_server import find_program
+from tests.site.applied import read_record
+from tests.site.bucket_policy import judging
 from tests.site.registry_server import HOST
-from tests.site.trial import BIN, Trial, digests
+from tests.site.trial import BIN, PRINCIPALS, Trial, digests
 
 pytestmark = [pytest.mark.xdist_group("terraform"), pytest.mark.needs_program("openssl")]
 
@@ -38,9 +40,9 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
     try:
         trial = Trial(tmp_path_factory.mktemp("trial"), f"http://{host}:{port}")
         try:
-            trial.bring_up()
-            trial.make()
-            yield trial
+            with judging(PRINCIPALS):
+                trial.make(read_record(trial.registry.port))
+                yield trial
         finally:
             trial.stop()
     finally:

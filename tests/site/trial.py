@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -11,50 +10,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.site.clone import make_clone
+from lsstpipe.site.site_file import write_site
+from tests.site.applied import Applied
 from tests.site.cloud import Cloud
 from tests.site.conftest import CODE
 from tests.site.iam_login import Account
 from tests.site.registry_server import RegistryServer
-from tests.terraform.stand_in import find_provider
 
 BIN = Path(sys.executable).parent
 ACCOUNT = Account("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY", "us-east-1")
 THREADS = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "NUMBA")}
 
-# Machines are processes of this host, so that their network is its own.
-DATA = """\
-name   = "trial"
-region = "us-east-1"
-network = {
-  cidr  = "127.0.0.0/16"
-  zones = ["us-east-1a", "us-east-1b"]
-  nat   = "one"
-}
-registry = {
-  instance_class = "db.t4g.micro"
-  storage_gib    = { first = 20, most = 50 }
-  backup_days    = 7
-}
-"""
-# One processor a node: two nodes keep the two cores of a small host busy.
-CLUSTER = """\
-name   = "trial"
-tags   = { CostCenter = "trial" }
-images = { head = "ami-00000000000000001", node = "ami-00000000000000002" }
-pools = {
-  spot = {
-    instance_types = ["m7a.large"]
-    cpus           = 1
-    memory_mb      = 7600
-    max_nodes      = 2
-    max_hourly_usd = 1
-  }
-}
-max_hourly_usd = 1
-head   = { instance_type = "t3a.medium", root_gib = 30, state_gib = 10 }
-budget = { monthly_usd = 200, emails = ["ops@example.org"] }
-"""
+NODE_IMAGE = "ami-00000000000000002"
+PRINCIPALS = {ACCOUNT.key: "arn:aws:iam::123456789012:role/lsstpipe/trial-head"}
 
 
 def digests(repo: Path, run: str = "main") -> dict[str, bytes]:
@@ -67,7 +35,7 @@ def digests(repo: Path, run: str = "main") -> dict[str, bytes]:
 
 
 class Trial:
-    """A site, from its settings to a registry and buckets that can be used.
+    """A site on this host, from what an apply says to a registry and buckets that can be used.
 
     Parameters
     ----------
@@ -79,11 +47,9 @@ class Trial:
 
     def __init__(self, folder: Path, endpoint: str) -> None:
         self.folder = folder
+        self.site_file = folder / "config" / "site.json"
+        self.site: dict[str, Any] = {}
         self.registry = RegistryServer(ACCOUNT)
-        (folder / "clone").mkdir(parents=True)
-        self.clone = make_clone(
-            folder / "clone", find_provider(folder), endpoint, self.registry.answer
-        )
         self.cloud = Cloud(
             {
                 "AWS_ENDPOINT_URL": endpoint,
@@ -97,34 +63,15 @@ class Trial:
         )
 
     @property
-    def site_file(self) -> Path:
-        """What `lsstpipe site up` has told the workflow."""
-        return self.clone.folder / "config" / "site.json"
-
-    @property
-    def site(self) -> dict[str, Any]:
-        """The same as it was read."""
-        found: dict[str, Any] = json.loads(self.site_file.read_bytes())
-        return found
-
-    @property
     def environment(self) -> dict[str, str]:
         """What a person has who works with the site, beyond a path."""
         return {**self.cloud.environment, **self.registry.environment, **THREADS}
 
-    def bring_up(self) -> None:
-        """Plan and apply as a person does: at the stand-in, which makes nothing."""
-        settings = self.clone.folder / "site"
-        settings.mkdir()
-        (settings / "data.tfvars").write_text(DATA)
-        (settings / "cluster.tfvars").write_text(CLUSTER)
-        self.clone.site("up", "up", "--yes", "--no-check")
-        told = self.clone.told["up"]
-        assert told.returncode == 0, told.stderr
-
-    def make(self) -> None:
+    def make(self, applied: Applied) -> None:
         """Make in truth what was applied, start the registry, let the pipeline's user sign in."""
-        self.cloud.make(self.clone.resources("data") + self.clone.resources("cluster"))
+        self.site = applied.site
+        write_site(self.site, self.site_file)
+        self.cloud.make(applied.resources)
         self.registry.start()
         secret = self.registry.keep_secret(self.cloud.client("secretsmanager"))
         for _ in range(2):  # it can be called again
@@ -154,7 +101,7 @@ class Trial:
         )  # fmt: skip
 
     def token(self, **changes: str) -> str:
-        """Sign a token for the registry, as a machine of the site does unless it is told otherwise."""
+        """Sign a token for the registry as a machine of the site does, or otherwise."""
         import boto3
 
         own = {"key": ACCOUNT.key, "secret": ACCOUNT.secret, "region": ACCOUNT.region}
