@@ -14,14 +14,16 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from botocore.exceptions import ClientError
 from moto.server import ThreadedMotoServer
 
 from lsstpipe.cluster.config import parse_cluster
 from tests.postgres_server import find_program
 from tests.site.applied import read_record
 from tests.site.bucket_policy import judging
+from tests.site.cloud import Cloud
 from tests.site.registry_server import HOST
-from tests.site.trial import BIN, PRINCIPALS, Trial, digests
+from tests.site.trial import BIN, PRINCIPALS, VISITOR, Trial, digests
 
 pytestmark = [pytest.mark.xdist_group("terraform"), pytest.mark.needs_program("openssl")]
 
@@ -146,3 +148,38 @@ def test_who_does_not_prove_himself_gets_no_connection(trial: Trial) -> None:
     with pytest.raises(psycopg2.OperationalError, match="does not match host name"):
         registry.connect(password=trial.token(), host="other.example.org")
     assert registry.login.n_refused == n_refused
+
+
+def test_buckets_refuse_what_their_policies_deny(trial: Trial) -> None:
+    s3, bucket = trial.cloud.client("s3"), trial.site["buckets"]["products"]
+    (key,) = trial.cloud.client("kms").list_keys()["Keys"]
+    s3.put_object(Bucket=bucket, Key="embargo/2026-11-26/a", Body=b"a")
+    found = s3.head_object(Bucket=bucket, Key="embargo/2026-11-26/a")
+    assert (found["ServerSideEncryption"], found["SSEKMSKeyId"]) == ("aws:kms", key["KeyArn"])
+    for settings in (
+        {"ServerSideEncryption": "AES256"},
+        {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key["KeyArn"][:-1]},
+    ):
+        with pytest.raises(ClientError, match="403"):
+            s3.put_object(Bucket=bucket, Key="releases/trial/b", Body=b"b", **settings)
+    visitor = Cloud({**trial.cloud.environment, "AWS_ACCESS_KEY_ID": VISITOR})
+    other = visitor.client("s3")
+    s3.put_object(Bucket=bucket, Key="releases/trial/c", Body=b"c")
+    assert other.get_object(Bucket=bucket, Key="releases/trial/c")["Body"].read() == b"c"
+    with pytest.raises(ClientError, match="403"):
+        other.get_object(Bucket=bucket, Key="embargo/2026-11-26/a")
+    visitor.close()
+    for name in ("embargo/2026-11-26/a", "releases/trial/c"):
+        s3.delete_object(Bucket=bucket, Key=name)
+
+
+def test_who_knows_no_authority_is_told_where_to_name_it(trial: Trial) -> None:
+    done = trial.attempt(
+        str(BIN / "lsstpipe"), "init", "alone", "--site", str(trial.site_file),
+        environment={"PGSSLROOTCERT": "/absent.pem"},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.strip().endswith(
+        'root certificate file "/absent.pem" does not exist; PGSSLROOTCERT names the file with the '
+        "certificates to trust."
+    )

@@ -22,7 +22,12 @@ ACCOUNT = Account("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKE
 THREADS = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "NUMBA")}
 
 NODE_IMAGE = "ami-00000000000000002"
-PRINCIPALS = {ACCOUNT.key: "arn:aws:iam::123456789012:role/lsstpipe/trial-head"}
+VISITOR = "AKIAI44QH8DHBEXAMPLE"
+PRINCIPALS = {
+    ACCOUNT.key: "arn:aws:iam::123456789012:role/lsstpipe/trial-head",
+    VISITOR: "arn:aws:iam::123456789012:role/astronomer",
+}
+"""Who has which key."""
 
 
 def digests(repo: Path, run: str = "main") -> dict[str, bytes]:
