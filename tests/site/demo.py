@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -70,7 +71,13 @@ class Demo:
         own = self._trial.environment
         own["AWS_ENDPOINT_URL_S3"] = own.pop("AWS_ENDPOINT_URL")
         own["TERM"] = os.environ.get("TERM", "dumb")
-        status = self._cluster.start_on_head(*command, **own).wait()
+        process = self._cluster.start_on_head(*command, **own)
+        try:
+            status = process.wait()
+        except BaseException:  # whoever interrupts the demo interrupts what it has started
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+            raise
         if status:
             sys.exit(f"{shown}: exit code {status}; logs are in {FOLDER}/logs")
 
