@@ -1,8 +1,8 @@
 """From a plan of Terraform to products in its bucket: what it makes and what the code uses fit.
 
-The apply is mocked, what it tells is not edited: buckets with their policies, key, roles, launch
-template and the cluster's files are made at moto's server by boto3, and a local PostgreSQL that
-takes TLS and tokens of IAM alone stands where RDS would.
+The apply is mocked: buckets with their policies, key, roles, launch template and the cluster's
+files, as it says that it has made them, are made at moto's server by boto3, and a local PostgreSQL
+that takes TLS and tokens of IAM alone stands where RDS would.
 """
 
 from __future__ import annotations
@@ -18,23 +18,21 @@ from botocore.exceptions import ClientError
 from moto.server import ThreadedMotoServer
 
 from lsstpipe.cluster.config import parse_cluster
-from tests.postgres_server import find_program
+from tests.postgres_server import PostgresServer
 from tests.site.applied import read_record
 from tests.site.bucket_policy import judging
 from tests.site.cloud import Cloud
 from tests.site.registry_server import HOST
 from tests.site.trial import BIN, PRINCIPALS, VISITOR, Trial, digests
 
-pytestmark = [pytest.mark.xdist_group("terraform"), pytest.mark.needs_program("openssl")]
+pytestmark = [pytest.mark.xdist_group("site"), pytest.mark.needs_program("openssl")]
 
 REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
-    """A site with nothing in it yet."""
-    if find_program("postgres") is None:
-        pytest.skip("PostgreSQL is not installed; envs/debian.txt names its package")
+def trial(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> Iterator[Trial]:
+    """A site with nothing in it yet; where there is no PostgreSQL it is left out, as others are."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
@@ -152,13 +150,13 @@ def test_who_does_not_prove_himself_gets_no_connection(trial: Trial) -> None:
 
 def test_buckets_refuse_what_their_policies_deny(trial: Trial) -> None:
     s3, bucket = trial.cloud.client("s3"), trial.site["buckets"]["products"]
-    (key,) = trial.cloud.client("kms").list_keys()["Keys"]
+    key = trial.cloud.client("kms").describe_key(KeyId="alias/lsstpipe/trial")["KeyMetadata"]["Arn"]
     s3.put_object(Bucket=bucket, Key="embargo/2026-11-26/a", Body=b"a")
     found = s3.head_object(Bucket=bucket, Key="embargo/2026-11-26/a")
-    assert (found["ServerSideEncryption"], found["SSEKMSKeyId"]) == ("aws:kms", key["KeyArn"])
+    assert (found["ServerSideEncryption"], found["SSEKMSKeyId"]) == ("aws:kms", key)
     for settings in (
         {"ServerSideEncryption": "AES256"},
-        {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key["KeyArn"][:-1]},
+        {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key[:-1]},
     ):
         with pytest.raises(ClientError, match="403"):
             s3.put_object(Bucket=bucket, Key="releases/trial/b", Body=b"b", **settings)
