@@ -30,7 +30,7 @@ demo-cluster: venv ## the same night on an elastic Slurm cluster on this host, f
 	@envs/install-debian test
 	@python -m tests.cluster.demo
 
-demo-site: venv ## from a plan of Terraform to products in its bucket and a registry on PostgreSQL, on this host (root)
+demo-site: venv ## from a plan of Terraform to products in its bucket and a registry on PostgreSQL, on this host (root; 7 min)
 	@envs/install-debian test
 	@python -m tests.site.demo
 

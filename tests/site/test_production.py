@@ -126,6 +126,10 @@ def test_another_repository_of_the_site_reads_the_release(produced: Trial) -> No
     (path,) = (produced.folder / "repo" / "main" / "object_table").rglob("*.parquet")
     assert (produced.folder / "objects.parquet").read_bytes() == path.read_bytes()
     assert not (produced.folder / "mine" / "main").exists()
+    words = ("fetch", "releases/trial", "--repo", "mine", "--dry-run", "--json")
+    wanted = json.loads(produced.lsstpipe(*words))
+    assert wanted["source"] == f"s3://{produced.site['buckets']['products']}/releases/trial"
+    assert wanted["n_files"] == len(digests(produced.folder / "repo"))
 
 
 def test_who_does_not_prove_himself_gets_no_connection(trial: Trial) -> None:
