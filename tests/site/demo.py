@@ -74,8 +74,8 @@ class Demo:
         process = self._cluster.start_on_head(*command, **own)
         try:
             status = process.wait()
-        except BaseException:  # whoever interrupts the demo interrupts what it has started
-            os.killpg(process.pid, signal.SIGTERM)
+        except BaseException:  # its jobs end with the cluster
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             raise
         if status:
