@@ -17,7 +17,7 @@ export OPENBLAS_NUM_THREADS := 1
 export NUMBA_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-cluster deploy destroy test test-faults test-terraform ci-hsc lint bench bench-registry format lock venv clean
+.PHONY: help demo demo-cluster demo-site deploy destroy test test-faults test-terraform ci-hsc lint bench bench-registry format lock venv clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -29,6 +29,10 @@ demo: venv ## process a night of real frames (data/tres1) into runs/demo, with i
 demo-cluster: venv ## the same night on an elastic Slurm cluster on this host, from no node to none (root; 8 min)
 	@envs/install-debian test
 	@python -m tests.cluster.demo
+
+demo-site: venv ## from a plan of Terraform to products in its bucket and a registry on PostgreSQL, on this host (root; 7 min)
+	@envs/install-debian test
+	@python -m tests.site.demo
 
 deploy: venv ## make or change a site on AWS: bootstrap, data, cluster; SITE is a folder of settings, ARGS=--yes asks nothing
 	@lsstpipe site up $(SITE) $(ARGS)

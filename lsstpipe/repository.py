@@ -31,7 +31,8 @@ REPOSITORY_FILE = "repository.json"
 CACHE_FOLDER = "cache"
 """Copies of remote files that were read, below the repository."""
 
-_VERSION = 1
+_VERSION = 2
+"""Version 1 knew no bucket of products; it is read too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,15 @@ class Repository:
         ``s3://products/releases/dp1``, in this order.
     cache_gb
         How much of remote files is kept on the local disk once it was read, GB; 0 for nothing.
+    products
+        Bucket of its site, such as ``s3://survey-123456789012-products``, in which a release lies
+        that is named by its prefix alone; empty where there is none.
     """
 
     registry: str = ""
     also_read: tuple[str, ...] = ()
     cache_gb: float = 0.0
+    products: str = ""
 
 
 def read_repository(root: str | Path) -> Repository:
@@ -72,14 +77,15 @@ def read_repository(root: str | Path) -> Repository:
         content = json.loads(path.read_bytes())
         version = content.pop("schema_version")
         content["also_read"] = tuple(content.get("also_read", ()))
-        found = Repository(**content) if version == _VERSION else Repository()
+        is_known = version in range(1, _VERSION + 1)
+        found = Repository(**content) if is_known else Repository()
     except FileNotFoundError:
         return Repository()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RepositoryError(f"{path} does not describe a repository: {error}.") from error
-    if version != _VERSION:
+    if not is_known:
         raise RepositoryError(
-            f"{path} has version {version}, this lsstpipe reads version {_VERSION}."
+            f"{path} has version {version}, this lsstpipe reads versions 1 to {_VERSION}."
         )
     return found
 

@@ -37,11 +37,17 @@ class PostgresServer:
         Of ``postgresql.conf``, beyond those that make it small and quick.
     hba
         Lines of ``pg_hba.conf``: who may connect, and how they prove who they are.
+    user
+        Its superuser.
     """
 
     def __init__(
-        self, settings: dict[str, str] | None = None, hba: str = "host all all 127.0.0.1/32 trust"
+        self,
+        settings: dict[str, str] | None = None,
+        hba: str = "host all all 127.0.0.1/32 trust",
+        user: str = USER,
     ) -> None:
+        self._owner = user
         # Not below pytest's folder, where only its user may look: the server runs as another user
         # than root, whom it refuses.
         self.folder = Path(tempfile.mkdtemp(prefix="lsstpipe-postgres-"))
@@ -54,7 +60,7 @@ class PostgresServer:
         password = self.folder / "password"
         password.write_text(PASSWORD)
         self._run(
-            "initdb", "-D", self.data, "-U", USER, "--auth=scram-sha-256", f"--pwfile={password}",
+            "initdb", "-D", self.data, "-U", user, "--auth=scram-sha-256", f"--pwfile={password}",
             "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync",
         )  # fmt: skip
         own = {
@@ -108,7 +114,8 @@ class PostgresServer:
 
     def _libpq(self, database: str) -> str:
         return (
-            f"host=127.0.0.1 port={self.port} dbname={database} user={USER} password='{PASSWORD}'"
+            f"host=127.0.0.1 port={self.port} dbname={database} user={self._owner} "
+            f"password='{PASSWORD}'"
         )
 
     def kill(self, how: signal.Signals = signal.SIGQUIT) -> None:
@@ -148,7 +155,7 @@ class PostgresServer:
 
     def url(self, database: str, password: str = "") -> str:
         """Give the URL of a database."""
-        own = f"{USER}:{password}" if password else USER
+        own = f"{self._owner}:{password}" if password else self._owner
         return f"postgresql://{own}@127.0.0.1:{self.port}/{database}"
 
     def remove(self) -> None:

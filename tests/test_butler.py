@@ -177,7 +177,7 @@ def test_a_damaged_repository_file_is_named(tmp_path: Path, content: str) -> Non
     with pytest.raises(RepositoryError, match=r"repository\.json does not describe a repository"):
         Butler(tmp_path)
     (tmp_path / "repository.json").write_text('{"schema_version": 9, "registry": "x"}')
-    with pytest.raises(RepositoryError, match="has version 9, this lsstpipe reads version 1"):
+    with pytest.raises(RepositoryError, match="has version 9, this lsstpipe reads versions 1 to 2"):
         Butler(tmp_path)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 import logging
 import time
 from pathlib import Path
@@ -132,21 +131,13 @@ def make_user(secret: str, site: Path) -> None:
     Example:
       lsstpipe cluster registry-user --secret arn:aws:secretsmanager:us-east-1:1234:secret:x
     """
-    import sqlalchemy as sa
-
     from lsstpipe.registry.roles import grant_user
+    from lsstpipe.site.site_file import read_site, site_registry
 
-    settings = json.loads(site.read_bytes())
-    registry = settings["registry"]
-    url = sa.URL.create(
-        "postgresql",
-        host=registry["host"],
-        port=registry["port"],
-        database=registry["database"],
-        query={"auth": "secret", "secret": secret, "region": settings["region"]},
-    )
-    is_new = grant_user(url, registry["user"])
-    click.echo(f"{registry['user']} {'was made' if is_new else 'was there'} on {registry['host']}.")
+    url = site_registry(read_site(site))
+    as_owner = url.set(username=None).update_query_dict({"auth": "secret", "secret": secret})
+    is_new = grant_user(as_owner, str(url.username))
+    click.echo(f"{url.username} {'was made' if is_new else 'was there'} on {url.host}.")
 
 
 COMMANDS = (write_conf, bring_key, heed, dump, make_user)

@@ -11,7 +11,8 @@ import click
 from lsstpipe.butler import Butler
 from lsstpipe.cli.options import jobs_option, repo_option
 from lsstpipe.cli.progress import progress_bar
-from lsstpipe.datastore.layout import parse_prefix
+from lsstpipe.datastore.layout import locate, parse_prefix
+from lsstpipe.repository import read_repository
 
 
 @click.command("publish")
@@ -27,16 +28,19 @@ def command(
     """Copy the products of COLLECTION into a bucket, and let them change no more.
 
     TARGET is s3://BUCKET/releases/RIGHT, which the holders of the right may read, or
-    s3://BUCKET/embargo/NIGHT, which nobody but the pipeline may read yet. The runs are frozen, the
+    s3://BUCKET/embargo/NIGHT, which nobody but the pipeline may read yet; in a repository of a site
+    releases/RIGHT is enough. The runs are frozen, the
     datasets get the tag releases/RIGHT or embargo/NIGHT. What is there is not copied again, so a
     publication that was stopped goes on when the command is given again.
 
     \b
     Example:
       lsstpipe publish main s3://products/releases/dp1 --repo runs/demo --dry-run
+      lsstpipe publish main releases/dp1 --repo /lustre/dr1
     """
     from lsstpipe.execute.publish import plan_publication, publish, select_products
 
+    target = locate(target, read_repository(repo).products)
     tag = parse_prefix(target)
     with Butler(repo) as butler:
         if dry_run:

@@ -63,6 +63,22 @@ def embargo_prefix(night: str) -> str:
     return f"embargo/{date.isoformat()}"
 
 
+def locate(given: str, bucket: str) -> str:
+    """Give the URL of a release that is named by its prefix alone.
+
+    Parameters
+    ----------
+    given
+        Such as ``releases/dp1``, which lies in the bucket; anything else stays as it is.
+    bucket
+        URL of the bucket of products, such as ``s3://survey-123456789012-products``; empty where
+        none is known.
+    """
+    kind, _, name = given.partition("/")
+    is_prefix = kind in ("releases", "embargo") and name and "/" not in name
+    return f"{bucket}/{given}" if bucket and is_prefix else given
+
+
 def parse_prefix(url: str) -> str:
     """Give the prefix of an URL that lies in the layout.
 
@@ -83,5 +99,5 @@ def parse_prefix(url: str) -> str:
         return f"embargo/{name}"
     raise UserError(
         "Products are published to s3://BUCKET/releases/RIGHT or s3://BUCKET/embargo/YYYY-MM-DD, "
-        f"got '{url}'."
+        f"without the bucket only where the repository knows its site's; got '{url}'."
     )

@@ -168,6 +168,8 @@ class Database:
         except (DBAPIError, self._driver.Error) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
             text = (str(cause).strip().splitlines() or [type(cause).__name__])[0].rstrip(".")
+            if "root certificate file" in text:
+                text += "; PGSSLROOTCERT names the file with the certificates to trust"
             if self._is_temporary(cause):
                 raise TemporaryError(f"The registry {self.name} is not free: {text}.") from error
             if "not a database" in text or "malformed" in text:

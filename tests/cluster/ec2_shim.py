@@ -160,6 +160,17 @@ class Ec2Shim:
 
     def start(self) -> dict[str, Any]:
         """Start it; give the network and the launch template that pools need."""
+        self.serve()
+        vpc = self.client.create_vpc(CidrBlock=NETWORK)["Vpc"]["VpcId"]
+        subnet = self.client.create_subnet(VpcId=vpc, CidrBlock=NETWORK)["Subnet"]["SubnetId"]
+        image = self.client.describe_images()["Images"][0]["ImageId"]
+        template = self.client.create_launch_template(
+            LaunchTemplateName="node", LaunchTemplateData={"ImageId": image}
+        )["LaunchTemplate"]["LaunchTemplateId"]
+        return {"vpc": vpc, "subnet": subnet, "template": template}
+
+    def serve(self) -> None:
+        """Start it with nothing in it."""
         import boto3
 
         ec2_backends[ACCOUNT][REGION].reset()
@@ -171,13 +182,6 @@ class Ec2Shim:
             aws_access_key_id="AKIAIOSFODNN7EXAMPLE",
             aws_secret_access_key="only for a test",
         )
-        vpc = self.client.create_vpc(CidrBlock=NETWORK)["Vpc"]["VpcId"]
-        subnet = self.client.create_subnet(VpcId=vpc, CidrBlock=NETWORK)["Subnet"]["SubnetId"]
-        image = self.client.describe_images()["Images"][0]["ImageId"]
-        template = self.client.create_launch_template(
-            LaunchTemplateName="node", LaunchTemplateData={"ImageId": image}
-        )["LaunchTemplate"]["LaunchTemplateId"]
-        return {"vpc": vpc, "subnet": subnet, "template": template}
 
     def stop(self) -> None:
         """End all machines and the server."""

@@ -112,6 +112,10 @@ class ElasticCluster:
             "region": REGION,
             "subnets": {subnet: {"vpc_id": network["vpc"], "zone": "z1"}},
         }
+        self.start_as(settings)
+
+    def start_as(self, settings: dict[str, Any]) -> None:
+        """Start everything but EC2, which serves already, with the settings of a cluster."""
         self.cluster = Cluster.model_validate(settings)
         self.state.mkdir()
         (self.folder / "etc" / "pools.json").write_text(json.dumps(settings))

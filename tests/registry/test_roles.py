@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import psycopg2
 import pytest
 import sqlalchemy as sa
-from click.testing import CliRunner
 
-from lsstpipe.cli.main import cli
 from lsstpipe.errors import RepositoryError
 from lsstpipe.registry.registry import Registry
 from lsstpipe.registry.roles import grant_user
-from tests.postgres_server import PASSWORD, USER, PostgresServer
-from tests.s3_server import S3Server
+from tests.postgres_server import PostgresServer
 
 pytestmark = pytest.mark.xdist_group("postgres")
 
@@ -62,23 +56,3 @@ def test_a_database_without_iam_is_left_alone(postgres: PostgresServer, database
     with pytest.raises(RepositoryError, match="has no role rds_iam: only databases of RDS"):
         grant_user(database, NAME)
     assert not postgres.execute(f"SELECT FROM pg_roles WHERE rolname = '{NAME}'")
-
-
-def test_the_command_takes_the_owner_from_the_secret_and_the_rest_from_the_site(
-    postgres: PostgresServer, database: sa.URL, s3: S3Server, tmp_path: Path
-) -> None:
-    import boto3
-
-    postgres.execute("CREATE ROLE rds_iam")
-    client = boto3.client("secretsmanager", region_name="us-east-1")
-    owner = json.dumps({"username": USER, "password": PASSWORD})
-    secret = client.create_secret(Name="owner", SecretString=owner)["ARN"]
-    client.close()
-    registry = {"host": "127.0.0.1", "port": postgres.port, "database": database.database}
-    site = tmp_path / "site.json"
-    site.write_text(json.dumps({"region": "us-east-1", "registry": registry | {"user": NAME}}))
-    command = ["cluster", "registry-user", "--secret", secret, "--site", str(site)]
-    for says in ("pipe-1 was made on 127.0.0.1.", "pipe-1 was there on 127.0.0.1."):
-        result = CliRunner().invoke(cli, command, catch_exceptions=False)
-        assert result.output.strip() == says
-    Registry.create(as_user(database)).close()

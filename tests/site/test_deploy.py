@@ -8,103 +8,36 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from jsonschema import Draft202012Validator
 from moto.server import ThreadedMotoServer
 
-from tests.site.conftest import ACCOUNT, CODE
-from tests.terraform.stand_in import DATABASE, find_provider
+from tests.site.applied import RECORD, SETTINGS, read_applied
+from tests.site.clone import Clone, make_clone
+from tests.site.conftest import ACCOUNT
+from tests.site.registry_server import RDS_PORT, answer
+from tests.terraform.stand_in import find_provider
 
 pytestmark = pytest.mark.xdist_group("terraform")
-
-KEYS = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
-
-
-@dataclass
-class Clone:
-    """A clone of the project's Terraform code, settings, and a cloud of its own."""
-
-    folder: Path
-    environment: dict[str, str]
-    told: dict[str, subprocess.CompletedProcess[str]] = field(default_factory=dict)
-
-    def site(self, name: str, *words: str, answer: str = "") -> None:
-        """Run a command of `lsstpipe site`; what it says is kept under a name."""
-        command, *options = words
-        self.told[name] = subprocess.run(
-            ["lsstpipe", "site", command, "site", *options],
-            cwd=self.folder,
-            env=self.environment,
-            input=answer,
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-
-    def answer(self, name: str) -> Any:
-        """What a command has printed as JSON."""
-        result = self.told[name]
-        assert result.returncode == 0, result.stderr
-        return json.loads(result.stdout)
-
-    def terraform(self, root: str, *words: str) -> None:
-        command = ["terraform", f"-chdir={self.folder}/terraform/{root}", *words]
-        subprocess.run(command, env=self.environment, check=True, capture_output=True)
-
-    def set(self, line: str) -> None:
-        """Add a setting of the data."""
-        with (self.folder / "site" / "data.tfvars").open("a") as settings:
-            settings.write(f"{line}\n")
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     folder = tmp_path_factory.mktemp("clone")
     config = find_provider(folder)
-    ignored = shutil.ignore_patterns(
-        ".terraform*", "*.tfstate*", "*.auto.tfvars.json", "backend.hcl"
-    )
-    shutil.copytree(CODE, folder / "terraform", ignore=ignored)
-    (folder / "terraform/modules/registry_db/answer_override.tf").write_text(DATABASE)
-    shutil.copytree(CODE / "examples" / "minimal", folder / "site")
-    (folder / "config").mkdir()
-    shutil.copy(CODE.parent / "config" / "site.schema.json", folder / "config")
-    # In place of AWS's command line, which ends nodes when a cluster goes: there are none.
-    (folder / "bin").mkdir()
-    (folder / "bin" / "aws").write_text("#!/bin/sh\n")
-    (folder / "bin" / "aws").chmod(0o755)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
-    host, port = server.get_host_and_port()
-    environment = os.environ | {
-        "PATH": f"{folder}/bin:{os.environ['PATH']}",
-        "TF_CLI_CONFIG_FILE": str(config),
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "none",
-        "AWS_SECRET_ACCESS_KEY": "none",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    }
-    s3 = boto3.client(
-        "s3", endpoint_url=environment["AWS_ENDPOINT_URL"], region_name="us-east-1", **KEYS
-    )
     try:
-        # The stand-in makes no bucket; the state needs one.
-        s3.create_bucket(Bucket=f"trial-{ACCOUNT}-state")
-        yield Clone(folder, environment)
+        host, port = server.get_host_and_port()
+        clone = make_clone(folder, config, f"http://{host}:{port}", answer(RDS_PORT))
+        shutil.copytree(SETTINGS, folder / "site")
+        yield clone
     finally:
-        s3.close()
         server.stop()
 
 
@@ -116,6 +49,8 @@ def life(clone: Clone) -> Clone:
     clone.site("declined", "up", "--no-check", answer="n\n")
     clone.site("checked", "up", "--yes")
     clone.site("up", "up", "--yes", "--no-check")
+    site = json.loads((clone.folder / "config" / "site.json").read_text())
+    (clone.folder / "applied.json").write_text(read_applied(clone, site).to_json())
     clone.site("second plan", "plan", "--no-check", "--json")
     clone.site("outputs", "outputs", "--json", "--out", "config/again.json")
     clone.site("would go", "down", "--dry-run", "--json")
@@ -175,6 +110,11 @@ def test_what_the_workflow_needs_is_written_as_its_schema_says(life: Clone) -> N
     assert site["buckets"]["products"] == f"trial-{ACCOUNT}-products"
     again = json.loads((life.folder / "config" / "again.json").read_text())
     assert again == site == life.answer("outputs")["site"]
+
+
+def test_the_record_of_an_apply_is_of_this_code(life: Clone) -> None:
+    made = (life.folder / "applied.json").read_text()
+    assert made == RECORD.read_text(), "python -m tests.site.applied makes it anew"
 
 
 def test_a_second_plan_changes_nothing(life: Clone) -> None:

@@ -84,7 +84,7 @@ class Roots:
     def resources(self, root: str) -> list[Resource]:
         """What the state of a root has, modules included."""
         state = json.loads(self.terraform(root, "show", "-json"))
-        return list(_walk(state["values"]["root_module"]))
+        return list(walk(state["values"]["root_module"]))
 
     def changes(self, root: str, *words: str) -> list[dict[str, Any]]:
         """What a plan would change."""
@@ -95,13 +95,14 @@ class Roots:
         return [row for row in changes if row["change"]["actions"] not in (["no-op"], ["read"])]
 
 
-def _walk(module: dict[str, Any]) -> list[Resource]:
+def walk(module: dict[str, Any]) -> list[Resource]:
+    """Give the resources of a module of a state, and of those that it calls."""
     own = [
         Resource(row["address"], row["type"], row["values"])
         for row in module.get("resources", [])
         if row["mode"] == "managed"
     ]
-    return own + [item for child in module.get("child_modules", []) for item in _walk(child)]
+    return own + [item for child in module.get("child_modules", []) for item in walk(child)]
 
 
 def find_provider(folder: Path) -> Path:
