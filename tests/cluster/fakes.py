@@ -116,11 +116,10 @@ class FakeEc2:
             item for item in self.all.values() if self.now[0] - item.launched >= self.shown_after_s
         ]
 
-    def wait_for(self, ids: Sequence[str]) -> list[Instance]:
+    def arrivals(self, ids: Sequence[str]) -> Iterator[list[Instance]]:
         """Give instances that live, unless they are shown too late."""
-        if self.shown_after_s > PATIENCE_S:
-            return []
-        return [self.all[key] for key in ids if self.all[key].power is Power.ALIVE]
+        if self.shown_after_s <= PATIENCE_S:
+            yield [self.all[key] for key in ids if self.all[key].power is Power.ALIVE]
 
     def name(self, nodes: Mapping[str, str]) -> None:
         """Tell instances which nodes they are."""
