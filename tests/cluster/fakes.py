@@ -194,8 +194,10 @@ class FakeSlurm:
                 self._requeue(name)
                 self.flags[name] = frozenset({"CLOUD", "POWERED_DOWN", *(flags & {"DOWN"})})
                 self.addresses.pop(name, None)
-            elif state == "resume":
-                self.flags[name] = (flags - {"DOWN", "DRAIN"}) | {"IDLE"}
+            elif state in ("idle", "resume"):
+                # One that was down is waited for; without power that is for ever.
+                unheard = {"NOT_RESPONDING"} if state == "resume" and "DOWN" in flags else set()
+                self.flags[name] = (flags - {"DOWN", "DRAIN"}) | {"IDLE"} | unheard
                 self.reasons.pop(name, None)
             elif state == "power_up":
                 self.flags[name] = frozenset({"IDLE", "CLOUD", "POWERING_UP"})
@@ -247,8 +249,9 @@ class FakeSlurm:
                 self.start(self.waiting.pop(0), name)
         wanted: list[tuple[int, str]] = []
         asleep = [
-            n for n, f in self.flags.items() if "POWERED_DOWN" in f and not f & {"DOWN", "DRAIN"}
-        ]
+            n for n, f in self.flags.items()
+            if "POWERED_DOWN" in f and not f & {"DOWN", "DRAIN", "NOT_RESPONDING"}
+        ]  # fmt: skip
         for name in asleep:
             if self.waiting:
                 job = self.waiting.pop(0)

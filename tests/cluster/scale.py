@@ -195,7 +195,7 @@ class PackedSlurm:
                 self.flags[name] = _ASLEEP if "DOWN" not in self.flags[name] else frozenset(
                     {"DOWN", "CLOUD", "POWERED_DOWN"}
                 )  # fmt: skip
-            elif state == "resume":
+            elif state == "idle":
                 self.flags[name] = _ASLEEP
 
     def set_addresses(self, addresses: Mapping[str, str]) -> None:

@@ -81,6 +81,13 @@ def test_a_pool_that_rests_is_held_back_and_returns(head: Head) -> None:
     assert [e["pool"] for e in events(head, "pool-returns")] == ["spot"]
 
 
+def test_a_node_without_power_that_slurm_waits_for_is_put_to_sleep_again(head: Head) -> None:
+    slurm = slurm_of(head)
+    slurm.flags["spot-1"] = ASLEEP | {"NOT_RESPONDING"}
+    (decision,) = reconcile(head)
+    assert (decision.node, decision.action.act) == ("spot-1", Act.POWER_DOWN)
+
+
 def test_a_quota_is_met_once_and_told_to_people(head: Head) -> None:
     run_out(head, "VcpuLimitExceeded")
     start_job(head)
