@@ -131,7 +131,9 @@ def test_slurmctld_looks_up_no_name_of_a_node(storm: Storm) -> None:
 def test_spot_instances_are_taken_back_with_and_without_notice(storm: Storm) -> None:
     for name in ("lost", "noticed"):
         assert len(storm.cluster.ec2.of_pool(name)) == 2
-        assert sorted(storm.rows[name].runs()) == [f"{name}-1", f"{name}-2"]
+        # By then the first node may be at rest again: another instance takes its name.
+        first, second = storm.rows[name].runs()
+        assert (first, second) in {(f"{name}-1", f"{name}-1"), (f"{name}-1", f"{name}-2")}
     (notice,) = storm.cluster.events("spot-notice")
     assert notice["node"] == "noticed-1"
 
