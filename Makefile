@@ -44,7 +44,7 @@ test: venv ## run all tests and measure their coverage; with ARGS, run those and
 	@envs/install-debian test
 	@pytest -n 2 --dist loadgroup $(if $(ARGS),$(ARGS),--cov --cov-report=term)
 
-test-faults: venv ## let everything go wrong at once on a real Slurm on this host (root; ten minutes or more)
+test-faults: venv ## let everything go wrong at once on a real Slurm on this host, and see all of it mended (root; 5 min)
 	@envs/install-debian test
 	@LSSTPIPE_FAULTS=1 pytest tests/cluster/test_faults.py $(ARGS)
 

@@ -148,6 +148,9 @@ def _while_powered_down(
     if is_resting and not node.flags & {"DOWN", "DRAIN"}:
         # Else a job would try each node of the pool in turn, and be requeued from each.
         return Action(Act.HOLD, "its pool rests")
+    if node.flags >= {"IDLE", "NOT_RESPONDING"}:
+        # Slurm gives it no job until it speaks; without power it will not. This clears the flag.
+        return Action(Act.POWER_DOWN, "Slurm waits for a sign of life from it")
     pool = cluster.find_pool(node.name)
     if pool is not None and pool.is_static(node.name) and not is_resting:
         return Action(Act.POWER_UP, "the node is always there")

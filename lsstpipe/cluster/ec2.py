@@ -59,8 +59,8 @@ class Ec2(Protocol):
     def instances(self) -> list[Instance]:
         """Give all compute instances of the cluster, those that ended lately included."""
 
-    def wait_for(self, ids: Sequence[str]) -> list[Instance]:
-        """Give instances that were just launched, as soon as EC2 shows them."""
+    def arrivals(self, ids: Sequence[str]) -> Iterator[list[Instance]]:
+        """Give instances that were just launched, some at a time, as EC2 shows them."""
 
     def name(self, nodes: Mapping[str, str]) -> None:
         """Tell instances, by id, which nodes they are."""
@@ -120,19 +120,18 @@ class Ec2Client:
             ]
         )
 
-    def wait_for(self, ids: Sequence[str]) -> list[Instance]:
-        """Give instances that were just launched, as soon as EC2 shows them."""
-        found: dict[str, Instance] = {}
+    def arrivals(self, ids: Sequence[str]) -> Iterator[list[Instance]]:
+        """Give instances that were just launched, some at a time, as EC2 shows them."""
+        missing = list(ids)
         waited, wait_s = 0.0, _FIRST_WAIT_S
-        while True:
-            missing = [key for key in ids if key not in found or not found[key].private_ip]
+        while missing:
             # By a filter: asking for an id that EC2 does not show yet is an error for all.
-            for item in self._describe(Filters=[{"Name": "instance-id", "Values": missing}]):
-                found[item.id] = item
-            if all(key in found and found[key].private_ip for key in ids):
-                return [found[key] for key in ids]
-            if waited >= self._wait_budget_s:
-                return [found[key] for key in ids if key in found and found[key].private_ip]
+            shown = self._describe(Filters=[{"Name": "instance-id", "Values": missing}])
+            if found := [item for item in shown if item.private_ip]:
+                yield found
+            missing = [key for key in missing if key not in {item.id for item in found}]
+            if not missing or waited >= self._wait_budget_s:
+                return
             self._sleep(wait_s)
             waited += wait_s
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)

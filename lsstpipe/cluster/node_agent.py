@@ -10,6 +10,7 @@ import json
 import shlex
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +47,9 @@ class NodeSettings:
         How long the tag with the name may take to come.
     silence_s
         How long head and reaper may be silent.
+    start_s
+        For how long slurmd is started again where it ends before the head knows the node: it
+        fetches its settings from a slurmctld that may just be away.
     poll_s, listen_s
         How often it looks for a notice, and listens to the head.
     """
@@ -59,6 +63,7 @@ class NodeSettings:
     shutdown: str = "shutdown -h now"
     name_timeout_s: float = 300.0
     silence_s: float = 600.0
+    start_s: float = 120.0
     poll_s: float = 5.0
     listen_s: float = 60.0
 
@@ -85,12 +90,8 @@ def run_node(settings: NodeSettings) -> str:
         return why
     events = EventLog(settings.events, imds.tag(TAG_CLUSTER) or "", time.time)
     command = [*shlex.split(settings.slurmd), "-D", "--conf-server", settings.conf_server]
-    slurmd = subprocess.Popen([*command, "-N", name])
-    try:
-        node = _Node(name, settings, imds, events, slurmd, begun)
-        why = node.live()
-    finally:
-        slurmd.terminate()
+    node = _Node(name, settings, imds, events, (*command, "-N", name), begun)
+    why = node.live()
     events.emit("node-ended", node=name, reason=why)
     _end(settings)
     return why
@@ -121,15 +122,29 @@ class _Node:
     settings: NodeSettings
     imds: Imds
     events: EventLog
-    slurmd: subprocess.Popen[bytes]
+    command: tuple[str, ...]
     begun: float
     is_ready: bool = False
     is_leaving: bool = False
 
     def live(self) -> str:
-        """Look, again and again; give why the node is to end."""
+        """Run slurmd until the node is to end; give why."""
+        while True:
+            slurmd = subprocess.Popen(self.command)
+            try:
+                why = self._watch(slurmd)
+                has_ended = slurmd.poll() is not None
+            finally:
+                _stop(slurmd)
+            is_late = time.monotonic() - self.begun > self.settings.start_s
+            if self.is_ready or is_late or not has_ended:
+                return why
+            time.sleep(self.settings.poll_s)
+
+    def _watch(self, slurmd: subprocess.Popen[bytes]) -> str:
+        """Look, again and again; give why there is nothing more to look at."""
         heard = listened = time.monotonic()
-        while self.slurmd.poll() is None:
+        while slurmd.poll() is None:
             if not self.is_leaving:
                 self._look_for_notice()
             now = time.monotonic()
@@ -140,7 +155,7 @@ class _Node:
             if now - heard > self.settings.silence_s:
                 return f"head or reaper were silent for {now - heard:.0f} s"
             time.sleep(self.settings.poll_s)
-        return f"slurmd ended with {self.slurmd.returncode}"
+        return f"slurmd ended with {slurmd.returncode}"
 
     def _hears_head(self) -> bool:
         """Tell whether slurmctld answers and the reaper has lately given its sign of life."""
@@ -176,6 +191,13 @@ class _Node:
             _ask_slurm("scontrol", "requeue", job)
         if self.settings.on_notice:
             subprocess.run(shlex.split(self.settings.on_notice), check=False, timeout=_COMMAND_S)
+
+
+def _stop(slurmd: subprocess.Popen[bytes]) -> None:
+    """End slurmd; one that does not end goes with the instance."""
+    slurmd.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        slurmd.wait(_COMMAND_S)
 
 
 def _ask_slurm(*command: str) -> str:

@@ -1,7 +1,8 @@
-"""How often Snakemake asks Slurm for its jobs, and what it makes of nodes that were lost."""
+"""How often Snakemake asks Slurm for its jobs, and what it makes of no answer and of lost nodes."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 _LONGEST = 3.0
@@ -52,3 +53,44 @@ def forgive_nodes(executor: Any) -> None:
     """
     if hasattr(executor, "_failed_nodes"):
         executor._failed_nodes = _Forgetful()
+
+
+def keep_jobs(executor: Any) -> None:
+    """Let an executor ask again for jobs that it got no answer about.
+
+    The one for Slurm asks five times at once. Where slurmdbd is away for longer than that, it
+    neither ends the jobs nor keeps them, and Snakemake waits for them for ever.
+
+    Parameters
+    ----------
+    executor
+        Snakemake's; one that runs jobs here is left alone.
+    """
+    kind = type(executor)
+    if not hasattr(kind, "check_active_jobs"):
+        return
+    told: set[int] = set()
+
+    def report_success(self: Any, job: Any) -> None:
+        told.add(id(job))
+        kind.report_job_success(self, job)
+
+    def report_error(self: Any, job: Any, *arguments: Any, **more: Any) -> None:
+        told.add(id(job))
+        kind.report_job_error(self, job, *arguments, **more)
+
+    async def check(self: Any, jobs: Sequence[Any]) -> AsyncIterator[Any]:
+        told.clear()
+        async for job in kind.check_active_jobs(self, jobs):
+            told.add(id(job))
+            yield job
+        for job in jobs:
+            if id(job) not in told:
+                yield job
+
+    own = {
+        "check_active_jobs": check,
+        "report_job_success": report_success,
+        "report_job_error": report_error,
+    }
+    executor.__class__ = type(kind.__name__, (kind,), own)

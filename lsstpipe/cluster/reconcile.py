@@ -30,7 +30,8 @@ _STATES: dict[Act, tuple[str, ...]] = {
     Act.HOLD: ("down",),
     Act.POWER_DOWN: ("power_down",),
     Act.TERMINATE_AND_POWER_DOWN: ("down", "power_down"),
-    Act.RESUME: ("resume",),
+    # Not `resume`: that waits for a sign of life, which nobody gives without power.
+    Act.RESUME: ("idle",),
     Act.POWER_UP: ("power_up",),
 }
 _WITHOUT_POWER = frozenset({"POWERED_DOWN", "POWERING_DOWN"})

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from lsstpipe.cluster import guard
 from lsstpipe.cluster.assign import Wanted, assign, group
 from lsstpipe.cluster.decide import cooldown_s
+from lsstpipe.cluster.ec2 import Instance
 from lsstpipe.cluster.errors import ErrorClass, classify, worst
 from lsstpipe.cluster.fleet import Launch, Launched, fall_back, make_request, make_token
 from lsstpipe.cluster.head import Head
 from lsstpipe.cluster.hostlist import compress, expand
 from lsstpipe.cluster.state import Promise
+from lsstpipe.errors import TemporaryError
 
 _THROTTLED_TRIES = 3
+_UNFULFILLED = "UnfulfillableCapacity"
+"""Code of what EC2 did not give without a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A launch, and the instance that EC2 gave for each of its nodes."""
+
+    launch: Launch
+    nodes: Mapping[str, str]
 
 
 def resume(head: Head, nodes: str, jobs: Sequence[Wanted], event: str) -> None:
@@ -49,24 +61,39 @@ def resume(head: Head, nodes: str, jobs: Sequence[Wanted], event: str) -> None:
     launches, foreign = group(head.cluster, names, jobs, event)
     if foreign:
         head.events.emit("foreign-node", nodes=foreign)
+    asked: list[_Asked] = []
     for launch in launches:
-        _launch(head, launch, jobs)
+        asked += _launch(head, _pass_guard(head, launch, jobs), jobs)
+    while asked:
+        asked = _receive(head, asked, jobs)
 
 
-def _launch(head: Head, launch: Launch, jobs: Sequence[Wanted]) -> None:
-    """Launch what the guard and the pool allow, first on the pool's market, then on demand."""
-    left = _pass_guard(head, launch, jobs)
+def _launch(head: Head, launch: Launch | None, jobs: Sequence[Wanted]) -> list[_Asked]:
+    """Ask for what the guard has passed, first on the pool's market, then on demand."""
+    asked: list[_Asked] = []
+    left = launch
     while left is not None:
-        missing, codes = _ask(head, left)
-        after = None
-        if missing and worst(codes) is ErrorClass.CAPACITY:
-            after = fall_back(left, missing)
-        if after is None:
-            if missing:
-                _give_up(head, left, missing, codes)
-            return
-        head.events.emit("fell-back", pool=launch.pool.name, nodes=list(after.nodes))
-        left = _pass_guard(head, after, jobs)
+        given, missing, codes = _ask(head, left)
+        if given:
+            asked.append(_Asked(left, given))
+        left = _turn_to(head, left, missing, codes, jobs) if missing else None
+    return asked
+
+
+def _turn_to(
+    head: Head,
+    launch: Launch,
+    missing: Sequence[str],
+    codes: Sequence[str],
+    jobs: Sequence[Wanted],
+) -> Launch | None:
+    """Give what is asked for instead of what is missing; nothing where that is given up."""
+    after = fall_back(launch, missing) if worst(codes) is ErrorClass.CAPACITY else None
+    if after is None:
+        _give_up(head, launch, missing, codes)
+        return None
+    head.events.emit("fell-back", pool=launch.pool.name, nodes=list(after.nodes))
+    return _pass_guard(head, after, jobs)
 
 
 def _pass_guard(head: Head, launch: Launch, jobs: Sequence[Wanted]) -> Launch | None:
@@ -104,8 +131,8 @@ def _pass_guard(head: Head, launch: Launch, jobs: Sequence[Wanted]) -> Launch | 
     return passed
 
 
-def _ask(head: Head, launch: Launch) -> tuple[list[str], list[str]]:
-    """Ask EC2; give the nodes that got no instance, and the codes of its errors."""
+def _ask(head: Head, launch: Launch) -> tuple[dict[str, str], list[str], list[str]]:
+    """Ask EC2; give the instance of each node, the nodes without one, and the codes of errors."""
     head.events.emit(
         "launch-requested",
         pool=launch.pool.name,
@@ -122,26 +149,9 @@ def _ask(head: Head, launch: Launch) -> tuple[list[str], list[str]]:
         answer = head.ec2.launch(request)
     _keep_promise(head, launch, answer)
     nodes, spare = assign(launch, answer.instance_ids)
-    found = {item.id: item for item in head.ec2.wait_for(list(nodes.values()))}
-    ready = {node: found[key] for node, key in nodes.items() if key in found}
-    unseen = [key for key in nodes.values() if key not in found]
-    if spare or unseen:
-        head.ec2.terminate([*spare, *unseen])
-    if ready:
-        with head.state.hold() as state:
-            state.assigned |= {node: item.id for node, item in ready.items()}
-        head.ec2.name({item.id: node for node, item in ready.items()})
-        head.slurm.set_addresses({node: item.private_ip for node, item in ready.items()})
-        head.events.emit(
-            "launched",
-            pool=launch.pool.name,
-            market=launch.market,
-            nodes=list(ready),
-            instances=[item.id for item in ready.values()],
-            hourly_usd=head.spending(ready.values()).total,
-        )
-    missing = [name for name in launch.nodes if name not in ready]
-    codes = [code for code, _ in answer.errors]
+    if spare:
+        head.ec2.terminate(spare)
+    missing = [name for name in launch.nodes if name not in nodes]
     for code, message in answer.errors:
         head.events.emit(
             "launch-failed",
@@ -152,7 +162,60 @@ def _ask(head: Head, launch: Launch) -> tuple[list[str], list[str]]:
             error_class=classify(code).value,
             message=message,
         )
-    return missing, codes or (["UnfulfillableCapacity"] if missing else [])
+    codes = [code for code, _ in answer.errors] or [_UNFULFILLED]
+    return dict(nodes), missing, codes
+
+
+def _receive(head: Head, asked: Sequence[_Asked], jobs: Sequence[Wanted]) -> list[_Asked]:
+    """Name instances as EC2 shows them; give what is asked for instead of those that it never did.
+
+    All launches of a call are waited for at the same time, and what is shown is named at once: an
+    instance that EC2 shows late delays none of the others.
+    """
+    waited_for = [key for item in asked for key in item.nodes.values()]
+    unseen = set(waited_for)
+    for arrived in head.ec2.arrivals(waited_for):
+        found = {item.id: item for item in arrived}
+        unseen -= found.keys()
+        for item in asked:
+            _name(head, item.launch, {n: found[k] for n, k in item.nodes.items() if k in found})
+        nodes = {n: found[k] for item in asked for n, k in item.nodes.items() if k in found}
+        _tell_addresses(head, {name: item.private_ip for name, item in nodes.items()})
+    if unseen:
+        head.ec2.terminate(sorted(unseen))
+    again: list[_Asked] = []
+    for item in asked:
+        if missing := [name for name, key in item.nodes.items() if key in unseen]:
+            after = _turn_to(head, item.launch, missing, [_UNFULFILLED], jobs)
+            again += _launch(head, after, jobs)
+    return again
+
+
+def _tell_addresses(head: Head, addresses: Mapping[str, str]) -> None:
+    """Tell Slurm where nodes are; where it is away, `reconcile` tells it later."""
+    try:
+        head.slurm.set_addresses(addresses)
+    except TemporaryError as error:
+        head.events.emit(
+            "action-failed", nodes=list(addresses), action="address", message=str(error)
+        )
+
+
+def _name(head: Head, launch: Launch, nodes: Mapping[str, Instance]) -> None:
+    """Tell instances which nodes they are."""
+    if not nodes:
+        return
+    with head.state.hold() as state:
+        state.assigned |= {node: item.id for node, item in nodes.items()}
+    head.ec2.name({item.id: node for node, item in nodes.items()})
+    head.events.emit(
+        "launched",
+        pool=launch.pool.name,
+        market=launch.market,
+        nodes=list(nodes),
+        instances=[item.id for item in nodes.values()],
+        hourly_usd=head.spending(nodes.values()).total,
+    )
 
 
 def _keep_promise(head: Head, launch: Launch, answer: Launched) -> None:

@@ -89,7 +89,7 @@ class Slurm(Protocol):
         """Give all nodes."""
 
     def set_state(self, names: Sequence[str], state: str, reason: str = "") -> None:
-        """Set the state of nodes: ``down``, ``power_down``, ``power_up``, ``resume``, ``drain``."""
+        """Set the state of nodes, such as ``down``, ``power_down``, ``idle`` or ``drain``."""
 
     def set_addresses(self, addresses: Mapping[str, str]) -> None:
         """Say at which address each node is."""

@@ -8,6 +8,11 @@ from pathlib import Path
 
 from lsstpipe.cluster.config import ALL_POOLS, Cluster, Pool
 
+NOWHERE = "127.0.0.1"
+"""Address of a node until it is told. Without one slurmctld looks up its name, which is in no
+DNS, ten times in ten seconds, and answers nobody meanwhile; here nobody listens, and it goes on at
+once. To the node itself it is right."""
+
 
 @dataclass(frozen=True, slots=True)
 class PowerSaving:
@@ -94,6 +99,7 @@ def _node_line(pool: Pool, rank: int, ports: str | None) -> str:
     """Write a pool's nodes; large ones weigh more, so that small jobs leave them alone."""
     port = f" Port={ports}" if ports else ""
     return (
-        f"NodeName={_names(pool)} CPUs={pool.cpus} RealMemory={pool.memory_mb} State=CLOUD "
-        f"Weight={1000 * rank} Feature={pool.capacity}{port}"
+        f"NodeName={_names(pool)} NodeAddr={NOWHERE} CPUs={pool.cpus} "
+        f"RealMemory={pool.memory_mb} State=CLOUD Weight={1000 * rank} "
+        f"Feature={pool.capacity}{port}"
     )

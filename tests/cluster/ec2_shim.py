@@ -99,7 +99,8 @@ class PoolFaults:
     hidden_s
         How long DescribeInstances does not show an instance.
     n_stuck
-        How many of the next requests to end an instance are refused.
+        How many of the next requests to end an instance, and no other, are refused; until then
+        those to end it together with others are.
     """
 
     code: str = ""
@@ -281,19 +282,18 @@ class Ec2Shim:
 
     def _is_stuck(self, form: dict[str, str]) -> bool:
         """Tell whether one of some instances cannot be ended: then none of them is."""
-        pools = {self.pool_of(value) for name, value in form.items() if _ID.match(name)}
-        stuck = [self.faults[name] for name in pools if self.faults[name].n_stuck]
-        for fault in stuck:
-            fault.n_stuck -= 1
+        ids = [value for name, value in form.items() if _ID.match(name)]
+        stuck = [fault for key in ids if (fault := self.faults[self.pool_of(key)]).n_stuck]
+        if stuck and len(ids) == 1:
+            stuck[0].n_stuck -= 1
         return bool(stuck)
 
     def _hide(self, content: bytes) -> bytes:
         """Take out of an answer what EC2 does not show yet."""
-        ET.register_namespace("", _NAMESPACE)
         root = ET.fromstring(content)
-        for group in root.iter(f"{{{_NAMESPACE}}}instancesSet"):
+        for group in root.iterfind(".//{*}instancesSet"):
             for item in list(group):
-                key = item.findtext(f"{{{_NAMESPACE}}}instanceId", "")
+                key = item.findtext("{*}instanceId", "")
                 born = self._born.get(key, 0.0)
                 if time.monotonic() - born < self.faults[self.pool_of(key)].hidden_s:
                     group.remove(item)

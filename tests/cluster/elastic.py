@@ -16,6 +16,7 @@ import pytest
 
 from lsstpipe.cluster.config import Cluster
 from lsstpipe.cluster.ec2 import Ec2Client
+from lsstpipe.cluster.slurm import parse_nodes
 from lsstpipe.cluster.slurm_conf import PowerSaving, render_pools
 from tests.cluster.ec2_shim import REGION, Ec2Shim
 from tests.cluster.fakes import make_pool, make_settings
@@ -221,13 +222,16 @@ class ElasticCluster:
 
     def wait_for_rest(self, timeout_s: float = 30.0) -> None:
         """Wait until no instance runs and every node can be launched again."""
-        names = self._names()
+        try:
+            wait_until(lambda: not self.alive() and not self.restless(), "zero nodes", timeout_s)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; there are {self.alive()} {self.restless()}") from None
+
+    def restless(self) -> dict[str, str]:
+        """Give the states of nodes that cannot be launched, or need not."""
+        nodes = parse_nodes(self.slurm.run("scontrol", "show", "nodes", "--oneliner", "--all"))
         at_rest = {"IDLE", "CLOUD", "POWERED_DOWN"}
-        wait_until(
-            lambda: not self.alive() and all(self.slurm.node_flags(n) == at_rest for n in names),
-            "zero nodes",
-            timeout_s,
-        )
+        return {node.name: "+".join(node.flags) for node in nodes if node.flags != at_rest}
 
     def clear(self) -> None:
         """Cancel all jobs, end all nodes, and pass over what has happened so far."""

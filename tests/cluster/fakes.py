@@ -116,11 +116,10 @@ class FakeEc2:
             item for item in self.all.values() if self.now[0] - item.launched >= self.shown_after_s
         ]
 
-    def wait_for(self, ids: Sequence[str]) -> list[Instance]:
+    def arrivals(self, ids: Sequence[str]) -> Iterator[list[Instance]]:
         """Give instances that live, unless they are shown too late."""
-        if self.shown_after_s > PATIENCE_S:
-            return []
-        return [self.all[key] for key in ids if self.all[key].power is Power.ALIVE]
+        if self.shown_after_s <= PATIENCE_S:
+            yield [self.all[key] for key in ids if self.all[key].power is Power.ALIVE]
 
     def name(self, nodes: Mapping[str, str]) -> None:
         """Tell instances which nodes they are."""
@@ -195,8 +194,10 @@ class FakeSlurm:
                 self._requeue(name)
                 self.flags[name] = frozenset({"CLOUD", "POWERED_DOWN", *(flags & {"DOWN"})})
                 self.addresses.pop(name, None)
-            elif state == "resume":
-                self.flags[name] = (flags - {"DOWN", "DRAIN"}) | {"IDLE"}
+            elif state in ("idle", "resume"):
+                # One that was down is waited for; without power that is for ever.
+                unheard = {"NOT_RESPONDING"} if state == "resume" and "DOWN" in flags else set()
+                self.flags[name] = (flags - {"DOWN", "DRAIN"}) | {"IDLE"} | unheard
                 self.reasons.pop(name, None)
             elif state == "power_up":
                 self.flags[name] = frozenset({"IDLE", "CLOUD", "POWERING_UP"})
@@ -248,8 +249,9 @@ class FakeSlurm:
                 self.start(self.waiting.pop(0), name)
         wanted: list[tuple[int, str]] = []
         asleep = [
-            n for n, f in self.flags.items() if "POWERED_DOWN" in f and not f & {"DOWN", "DRAIN"}
-        ]
+            n for n, f in self.flags.items()
+            if "POWERED_DOWN" in f and not f & {"DOWN", "DRAIN", "NOT_RESPONDING"}
+        ]  # fmt: skip
         for name in asleep:
             if self.waiting:
                 job = self.waiting.pop(0)

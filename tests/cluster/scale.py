@@ -11,7 +11,7 @@ import heapq
 import itertools
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -131,10 +131,12 @@ class MeteredEc2(FakeEc2):
         self._ask("DescribeInstances", max(1, -(-len(found) // PAGE)))
         return found
 
-    def wait_for(self, ids: Sequence[str]) -> list[Instance]:
+    def arrivals(self, ids: Sequence[str]) -> Iterator[list[Instance]]:
         """Look once for what was launched."""
+        if not ids:
+            return
         self._ask("DescribeInstances", max(1, -(-len(ids) // PAGE)))
-        return super().wait_for(ids)
+        yield from super().arrivals(ids)
 
     def name(self, nodes: Mapping[str, str]) -> None:
         """Name instances, a request each."""
@@ -193,7 +195,7 @@ class PackedSlurm:
                 self.flags[name] = _ASLEEP if "DOWN" not in self.flags[name] else frozenset(
                     {"DOWN", "CLOUD", "POWERED_DOWN"}
                 )  # fmt: skip
-            elif state == "resume":
+            elif state == "idle":
                 self.flags[name] = _ASLEEP
 
     def set_addresses(self, addresses: Mapping[str, str]) -> None:

@@ -103,13 +103,15 @@ def free_ports(n: int) -> int:
     raise RuntimeError("no ports are free")
 
 
-def wait_until(is_so: Callable[[], Any], what: str, timeout_s: float = 30.0) -> Any:
+def wait_until(
+    is_so: Callable[[], Any], what: str, timeout_s: float = 30.0, every_s: float = 0.1
+) -> Any:
     """Wait until something is so; give what it gave."""
     ends = time.monotonic() + timeout_s
     while time.monotonic() < ends:
         if found := is_so():
             return found
-        time.sleep(0.1)
+        time.sleep(every_s)
     raise TimeoutError(f"{what}: not within {timeout_s} s")
 
 

@@ -102,4 +102,6 @@ def test_large_nodes_weigh_more_and_static_ones_stay(tmp_path: Any) -> None:
     assert weights == sorted(weights)
     assert weights[0] != weights[1]
     assert "SuspendExcNodes=large-[1-2]" in lines
+    addresses = [row.split()[1] for row in lines if row.startswith("NodeName")]
+    assert addresses == ["NodeAddr=127.0.0.1"] * 2, "slurmctld looks up no name"
     assert "ResumeTimeout=720" in lines, "later than reconcile, which counts those that do not boot"

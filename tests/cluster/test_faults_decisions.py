@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 
 from lsstpipe.cluster.assign import Wanted
 from lsstpipe.cluster.decide import Act
-from lsstpipe.cluster.ec2 import Ec2Client
+from lsstpipe.cluster.ec2 import Ec2Client, Instance
 from lsstpipe.cluster.fleet import Job, Launched
 from lsstpipe.cluster.head import Head
 from lsstpipe.cluster.reconcile import close_breaker, reconcile
@@ -79,6 +79,13 @@ def test_a_pool_that_rests_is_held_back_and_returns(head: Head) -> None:
     reconcile(head)
     assert all(flags == ASLEEP for flags in slurm.flags.values())
     assert [e["pool"] for e in events(head, "pool-returns")] == ["spot"]
+
+
+def test_a_node_without_power_that_slurm_waits_for_is_put_to_sleep_again(head: Head) -> None:
+    slurm = slurm_of(head)
+    slurm.flags["spot-1"] = ASLEEP | {"NOT_RESPONDING"}
+    (decision,) = reconcile(head)
+    assert (decision.node, decision.action.act) == ("spot-1", Act.POWER_DOWN)
 
 
 def test_a_quota_is_met_once_and_told_to_people(head: Head) -> None:
@@ -167,10 +174,43 @@ def test_an_instance_that_ec2_shows_after_a_minute_is_waited_for(
         for _ in range(7):
             stub.add_response("describe_instances", {"Reservations": []})
         stub.add_response("describe_instances", {"Reservations": [{"Instances": [row]}]})
-        (found,) = client.wait_for(["i-0000000000000000a"])
+        ((found,),) = client.arrivals(["i-0000000000000000a"])
         stub.assert_no_pending_responses()
     assert found.private_ip == "10.0.0.7"
     assert 60 <= sum(waited) <= 90
+
+
+def test_an_instance_that_is_shown_late_delays_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = make_head(tmp_path, make_settings(make_pool("late"), make_pool("prompt")))
+    ec2, slurm = ec2_of(head), slurm_of(head)
+    named: list[list[str]] = []
+
+    def arrive(ids: Sequence[str]) -> Iterator[list[Instance]]:
+        assert len(ids) == 2, "both are asked for before either is waited for"
+        for key in sorted(ids, key=lambda key: ec2.all[key].pool != "prompt"):
+            yield [ec2.all[key]]
+            named.append([item.node for item in ec2.alive() if item.node])
+
+    monkeypatch.setattr(ec2, "arrivals", arrive)
+    resume(head, "late-1,prompt-1", [], "1")
+    assert named == [["prompt-1"], ["late-1", "prompt-1"]]
+    assert set(slurm.addresses) == {"late-1", "prompt-1"}
+    assert [e["nodes"] for e in events(head, "launched")] == [["prompt-1"], ["late-1"]]
+
+
+def test_nothing_is_looked_for_where_nothing_was_launched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[Any] = []
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "only-for-a-test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "only-for-a-test")
+    client = Ec2Client("test", "us-east-1")
+    monkeypatch.setattr(client, "_describe", lambda **arguments: looked.append(arguments))
+    # A filter without values is no filter, or an error.
+    assert list(client.arrivals([])) == []
+    assert looked == []
 
 
 def test_what_cannot_be_ended_is_asked_for_again_and_keeps_nobody_waiting(head: Head) -> None:
@@ -225,9 +265,11 @@ def test_an_address_that_slurm_did_not_hear_is_told_again(
 
     with monkeypatch.context() as patch:
         patch.setattr(slurm, "set_addresses", fail)
-        with pytest.raises(TemporaryError):
-            start_job(head)
+        start_job(head)
     assert "spot-1" not in slurm.addresses
+    assert [(e["action"], e["nodes"]) for e in events(head, "action-failed")] == [
+        ("address", ["spot-1"])
+    ]
     assert reconcile(head) == [], "nothing is wrong with the node"
     assert slurm.addresses == {"spot-1": ec2_of(head).alive()[0].private_ip}
 

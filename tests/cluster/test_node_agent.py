@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -72,6 +73,7 @@ def settings(folder: Path, url: str) -> NodeSettings:
         shutdown=f"touch {folder / 'shut-down'}",
         name_timeout_s=0.5,
         poll_s=0.1,
+        start_s=0.5,
     )
 
 
@@ -108,3 +110,19 @@ def test_a_node_whose_slurmd_ends_shuts_itself_down(
         '"node": "spot-7", "reason": "slurmd ended with 1"'
         in (tmp_path / "events.jsonl").read_text()
     )
+
+
+def test_slurmd_is_started_again_while_slurmctld_is_away(
+    metadata: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Metadata, "tags", {"lsstpipe:node": "spot-7"})
+    slurmd = tmp_path / "slurmd"
+    # Twice it finds no slurmctld; then it runs until the head has been silent for too long.
+    starts = tmp_path / "starts"
+    slurmd.write_text(
+        f"#!/bin/sh\necho >>{starts}\n[ $(wc -l <{starts}) -lt 3 ] || exec sleep 9\nexit 1\n"
+    )
+    slurmd.chmod(0o755)
+    own = replace(settings(tmp_path, metadata), slurmd=str(slurmd), start_s=60.0, silence_s=0.5)
+    assert "were silent" in run_node(own)
+    assert starts.read_text() == "\n" * 3

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
+from typing import Any
 
+import pytest
+import snakemake_executor_plugin_slurm
 from snakemake_executor_plugin_slurm import Executor
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
-from lsstpipe.cluster.polling import forgive_nodes, limit_interval
+from lsstpipe.cluster.polling import forgive_nodes, keep_jobs, limit_interval
 
 
 def test_the_interval_grows_no_longer_than_three_times_what_was_set() -> None:
@@ -32,8 +39,80 @@ def test_a_lost_node_is_not_excluded_for_ever() -> None:
     assert not executor._failed_nodes
 
 
+class Unlimited:
+    """Lets everybody through at once."""
+
+    async def __aenter__(self) -> None:
+        """Wait for nothing."""
+
+    async def __aexit__(self, *error: object) -> None:
+        """Give nothing back."""
+
+
+def look(executor: Any, jobs: list[Any]) -> list[Any]:
+    """Let an executor look once; give the jobs that it keeps."""
+
+    async def kept() -> list[Any]:
+        return [job async for job in executor.check_active_jobs(jobs)]
+
+    return asyncio.run(kept())
+
+
+def test_jobs_are_kept_while_the_accounting_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = Executor.__new__(Executor)
+    own = SimpleNamespace(status_attempts=5, init_seconds_before_status_checks=1)
+    executor.workflow = SimpleNamespace(executor_settings=own)
+    executor.logger = logging.getLogger("test")
+    executor.run_uuid = "demo"
+    executor._status_query_failures = executor._status_query_calls = 0
+    monkeypatch.setattr(Executor, "get_status_command", lambda self: "sacct")
+    monkeypatch.setattr(Executor, "status_rate_limiter", Unlimited(), raising=False)
+    asked: list[str] = []
+
+    async def fail(command: str, logger: Any) -> tuple[None, None]:
+        asked.append(command)
+        return None, None
+
+    monkeypatch.setattr(snakemake_executor_plugin_slurm, "query_job_status", fail)
+    jobs = [SubmittedJobInfo(SimpleNamespace(), str(n)) for n in (7, 8)]
+    assert look(executor, jobs) == [], "what is mended; if not, the mending may go"
+    keep_jobs(executor)
+    assert look(executor, jobs) == jobs
+    assert len(asked) == 10
+
+
+def test_jobs_that_have_ended_are_not_kept() -> None:
+    class Answered:
+        """An executor that was told of all of its jobs."""
+
+        def __init__(self) -> None:
+            self.done: list[str] = []
+
+        async def check_active_jobs(self, jobs: list[str]) -> AsyncIterator[str]:
+            for job in jobs:
+                if job == "done":
+                    self.report_job_success(job)
+                elif job == "failed":
+                    self.report_job_error(job, msg="it failed")
+                else:
+                    yield job
+
+        def report_job_success(self, job: str) -> None:
+            self.done.append(job)
+
+        def report_job_error(self, job: str, msg: str) -> None:
+            self.done.append(f"{job}: {msg}")
+
+    executor = Answered()
+    keep_jobs(executor)
+    assert look(executor, ["done", "runs", "failed"]) == ["runs"]
+    assert executor.done == ["done", "failed: it failed"]
+    assert look(executor, ["runs"]) == ["runs"]
+
+
 def test_an_executor_that_runs_jobs_here_is_left_alone() -> None:
     executor = SimpleNamespace()
     limit_interval(executor)
+    keep_jobs(executor)
     forgive_nodes(executor)
     assert type(executor) is SimpleNamespace

@@ -201,10 +201,11 @@ def begin():
 
 
 def look_often():
-    """On Slurm, see soon that jobs have ended, and use nodes again whose names were lost once."""
-    from lsstpipe.cluster.polling import forgive_nodes, limit_interval
+    """On Slurm, see soon that jobs have ended, whatever was lost: an answer, or a node."""
+    from lsstpipe.cluster.polling import forgive_nodes, keep_jobs, limit_interval
 
     limit_interval(workflow.scheduler._executor)
+    keep_jobs(workflow.scheduler._executor)
     forgive_nodes(workflow.scheduler._executor)
 
 
