@@ -1,4 +1,6 @@
-"""``make demo-cluster``: the demo's night on an elastic cluster on this host, from no node to none.
+"""``make demo-cluster``: the demo's night and ci_small on an elastic cluster on this host.
+
+Both productions share the nodes, from none to none.
 
 Slurm, slurmdbd and every slurmd are the real ones; EC2 is moto's server, whose instances are
 processes. What it costs is what the same nodes would cost at list prices.
@@ -11,15 +13,20 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from subprocess import Popen
+from typing import Any
 
 import click
 
-from tests.cluster.elastic import BIN, ElasticCluster, keep_logs
+from tests.cluster.elastic import BIN, REPOSITORY, ElasticCluster, keep_logs
 from tests.cluster.fakes import make_pool
+from tests.cluster.production import THREADS
 from tests.cluster.slurm_server import missing_programs
 
-REPO = Path("runs/demo-cluster")
+FOLDER = Path("runs/demo-cluster")
 LOGS = Path("runs/demo-cluster-logs")
+NIGHT, SURVEY = FOLDER / "night", FOLDER / "survey"
+REPORT_S = 30
 # One processor a node: two nodes keep the two cores of a small host busy.
 POOL = {
     "instance_types": ["m7a.large"],
@@ -29,29 +36,69 @@ POOL = {
 }
 
 
-def run_on_head(cluster: ElasticCluster, *command: str) -> int:
-    """Run a command on the head node; give its exit code."""
-    threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "NUMBA")}
+def start_on_head(cluster: ElasticCluster, *command: str, **options: Any) -> Popen[bytes]:
+    """Start a command on the head node."""
     terminal = os.environ.get("TERM", "dumb")
-    return cluster.start_on_head(*command, TERM=terminal, **threads).wait()
+    return cluster.start_on_head(*command, TERM=terminal, **THREADS, **options)
 
 
-def process(cluster: ElasticCluster) -> int:
-    """Process the night; print what it cost."""
-    lsstpipe = str(BIN / "lsstpipe")
-    status = run_on_head(cluster, lsstpipe, "profile", "install", "aws")
-    status = status or run_on_head(
-        cluster, str(BIN / "snakemake"), "--profile", "aws",
-        "--configfile", "config/campaigns/demo.yaml", "--config", f"repo={REPO}",
+def start_workflow(cluster: ElasticCluster, log: Path, *arguments: str, cwd: Path) -> Popen[bytes]:
+    """Start Snakemake on the head node, in a folder of its own."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = (
+        str(BIN / "snakemake"), "--profile", "aws", "--snakefile", str(REPOSITORY / "Snakefile"),
+        "--workflow-profile", str(REPOSITORY / "profiles" / "default"), *arguments,
         # A cluster of this size answers at once.
         "--slurm-init-seconds-before-status-checks", "2", "--seconds-between-status-checks", "2",
     )  # fmt: skip
-    if status:
+    return start_on_head(
+        cluster, "sh", "-c", f'exec "$@" >{log.absolute()} 2>&1', "sh", *command, cwd=cwd
+    )
+
+
+def watch(productions: dict[str, Popen[bytes]], begun: float) -> int:
+    """Say how far productions are until they have ended; give the first exit code that is not 0."""
+    told = begun
+    while any(process.poll() is None for process in productions.values()):
+        time.sleep(1)
+        if time.monotonic() - told > REPORT_S:
+            told = time.monotonic()
+            done = {
+                name: len(list((FOLDER / name / "repo" / "manifests").glob("*/*.json")))
+                for name in productions
+            }
+            states = ", ".join(f"{name} {n} chunks" for name, n in done.items())
+            click.echo(f"{told - begun:4.0f} s: {states}")
+    return next((code for p in productions.values() if (code := p.returncode)), 0)
+
+
+def process(cluster: ElasticCluster, simulation: Popen[bytes], begun: float) -> int:
+    """Process the night, and the survey as soon as it is simulated; print what both cost."""
+    lsstpipe = str(BIN / "lsstpipe")
+    if status := start_on_head(cluster, lsstpipe, "profile", "install", "aws").wait():
+        return status
+    repo = (REPOSITORY / NIGHT / "repo").absolute()
+    campaign = REPOSITORY / "config" / "campaigns" / "demo.yaml"
+    night = start_workflow(
+        cluster, NIGHT / "snakemake.log",
+        "--configfile", str(campaign), "--config", f"repo={repo}", cwd=REPOSITORY,
+    )  # fmt: skip
+    productions = {"night": night}
+    if status := simulation.wait():
+        return status
+    productions["survey"] = start_workflow(
+        cluster, SURVEY / "snakemake.log",
+        "--configfile", "survey/campaign.yaml", "--config", "repo=repo", cwd=REPOSITORY / SURVEY,
+    )  # fmt: skip
+    if status := watch(productions, begun):
         return status
     click.echo("waiting until the nodes have gone")
     cluster.wait_for_rest(120)
-    run_on_head(cluster, lsstpipe, "report", "--summary", str(REPO))
-    return run_on_head(cluster, lsstpipe, "cluster", "cost", "--repo", str(REPO))
+    for name in productions:
+        where = str(FOLDER / name / "repo")
+        start_on_head(cluster, lsstpipe, "report", "--summary", where).wait()
+        start_on_head(cluster, lsstpipe, "cluster", "cost", "--repo", where).wait()
+    return 0
 
 
 def main() -> int:
@@ -59,14 +106,22 @@ def main() -> int:
     if missing := missing_programs():
         sys.exit(f"The demo of a cluster needs {', '.join(missing)}; see envs/debian.txt.")
     begun = time.monotonic()
-    shutil.rmtree(REPO, ignore_errors=True)
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    SURVEY.mkdir(parents=True)
+    click.echo(f"productions and their logs: {FOLDER}/{{night,survey}}/snakemake.log")
     cluster = ElasticCluster(
         make_pool(**POOL), idle_s=35, silence_s=120, boot_timeout_s=60, heartbeat_timeout_s=60
     )
+    simulation = Popen(
+        [str(BIN / "lsstpipe"), "simulate", "ci_small", "--to", "survey"],
+        cwd=SURVEY, env=os.environ | THREADS,
+    )  # fmt: skip
     try:
         cluster.start()
-        status = process(cluster)
+        status = process(cluster, simulation, begun)
     finally:
+        simulation.kill()
+        simulation.wait()
         if cluster.state.exists():
             keep_logs(cluster, LOGS)
         cluster.stop()
