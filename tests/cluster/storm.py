@@ -277,7 +277,15 @@ class Storm:
             self._until(
                 functools.partial(self._has_been, name, state), f"{name}: {state}", every_s=1.0
             )
+        # A launch that slurmctld's restart cuts in two is asked for twice: not what is tried here.
+        for name in ("lost", "noticed"):
+            again = functools.partial(self._is_launched, name, 2)
+            self._until(again, f"{name} is launched again", every_s=0.5)
         self._is_taken_back.set()
+
+    def _is_launched(self, name: str, n: int) -> bool:
+        """Tell whether a pool has had some instances that know their node."""
+        return sum(e["pool"] == name for e in self.cluster.events("launched")) >= n
 
     def _disturb_head(self) -> None:
         """Let the daemons of the head node fail in turn, with a job at work each time."""
