@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -26,16 +28,23 @@ def evaluate_polynomial(
     value, du, dv
         The polynomial and its derivatives by u and by v.
     """
-    value, du, dv = np.zeros_like(u), np.zeros_like(u), np.zeros_like(u)
-    for row in reversed(coefficients):
-        inner, inner_dv = np.zeros_like(u), np.zeros_like(u)
-        for coefficient in reversed(row):
-            inner_dv = inner_dv * v + inner
-            inner = inner * v + coefficient
-        du = du * u + value
-        value = value * u + inner
-        dv = dv * u + inner_dv
-    return value, du, dv
+    # Most commands that know the sky load no compiled code.
+    from lsstpipe.geometry._polynomial_kernel import evaluate
+
+    table, lengths = _tabulate(coefficients)
+    u, v = np.broadcast_arrays(u, v)
+    value, du, dv = evaluate(table, lengths, u.ravel(), v.ravel())
+    return value.reshape(u.shape), du.reshape(u.shape), dv.reshape(u.shape)
+
+
+@lru_cache(maxsize=1024)
+def _tabulate(coefficients: Polynomial) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+    """Put the rows of coefficients, which have several lengths, into a table."""
+    lengths = [len(row) for row in coefficients]
+    table = np.zeros((len(lengths), max(lengths, default=0)))
+    for p, row in enumerate(coefficients):
+        table[p, : len(row)] = row
+    return table, np.array(lengths, dtype=np.int64)
 
 
 def fit_polynomial(u: FloatArray, v: FloatArray, values: FloatArray, order: int) -> Polynomial:
