@@ -125,7 +125,7 @@ def _not_written(path: Path, reason: str) -> RepositoryError:
 
 def _sync_folder(path: Path) -> None:
     """Make the rename of a file last through a power cut."""
-    descriptor = os.open(os.path.dirname(path), os.O_RDONLY)  # noqa: PTH120
+    descriptor = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

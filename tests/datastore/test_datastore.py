@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lsstpipe.datastore import Datastore
-from lsstpipe.datastore.atomic import write_atomically
+from lsstpipe.datastore.atomic import create_atomically, write_atomically
 from lsstpipe.datastore.stored import Stored, compute_checksum
 from lsstpipe.errors import ConflictError, InputFileError, RepositoryError
 
@@ -81,6 +81,15 @@ def test_a_folder_in_the_place_of_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     with pytest.raises(InputFileError, match="a cannot be read: Is a directory"):
         Datastore(tmp_path).read("a")
+
+
+def test_a_file_without_a_folder_goes_to_where_one_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_atomically(Path("a.json"), b"1")
+    create_atomically(Path("b.json"), b"2")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "b.json"]
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -132,7 +133,10 @@ def run_in(root: Path, *command: str, timeout_s: float = 1800) -> subprocess.Com
     kept = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
     own = {"HOME": "/root", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
     enter = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", _ENTER]
-    return subprocess.run(
-        [*enter, "enter", str(root), str(CACHE), *command],
-        env=kept | own, check=False, capture_output=True, text=True, timeout=timeout_s,
-    )  # fmt: skip
+    # Root folders share the packages that were fetched: a second apt would not wait for its lock.
+    with (CACHE / "one-at-a-time").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return subprocess.run(
+            [*enter, "enter", str(root), str(CACHE), *command],
+            env=kept | own, check=False, capture_output=True, text=True, timeout=timeout_s,
+        )  # fmt: skip
