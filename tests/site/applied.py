@@ -47,7 +47,7 @@ class Applied:
 
     def to_json(self) -> str:
         """Write it down, a line a resource."""
-        rows = [[item.address, item.type, _shorten(item.values)] for item in self.resources]
+        rows = [[item.address, item.type, item.values] for item in self.resources]
         lines = ",\n".join(json.dumps(row, sort_keys=True) for row in rows)
         head = {"site": self.site, "left_out": self.left_out}
         return f'{json.dumps(head, indent=1)[:-2]},\n "resources": [\n{lines}\n ]\n}}\n'

@@ -78,7 +78,7 @@ def _compare(operator: str, values: list[Any], given: str | None) -> bool:
         return any(fnmatch.fnmatchcase(given, text) for text in texts)
     if operator == "NumericLessThan":
         return float(given) < float(texts[0])
-    raise NotImplementedError(operator)
+    raise ValueError(f"There is no rule here for the condition operator {operator}.")
 
 
 @contextmanager

@@ -51,15 +51,17 @@ class Clone:
         assert result.returncode == 0, result.stderr
         return json.loads(result.stdout)
 
-    def terraform(self, root: str, *words: str) -> None:
+    def terraform(self, root: str, *words: str) -> bytes:
+        """Run Terraform in a root; give what it printed."""
         command = ["terraform", f"-chdir={self.folder}/terraform/{root}", *words]
-        subprocess.run(command, env=self.environment, check=True, capture_output=True)
+        done = subprocess.run(command, env=self.environment, check=True, capture_output=True)
+        return done.stdout
 
     def resources(self, root: str) -> list[Resource]:
         """What the state of a root has, modules included."""
-        command = ["terraform", f"-chdir={self.folder}/terraform/{root}", "show", "-json"]
-        shown = subprocess.run(command, env=self.environment, check=True, capture_output=True)
-        return list(walk(json.loads(shown.stdout)["values"]["root_module"]))
+        return list(
+            walk(json.loads(self.terraform(root, "show", "-json"))["values"]["root_module"])
+        )
 
     def set(self, line: str) -> None:
         """Add a setting of the data."""

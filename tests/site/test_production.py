@@ -94,6 +94,13 @@ def test_the_head_node_gets_the_same_site_json(trial: Trial, tmp_path: Path) -> 
     assert json.loads((tmp_path / "lsstpipe" / "site.json").read_bytes()) == trial.site
 
 
+def test_the_owner_comes_from_the_secret_and_the_rest_from_the_site(trial: Trial) -> None:
+    assert trial.user_told == [
+        f"lsstpipe was made on {HOST}.\n",
+        f"lsstpipe was there on {HOST}.\n",
+    ]
+
+
 def test_a_repository_is_made_from_site_json_alone(produced: Trial) -> None:
     own = json.loads((produced.folder / "repo" / "repository.json").read_bytes())
     port = produced.registry.port

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lsstpipe.site.site_file import write_site
+from tests.cluster.production import THREADS
 from tests.site.applied import Applied
 from tests.site.cloud import Cloud
 from tests.site.conftest import CODE
@@ -19,7 +20,6 @@ from tests.site.registry_server import RegistryServer
 
 BIN = Path(sys.executable).parent
 ACCOUNT = Account("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY", "us-east-1")
-THREADS = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "NUMBA")}
 
 NODE_IMAGE = "ami-00000000000000002"
 VISITOR = "AKIAI44QH8DHBEXAMPLE"
@@ -54,6 +54,7 @@ class Trial:
         self.folder = folder
         self.site_file = folder / "config" / "site.json"
         self.site: dict[str, Any] = {}
+        self.user_told: list[str] = []
         self.registry = RegistryServer(ACCOUNT)
         self.cloud = Cloud(
             {
@@ -79,10 +80,8 @@ class Trial:
         self.cloud.make(applied.resources)
         self.registry.start()
         secret = self.registry.keep_secret(self.cloud.client("secretsmanager"))
-        for _ in range(2):  # it can be called again
-            self.lsstpipe(
-                "cluster", "registry-user", "--secret", secret, "--site", str(self.site_file)
-            )
+        command = ("cluster", "registry-user", "--secret", secret, "--site", str(self.site_file))
+        self.user_told = [self.lsstpipe(*command) for _ in range(2)]  # it can be called again
 
     def lsstpipe(self, *words: str, **environment: str) -> str:
         """Run a command of lsstpipe in the folder; give what it printed."""
