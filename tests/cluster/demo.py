@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -84,14 +85,21 @@ def process(cluster: ElasticCluster, simulation: Popen[bytes], begun: float) -> 
         "--configfile", str(campaign), "--config", f"repo={repo}", cwd=REPOSITORY,
     )  # fmt: skip
     productions = {"night": night}
-    if status := simulation.wait():
-        return status
-    productions["survey"] = start_workflow(
-        cluster, SURVEY / "snakemake.log",
-        "--configfile", "survey/campaign.yaml", "--config", "repo=repo", cwd=REPOSITORY / SURVEY,
-    )  # fmt: skip
-    if status := watch(productions, begun):
-        return status
+    try:
+        if status := simulation.wait():
+            return status
+        productions["survey"] = start_workflow(
+            cluster, SURVEY / "snakemake.log",
+            "--configfile", "survey/campaign.yaml", "--config", "repo=repo",
+            cwd=REPOSITORY / SURVEY,
+        )  # fmt: skip
+        if status := watch(productions, begun):
+            return status
+    finally:
+        for started in productions.values():
+            if started.poll() is None:  # its jobs end with the cluster
+                os.killpg(started.pid, signal.SIGKILL)
+                started.wait()
     click.echo("waiting until the nodes have gone")
     cluster.wait_for_rest(120)
     for name in productions:
