@@ -21,7 +21,7 @@ FloatImage = npt.NDArray[np.float32]
 
 _ROW_STEP_ADU, _ROW_MEMORY = 0.3, 0.98
 _RAMP_ADU, _RAMP_ROWS = 20.0, 400.0
-_DEFERRED = (3e-4, 1e-4)
+_DEFERRED = np.array([3e-4, 1e-4], dtype=np.float32)
 _RAYS_PER_MINUTE_OF_8_MPIX = (100.0, 400.0)
 _RAY_LENGTH_PIX, _RAY_ELECTRON, _RAY_LEAST_ELECTRON = 8.0, 1500.0, 300.0
 _MOST_ELECTRON = 1e7
@@ -160,7 +160,7 @@ def read_out(
         data = amplifier.data.shifted(y=0, x=-i * width)
         corner = (data.y0, data.x0, 1 if reads_from_left(amplifier) else -1)
         raw[:, i * width : (i + 1) * width] = digitize(
-            block, signal[i], bias[i], gain, corner, np.asarray(_DEFERRED, np.float32)
+            block, signal[i], bias[i], gain, corner, _DEFERRED
         )
     return raw, levels
 
