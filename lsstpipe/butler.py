@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lsstpipe.geometry.box import Box
     from lsstpipe.geometry.position import Position
     from lsstpipe.image.exposure import Exposure, ObservationInfo
+    from lsstpipe.instruments.raw import RawFile
 
 
 class ProductStore:
@@ -82,7 +83,10 @@ class ProductStore:
         """
         kind = _type_of(dataset)
         if kind.storage == "raw":
-            return self._read_raw(dataset, info)
+            from lsstpipe.instruments.raw import get_camera, make_exposure
+
+            camera = get_camera(str(dataset.data_id["instrument"]))
+            return make_exposure(self.read_raw_file(dataset), camera, info)
         checksum = dataset.checksum if isinstance(dataset, DatasetRecord) else ""
         content = self.datastore.read(dataset.path, checksum)
         return io.read(content, kind.storage, self.datastore.resolve(dataset.path))
@@ -142,20 +146,30 @@ class ProductStore:
         """
         self.datastore.remove(dataset.path)
 
-    def _read_raw(
-        self, dataset: DatasetRef | DatasetRecord, info: ObservationInfo | None
-    ) -> object:
+    def read_raw_file(self, dataset: DatasetRef | DatasetRecord) -> RawFile:
+        """Read a raw as it is in its file: from it `make_exposure` makes what `read` gives.
+
+        Parameters
+        ----------
+        dataset
+            What it is.
+
+        Raises
+        ------
+        InputFileError
+            If its file is absent or damaged.
+        """
         # The cameras bring astropy, which few commands need.
-        from lsstpipe.instruments.raw import get_camera, read_raw
+        from lsstpipe.instruments.raw import get_camera, read_raw_file
 
         camera = get_camera(str(dataset.data_id["instrument"]))
         if (path := self.datastore.local_path(dataset.path)) is not None:
-            return read_raw(path, camera, info)
+            return read_raw_file(path, camera)
         with TemporaryDirectory() as folder:  # cameras read files, not bytes
             copy = Path(folder) / PurePosixPath(dataset.path).name
             checksum = dataset.checksum if isinstance(dataset, DatasetRecord) else ""
             copy.write_bytes(self.datastore.read(dataset.path, checksum))
-            return read_raw(copy, camera, info)
+            return read_raw_file(copy, camera)
 
 
 class Butler:
