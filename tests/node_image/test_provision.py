@@ -237,6 +237,20 @@ def test_the_accounts_are_dumped_to_where_they_outlive_the_disk(found: dict[str,
     assert n_mentions > 0
 
 
+def test_the_logs_of_both_machines_outlive_them(found: dict[str, Any]) -> None:
+    events = {(stream, json.loads(text)["event"]) for stream, text in found["events in CloudWatch"]}
+    assert {("head/events", "launched"), ("head/events", "reconciled")} <= events
+    (node,) = {stream for stream, event in events if event == "node-ready"}
+    assert re.fullmatch(r"compute/spot-1/i-[0-9a-f]+/events", node)
+    streams = {stream for stream, _ in found["slurm in CloudWatch"]}
+    slurmd = node.replace("/events", "/slurmd")
+    assert streams == {"head/slurmctld", "head/slurmdbd", slurmd}
+
+
+def test_nodes_can_hear_the_reaper(found: dict[str, Any]) -> None:
+    assert found["shared heartbeat"] < 120
+
+
 def test_a_spent_budget_puts_the_flag(found: dict[str, Any]) -> None:
     assert found["flag"] == "more than 200 USD"
 

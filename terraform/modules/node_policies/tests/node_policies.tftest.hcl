@@ -69,6 +69,19 @@ run "launches_and_ends_nodes_of_the_cluster_alone" {
   }
 }
 
+run "lets_each_kind_of_machine_write_its_own_logs" {
+  command = plan
+
+  assert {
+    condition     = one([for statement in jsondecode(output.head_json).Statement : statement.Resource if statement.Sid == "WriteLogs"]) == ["arn:aws:logs:us-east-1:123456789012:log-group:/lsstpipe/survey/head:log-stream:head/*"]
+    error_message = "The head node writes into its own streams."
+  }
+  assert {
+    condition     = one([for statement in jsondecode(output.compute_json).Statement : statement.Resource if statement.Sid == "WriteLogs"]) == ["arn:aws:logs:us-east-1:123456789012:log-group:/lsstpipe/survey/head:log-stream:compute/*"]
+    error_message = "A node does not write in the name of the head node."
+  }
+}
+
 run "says_the_partition_in_every_arn" {
   command = plan
   variables {
