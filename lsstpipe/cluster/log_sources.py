@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import re
 import subprocess
 import time
@@ -104,6 +105,8 @@ class LogFile:
         marks = {key: marks[key] for key in found if key in marks}
         for key, path in found.items():
             with suppress(FileNotFoundError), path.open("rb") as file:
+                if str(os.fstat(file.fileno()).st_ino) != key:
+                    return  # it was rotated just now: the next look finds both
                 for line, mark in _read_file(file, marks.get(key), is_whole=path != self.path):
                     marks[key] = mark
                     yield line, dict(marks)

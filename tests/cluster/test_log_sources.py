@@ -74,6 +74,21 @@ def test_a_file_that_was_rotated_is_read_to_its_end_before_the_new_one(
     assert reader.read() == ["late", "five"]
 
 
+def test_a_file_that_is_rotated_amid_a_look_is_left_to_the_next(
+    reader: Reader, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(path, "one\n")
+    assert reader.read() == ["one"]
+    append(path, "two\n")
+    with monkeypatch.context() as patch:
+        found = LogFile("slurmctld", path)._find()
+        path.rename(f"{path}.1")
+        append(path, "three\n")
+        patch.setattr(LogFile, "_find", lambda _: found)
+        assert reader.read() == []
+    assert reader.read() == ["two", "three"]
+
+
 def test_the_last_line_of_a_rotated_file_needs_no_end(reader: Reader, path: Path) -> None:
     append(path, "one\ntwo")
     assert reader.read() == ["one"]
