@@ -124,6 +124,15 @@ def test_snakemake_finds_the_profile_of_the_cluster(root: Path) -> None:
     assert "executor: slurm" in profile.read_text()
 
 
+def test_logs_of_slurm_are_compressed_only_when_they_were_sent(root: Path) -> None:
+    folder = root / "etc" / "logrotate.d"
+    (own,) = [path for path in folder.iterdir() if "/var/log/slurm" in path.read_text()]
+    assert "delaycompress" in own.read_text()
+    done = run_in(root, "logrotate", "--debug", "/etc/logrotate.conf")
+    assert "error" not in done.stderr
+    assert "rotating pattern: /var/log/slurm/*.log" in done.stderr
+
+
 def test_the_bill_says_what_is_there(root: Path) -> None:
     folder = root / "usr" / "share" / "lsstpipe"
     content = (folder / "bill.json").read_bytes()
