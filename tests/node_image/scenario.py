@@ -279,15 +279,25 @@ class Scenario:
     def look_at_logs(self) -> None:
         """Wait until logs of both machines are where they outlive them; see what is there."""
 
+        # What logrotate does at night: the daemon goes on in a new file.
+        self.ask("logrotate --force /etc/logrotate.d/slurmctld")
+        self.ask("scontrol reconfigure")
+        line = "grep -c econfigur /var/log/slurm/slurmctld.log || true"
+        wait_until(lambda: int(self.ask(line)) > 0, "a line in the new file", 60)
+        n_lines = int(self.ask("grep -c econfigur /var/log/slurm/slurmctld.log.1 || true")) + int(
+            self.ask(line)
+        )
+
         def told() -> bool:
             for kind in ("events", "slurm"):
                 rows = self.logs.filter_log_events(logGroupName=f"/lsstpipe/survey/{kind}")
                 self.found[f"{kind} in CloudWatch"] = [
                     [row["logStreamName"], row["message"]] for row in rows["events"]
                 ]
-            return "node-ready" in str(self.found["events in CloudWatch"])
+            sent = sum("econfigur" in text for _, text in self.found["slurm in CloudWatch"])
+            return sent >= n_lines and "node-ready" in str(self.found["events in CloudWatch"])
 
-        wait_until(told, "the event of the node", 60)
+        wait_until(told, "the event of the node, and both files of the head node", 60)
 
     def look_at_state(self) -> None:
         """Look where the head node keeps what must outlive it."""

@@ -64,7 +64,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def provision(root: Path, *options: str) -> str:
     options = options or ("--campaign", CAMPAIGN, "--extra", "/srv/extra")
-    done = run_in(root, SCRIPT, *options)
+    done = run_in(root, SCRIPT, *options, timeout_s=7200 if IS_FULL else 1800)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
