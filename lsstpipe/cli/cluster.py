@@ -110,27 +110,33 @@ def suspend_nodes(nodes: str, config: Path, state: Path) -> None:
     type=click.FloatRange(min=0.1),
     help="Go on for ever, with so many seconds from begin to begin.",
 )
+@click.option("--share", help="Path or URL where nodes find its sign of life.")
 @_config
 @_state
-def reconcile_all(every: float | None, config: Path, state: Path) -> None:
+def reconcile_all(every: float | None, share: str | None, config: Path, state: Path) -> None:
     """Make Slurm and EC2 agree.
 
-    While it is silent, nothing is launched: there would be nobody to end it.
+    While it is silent, nothing is launched: there would be nobody to end it. Nodes that listen to
+    what it shares end themselves then.
 
     \b
     Example:
       lsstpipe cluster reconcile --every 30
     """
+    from lsstpipe.cluster.heartbeat import SharedHeartbeat
     from lsstpipe.cluster.reconcile import reconcile
     from lsstpipe.errors import TemporaryError
 
     head = _open(config, state)
+    shared = SharedHeartbeat(share) if share else None
     while True:
         begun = time.monotonic()
         try:
             for decision in reconcile(head):
                 what = decision.node or decision.instance
                 _LOG.info("%s: %s: %s", what, decision.action.act.value, decision.action.why)
+            if shared is not None:
+                shared.give(f"{head.now()}\n")
         except TemporaryError as error:
             # No sign of life was given: where this lasts, launches stop.
             if every is None:
@@ -309,9 +315,7 @@ def _open_pool(config: Path, state: Path, pool: str) -> Head:
     show_default=True,
     help="File of its events.",
 )
-@click.option(
-    "--heartbeat", type=click.Path(path_type=Path), help="Sign of life of `reconcile`, shared."
-)
+@click.option("--heartbeat", default="", help="Path or URL of what `reconcile` shares.")
 @click.option("--imds-url", default="http://169.254.169.254", show_default=True)
 @click.option("--slurmd", default="slurmd", show_default=True, help="Command of slurmd.")
 @click.option("--on-notice", default="", help="Command before Spot takes it, such as an umount.")
@@ -319,7 +323,7 @@ def _open_pool(config: Path, state: Path, pool: str) -> Head:
 @click.option(
     "--name-timeout", default=300.0, show_default=True, help="Seconds until it has a name."
 )
-@click.option("--silence", default=600.0, show_default=True, help="Seconds of silence of the head.")
+@click.option("--silence", default=600.0, show_default=True, help="Seconds of silence it bears.")
 @click.option("--poll", default=5.0, show_default=True, help="Seconds between looks for a notice.")
 @click.option(
     "--listen", default=60.0, show_default=True, help="Seconds between calls to the head."
@@ -329,7 +333,7 @@ def run_this_node(**options: Any) -> None:
 
     \b
     Example:
-      lsstpipe cluster node --conf-server 10.0.0.5 --heartbeat /lustre/cluster/heartbeat
+      lsstpipe cluster node --conf-server 10.0.0.5 --heartbeat s3://config/heartbeat
     """
     from lsstpipe.cluster.node_agent import NodeSettings, run_node
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import datetime
 import logging
+import signal
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -112,6 +115,63 @@ def dump(folder: str) -> None:
     click.echo(f"{to}: {dump_accounts(to)} bytes")
 
 
+@click.command("ship-logs")
+@click.argument("role", type=click.Choice(["head", "compute"]))
+@click.option("--cluster", envvar="CLUSTER", required=True, help="Its name.  [default: $CLUSTER]")
+@click.option("--region", envvar="AWS_REGION", required=True, help="[default: $AWS_REGION]")
+@click.option("--every", default=10.0, show_default=True, help="Seconds between two looks.")
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    envvar="LSSTPIPE_CLUSTER_STATE",
+    default="/var/lib/lsstpipe",
+    help="It knows what was sent.  [default: $LSSTPIPE_CLUSTER_STATE, else /var/lib/lsstpipe]",
+)
+@click.option(
+    "--logs",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="/var/log",
+    show_default=True,
+    help="Where daemons write.",
+)
+@click.option("--imds-url", default="http://169.254.169.254", show_default=True)
+def ship(role: str, cluster: str, region: str, every: float, **where: Any) -> None:
+    """Send the logs of this machine to CloudWatch Logs, until it is told to end; then once more.
+
+    They go to /lsstpipe/CLUSTER/events, /slurm and /system, those of the head node into streams
+    head/..., those of a node into compute/NODE/INSTANCE/...
+
+    \b
+    Example:
+      lsstpipe cluster ship-logs head
+      lsstpipe cluster ship-logs compute --every 30
+    """
+    from lsstpipe.cluster.imds import Imds
+    from lsstpipe.cluster.log_shipping import (
+        Shipper,
+        head_sources,
+        node_sources,
+        node_stream,
+        open_logs,
+        ship_until,
+    )
+
+    state, logs = where["state"], where["logs"]
+    imds, client = Imds(where["imds_url"]), open_logs(region)
+
+    def find_shipper(is_last: bool) -> Shipper | None:
+        stream = "head" if role == "head" else node_stream(imds, needs_name=not is_last)
+        sources = head_sources(state, logs) if role == "head" else node_sources(logs)
+        if stream is None:
+            return None
+        return Shipper(client, f"/lsstpipe/{cluster}", stream, sources, state / "shipped.json")
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    ship_until(stop, find_shipper, every)
+
+
 @click.command("registry-user")
 @click.option("--secret", required=True, help="ARN of the secret of the database's owner.")
 @click.option(
@@ -140,5 +200,5 @@ def make_user(secret: str, site: Path) -> None:
     click.echo(f"{url.username} {'was made' if is_new else 'was there'} on {url.host}.")
 
 
-COMMANDS = (write_conf, bring_key, heed, dump, make_user)
+COMMANDS = (write_conf, bring_key, heed, dump, ship, make_user)
 """What `lsstpipe.cli.cluster` adds to its group."""

@@ -129,7 +129,7 @@ def up(site: Site, out: Path, yes: bool, dry_run: bool, check: bool, as_json: bo
             print_plan(each, err=as_json)
     else:
         outputs = bring_up(site, _asker(plans.append, yes))
-        _write_site(outputs, out, site)
+        _write_site(outputs, out)
     if as_json:
         click.echo(json.dumps({"dry_run": dry_run, "roots": plans_as_rows(plans)}, indent=1))
     elif not dry_run:
@@ -152,7 +152,7 @@ def outputs(site: Site, out: Path, dry_run: bool, as_json: bool) -> None:
 
     told = read_outputs(site)
     if not dry_run:
-        _write_site(told, out, site)
+        _write_site(told, out)
     if as_json:
         click.echo(json.dumps(told, indent=1))
     else:
@@ -319,10 +319,10 @@ def _asker(done: Callable[[RootPlan], object], yes: bool) -> Ask:
     return ask
 
 
-def _write_site(told: dict[str, Any], out: Path, site: Site) -> None:
+def _write_site(told: dict[str, Any], out: Path) -> None:
     from lsstpipe.site.site_file import write_site
 
-    write_site(told["site"], out, site.code.parent / "config" / "site.schema.json")
+    write_site(told["site"], out)
 
 
 def _require_no_errors(site: Site) -> None:

@@ -7,6 +7,7 @@ reaper or with a slurmd that has ended, it shuts itself down.
 from __future__ import annotations
 
 import json
+import logging
 import shlex
 import subprocess
 import time
@@ -16,10 +17,12 @@ from pathlib import Path
 
 from lsstpipe.cluster.events import EventLog
 from lsstpipe.cluster.fleet import TAG_CLUSTER, TAG_NODE
+from lsstpipe.cluster.heartbeat import SharedHeartbeat
 from lsstpipe.cluster.imds import ADDRESS, Imds
 from lsstpipe.cluster.slurm import parse_nodes
 from lsstpipe.errors import TemporaryError
 
+_LOG = logging.getLogger(__name__)
 _COMMAND_S = 30
 
 
@@ -34,7 +37,7 @@ class NodeSettings:
     events
         File of its events.
     heartbeat
-        The sign of life of `reconcile`, on a shared file system; None where there is none.
+        Path or URL of the sign of life that `reconcile` shares; empty where it shares none.
     imds_url
         The metadata service.
     slurmd
@@ -46,17 +49,17 @@ class NodeSettings:
     name_timeout_s
         How long the tag with the name may take to come.
     silence_s
-        How long head and reaper may be silent.
+        How long the head or the reaper may be silent.
     start_s
         For how long slurmd is started again where it ends before the head knows the node: it
         fetches its settings from a slurmctld that may just be away.
     poll_s, listen_s
-        How often it looks for a notice, and listens to the head.
+        How often it looks for a notice, and listens to head and reaper.
     """
 
     conf_server: str
     events: Path
-    heartbeat: Path | None = None
+    heartbeat: str = ""
     imds_url: str = ADDRESS
     slurmd: str = "slurmd"
     on_notice: str = ""
@@ -90,7 +93,8 @@ def run_node(settings: NodeSettings) -> str:
         return why
     events = EventLog(settings.events, imds.tag(TAG_CLUSTER) or "", time.time)
     command = [*shlex.split(settings.slurmd), "-D", "--conf-server", settings.conf_server]
-    node = _Node(name, settings, imds, events, (*command, "-N", name), begun)
+    heartbeat = SharedHeartbeat(settings.heartbeat) if settings.heartbeat else None
+    node = _Node(name, settings, imds, events, (*command, "-N", name), begun, heartbeat)
     why = node.live()
     events.emit("node-ended", node=name, reason=why)
     _end(settings)
@@ -124,6 +128,7 @@ class _Node:
     events: EventLog
     command: tuple[str, ...]
     begun: float
+    heartbeat: SharedHeartbeat | None
     is_ready: bool = False
     is_leaving: bool = False
 
@@ -143,22 +148,37 @@ class _Node:
 
     def _watch(self, slurmd: subprocess.Popen[bytes]) -> str:
         """Look, again and again; give why there is nothing more to look at."""
-        heard = listened = time.monotonic()
+        listened = time.monotonic()
+        heard = {"the head": listened, "the reaper": listened}
         while slurmd.poll() is None:
             if not self.is_leaving:
                 self._look_for_notice()
             now = time.monotonic()
-            if now - listened >= self.settings.listen_s or not self.is_ready:
+            is_time = now - listened >= self.settings.listen_s
+            if (is_time or not self.is_ready) and self._hears_head():
+                heard["the head"] = now
+            if is_time:
                 listened = now
-                if self._hears_head():
-                    heard = now
-            if now - heard > self.settings.silence_s:
-                return f"head or reaper were silent for {now - heard:.0f} s"
+                if self._hears_reaper():
+                    heard["the reaper"] = now
+            for who, last in heard.items():
+                if now - last > self.settings.silence_s:
+                    return f"{who} was silent for {now - last:.0f} s"
             time.sleep(self.settings.poll_s)
         return f"slurmd ended with {slurmd.returncode}"
 
+    def _hears_reaper(self) -> bool:
+        """Tell whether the reaper has given a sign of life since the last look."""
+        if self.heartbeat is None:
+            return True
+        try:
+            return self.heartbeat.is_new()
+        except TemporaryError as error:
+            _LOG.warning("%s", error)
+            return False
+
     def _hears_head(self) -> bool:
-        """Tell whether slurmctld answers and the reaper has lately given its sign of life."""
+        """Tell whether slurmctld answers, and knows this node."""
         answer = _ask_slurm("scontrol", "show", "node", self.name, "--oneliner")
         nodes = parse_nodes(answer)
         if not nodes:
@@ -166,13 +186,7 @@ class _Node:
         if not self.is_ready and not nodes[0].flags & {"POWERING_UP", "NOT_RESPONDING"}:
             self.is_ready = True
             self.events.emit("node-ready", node=self.name, seconds=time.monotonic() - self.begun)
-        if self.settings.heartbeat is None:
-            return True
-        try:
-            beaten = float(self.settings.heartbeat.read_text())
-        except (OSError, ValueError):
-            return False
-        return time.time() - beaten < self.settings.silence_s
+        return True
 
     def _look_for_notice(self) -> None:
         """Leave in order, where the Spot market takes the node back."""

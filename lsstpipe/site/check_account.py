@@ -74,7 +74,7 @@ def check_quotas(look: Look) -> Iterator[Finding]:
         if least == 0:
             continue
         full = head + sum(cpus[name] * nodes[name] for name in own)
-        quota = _quota(look, "ec2", code)
+        quota = look.quota("ec2", code)
         about = f"quota of CPUs, {market}"
         ask = f"ask for more: quota {code} of ec2 in {look.aws.region}"
         if quota < least:
@@ -110,7 +110,7 @@ def check_network_quotas(look: Look) -> Iterator[Finding]:
         used["public addresses"] = len(ec2.describe_addresses()["Addresses"])
         quotas["public addresses"] = ("ec2", ADDRESS_QUOTA)
     for what, (service, code) in quotas.items():
-        quota = _quota(look, service, code)
+        quota = look.quota(service, code)
         is_ours = _is_made(look)
         level: Level = "ok" if used[what] < quota or is_ours else "error"
         yield Finding(
@@ -125,11 +125,6 @@ def _is_made(look: Look) -> bool:
     """Tell whether the network of these data is there already, so that none is made."""
     wanted = [{"Name": "tag:lsstpipe:data", "Values": [look.settings.data.name]}]
     return bool(look.aws.all("ec2", "describe_vpcs", "Vpcs", Filters=wanted))
-
-
-def _quota(look: Look, service: str, code: str) -> float:
-    client = look.aws.client("service-quotas")
-    return float(client.get_service_quota(ServiceCode=service, QuotaCode=code)["Quota"]["Value"])
 
 
 def _cpus(look: Look, name: str) -> int:

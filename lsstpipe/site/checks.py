@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lsstpipe.cluster.prices import read_prices
 from lsstpipe.errors import LsstpipeError
-from lsstpipe.site import check_account, check_capacity, check_data
+from lsstpipe.site import check_account, check_capacity, check_data, check_storage
 from lsstpipe.site.findings import Aws, Finding, Look
 from lsstpipe.site.settings import Settings
 
@@ -30,6 +30,8 @@ CHECKS: tuple[Check, ...] = (
     check_data.check_existing_network,
     check_data.check_database,
     check_data.check_certificate,
+    check_storage.check_lustre_quotas,
+    check_storage.check_database_quotas,
 )
 
 

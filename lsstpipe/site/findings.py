@@ -118,6 +118,18 @@ class Look:
         rows = self.aws.all("ec2", "describe_instance_types", "InstanceTypes", Filters=wanted)
         return {row["InstanceType"]: row for row in rows}
 
+    def quota(self, service: str, code: str) -> float:
+        """Give how much of something the account may have.
+
+        Parameters
+        ----------
+        service, code
+            As Service Quotas names them.
+        """
+        client = self.aws.client("service-quotas")
+        answer = client.get_service_quota(ServiceCode=service, QuotaCode=code)
+        return float(answer["Quota"]["Value"])
+
 
 def code_of(error: Any) -> str:
     """Give the code of an error of boto3.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import lsstpipe
 from lsstpipe.datastore.atomic import write_atomically
 from lsstpipe.datastore.layout import locate
 from lsstpipe.errors import ConfigError
@@ -16,10 +16,16 @@ from lsstpipe.repository import Repository
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-SCHEMA = Path(lsstpipe.__file__).parents[1] / "config" / "site.schema.json"
+_SCHEMA = "site.schema.json"
 
 
-def write_site(site: dict[str, Any], path: Path, schema: Path = SCHEMA) -> None:
+def read_schema() -> dict[str, Any]:
+    """Read the schema of what Terraform tells, which lies beside this module wherever it is."""
+    schema: dict[str, Any] = json.loads((files("lsstpipe.site") / _SCHEMA).read_bytes())
+    return schema
+
+
+def write_site(site: dict[str, Any], path: Path) -> None:
     """Write what the workflow needs to know, if it is as the schema says.
 
     Parameters
@@ -28,28 +34,24 @@ def write_site(site: dict[str, Any], path: Path, schema: Path = SCHEMA) -> None:
         The output ``site`` of the cluster.
     path
         Where.
-    schema
-        The schema, a file.
 
     Raises
     ------
     ConfigError
         If it is not as the schema says: nothing is written then.
     """
-    if fault := _find_fault(site, schema):
-        raise ConfigError(f"What the cluster tells is not as {schema.name} says: {fault}.")
+    if fault := _find_fault(site):
+        raise ConfigError(f"What the cluster tells is not as {_SCHEMA} says: {fault}.")
     write_atomically(path, f"{json.dumps(site, indent=2)}\n".encode())
 
 
-def read_site(path: Path, schema: Path = SCHEMA) -> dict[str, Any]:
+def read_site(path: Path) -> dict[str, Any]:
     """Read what Terraform tells of a site, if it is as the schema says.
 
     Parameters
     ----------
     path
         Such as ``config/site.json``, or ``/etc/lsstpipe/site.json`` on a head node.
-    schema
-        The schema, a file.
 
     Raises
     ------
@@ -64,20 +66,18 @@ def read_site(path: Path, schema: Path = SCHEMA) -> dict[str, Any]:
         ) from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read: {error}.") from error
-    if fault := _find_fault(site, schema):
-        raise ConfigError(f"{path} is not as {schema.name} says: {fault}.")
+    if fault := _find_fault(site):
+        raise ConfigError(f"{path} is not as {_SCHEMA} says: {fault}.")
     return site
 
 
-def _find_fault(site: object, schema: Path) -> str:
+def _find_fault(site: object) -> str:
     """Say the first thing that is not as the schema says; empty where all is."""
     # It comes with the extra `aws`, as all does that a site needs.
     from jsonschema import Draft202012Validator
 
-    if not schema.is_file():
-        raise ConfigError(f"{schema} is absent: it is part of a checkout of lsstpipe.")
     faults = sorted(
-        Draft202012Validator(json.loads(schema.read_text())).iter_errors(site),
+        Draft202012Validator(read_schema()).iter_errors(site),
         key=lambda fault: list(map(str, fault.absolute_path)),
     )
     if not faults:

@@ -9,7 +9,8 @@ locals {
 module "key" {
   source = "../modules/encryption_key"
 
-  name = "${var.name}-state"
+  name            = "${var.name}-state"
+  services_use_it = false
 }
 
 resource "aws_s3_bucket" "state" {

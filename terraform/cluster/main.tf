@@ -8,9 +8,10 @@ locals {
 module "security_groups" {
   source = "../modules/security_groups"
 
-  name     = var.name
-  vpc_id   = var.data.network.vpc_id
-  vpc_cidr = var.data.network.cidr
+  name          = var.name
+  vpc_id        = var.data.network.vpc_id
+  vpc_cidr      = var.data.network.cidr
+  registry_port = var.data.registry.port
 }
 
 resource "aws_vpc_security_group_ingress_rule" "registry" {

@@ -73,7 +73,7 @@ class ElasticCluster:
             "--conf-server", f"127.0.0.1:{self.slurm.port}",
             "--imds-url", f"{self.ec2.url}/imds/{key}",
             "--events", str(self.state / "nodes.jsonl"),
-            "--heartbeat", str(self.state / "heartbeat"),
+            "--heartbeat", str(self.state / "shared-heartbeat"),
             "--shutdown", "true",
             "--on-notice", f"touch {self.folder}/machines/{key}/unmounted",
             "--poll", str(self._every_s), "--listen", str(4 * self._every_s),
@@ -139,7 +139,10 @@ class ElasticCluster:
         """Start ``reconcile``; wait for its sign of life."""
         with (self.state / "reconcile.log").open("ab") as log:
             self._reaper = subprocess.Popen(
-                self._command("reconcile", "--every", str(2 * self._every_s)),
+                self._command(
+                    "reconcile", "--every", str(2 * self._every_s),
+                    "--share", str(self.state / "shared-heartbeat"),
+                ),
                 env=self.environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
             )  # fmt: skip
         before = self._beat()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +13,7 @@ from typing import ClassVar
 
 import pytest
 
+from lsstpipe.cluster.heartbeat import SharedHeartbeat
 from lsstpipe.cluster.imds import Imds
 from lsstpipe.cluster.node_agent import NodeSettings, run_node
 from lsstpipe.errors import TemporaryError
@@ -124,5 +127,62 @@ def test_slurmd_is_started_again_while_slurmctld_is_away(
     )
     slurmd.chmod(0o755)
     own = replace(settings(tmp_path, metadata), slurmd=str(slurmd), start_s=60.0, silence_s=0.5)
-    assert "were silent" in run_node(own)
+    assert "the head was silent" in run_node(own)
     assert starts.read_text() == "\n" * 3
+
+
+@pytest.fixture
+def living_head(metadata: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slurmctld that answers that the node is at work, and a node with a name."""
+    assert metadata  # which has no tags until now
+    program = tmp_path / "bin" / "scontrol"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho NodeName=spot-7 State=ALLOCATED+CLOUD NodeAddr=a\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(Metadata, "tags", {"lsstpipe:node": "spot-7"})
+
+
+def listening(folder: Path, url: str, place: str) -> NodeSettings:
+    own = settings(folder, url)
+    return replace(
+        own,
+        slurmd="sh -c 'exec sleep 60'",
+        heartbeat=place,
+        silence_s=1.5,
+        poll_s=0.05,
+        listen_s=0.2,
+    )
+
+
+@pytest.mark.usefixtures("living_head")
+@pytest.mark.parametrize("beat", ["", "1795755600.0\n"])
+def test_a_node_ends_when_the_reaper_is_silent_whatever_the_head_says(
+    metadata: str, tmp_path: Path, beat: str
+) -> None:
+    heartbeat = tmp_path / "heartbeat"
+    if beat:  # the last one, long ago
+        heartbeat.write_text(beat)
+    why = run_node(listening(tmp_path, metadata, str(heartbeat)))
+    assert why.startswith("the reaper was silent for")
+    assert (tmp_path / "shut-down").exists()
+
+
+@pytest.mark.usefixtures("living_head")
+def test_a_node_lives_while_the_reaper_does(metadata: str, tmp_path: Path) -> None:
+    heartbeat = SharedHeartbeat(str(tmp_path / "heartbeat"))
+    stopped = threading.Event()
+    last: list[float] = []
+
+    def beat() -> None:
+        for i in range(12):
+            heartbeat.give(f"{i}\n")
+            last.append(time.monotonic())
+            stopped.wait(0.2)
+
+    reaper = threading.Thread(target=beat)
+    reaper.start()
+    why = run_node(listening(tmp_path, metadata, str(tmp_path / "heartbeat")))
+    assert why.startswith("the reaper was silent for")
+    assert not reaper.is_alive()
+    assert len(last) == 12

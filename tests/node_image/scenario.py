@@ -111,7 +111,9 @@ class Scenario:
         subnets = {network["subnet"]: {"vpc_id": network["vpc"], "zone": "z1"}}
         self.settings = make_settings(pool, name="survey", vpc_id=network["vpc"], subnets=subnets)
         self._install_stand_ins()
-        self.s3, self.sqs = (self._client(name) for name in ("s3", "sqs"))
+        self.s3, self.sqs, self.logs = (self._client(name) for name in ("s3", "sqs", "logs"))
+        for kind in ("events", "slurm", "system"):
+            self.logs.create_log_group(logGroupName=f"/lsstpipe/survey/{kind}")
         self.s3.create_bucket(Bucket=BUCKET)
         self.queue = self.sqs.create_queue(QueueName="survey-budget-spent")["QueueUrl"]
         self.put_configuration()
@@ -274,12 +276,37 @@ class Scenario:
         wait_until(lambda: self.ask(f"cat {flag} 2>/dev/null || true"), "the flag", 60)
         self.found["flag"] = self.ask(f"cat {flag}")
 
+    def look_at_logs(self) -> None:
+        """Wait until logs of both machines are where they outlive them; see what is there."""
+
+        # What logrotate does at night: the daemon goes on in a new file.
+        self.ask("logrotate --force /etc/logrotate.d/slurmctld")
+        self.ask("scontrol reconfigure")
+        line = "grep -c econfigur /var/log/slurm/slurmctld.log || true"
+        wait_until(lambda: int(self.ask(line)) > 0, "a line in the new file", 60)
+        n_lines = int(self.ask("grep -c econfigur /var/log/slurm/slurmctld.log.1 || true")) + int(
+            self.ask(line)
+        )
+
+        def told() -> bool:
+            for kind in ("events", "slurm"):
+                rows = self.logs.filter_log_events(logGroupName=f"/lsstpipe/survey/{kind}")
+                self.found[f"{kind} in CloudWatch"] = [
+                    [row["logStreamName"], row["message"]] for row in rows["events"]
+                ]
+            sent = sum("econfigur" in text for _, text in self.found["slurm in CloudWatch"])
+            return sent >= n_lines and "node-ready" in str(self.found["events in CloudWatch"])
+
+        wait_until(told, "the event of the node, and both files of the head node", 60)
+
     def look_at_state(self) -> None:
         """Look where the head node keeps what must outlive it."""
         self.found["state"] = self.ask("ls /var/lib/cluster/slurm /var/lib/cluster/mysql").split()
         self.found["heartbeat"] = time.time() - float(
             self.ask("cat /var/lib/cluster/lsstpipe/heartbeat")
         )
+        shared = self.s3.get_object(Bucket=BUCKET, Key=f"{PREFIX}/heartbeat")
+        self.found["shared heartbeat"] = time.time() - float(shared["Body"].read())
         keys = "/etc/munge/munge.key /var/lib/cluster/munge.key"
         self.ask("systemctl restart lsstpipe-prepare.service")
         self.found["keys"] = len(set(self.ask(f"sha256sum {keys} | cut -d ' ' -f 1").split()))
@@ -294,7 +321,8 @@ def main() -> None:
         scenario.start_head()
         for step in (
             scenario.look_at_rights, scenario.run_job, scenario.change_pools,
-            scenario.keep_accounts, scenario.spend_budget, scenario.look_at_state,
+            scenario.look_at_logs, scenario.keep_accounts, scenario.spend_budget,
+            scenario.look_at_state,
         ):  # fmt: skip
             step()
     finally:

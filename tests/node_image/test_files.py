@@ -47,6 +47,22 @@ def test_whatever_becomes_of_its_service_a_node_ends() -> None:
     assert "Restart=" not in unit
 
 
+def test_a_node_listens_where_the_reaper_of_its_cluster_speaks() -> None:
+    spoken = re.findall(r"--share (\S+)", (UNITS / "lsstpipe-reconcile.service").read_text())
+    heard = re.findall(r"--heartbeat (\S+)", (UNITS / "lsstpipe-node.service").read_text())
+    assert heard == spoken == ["${CONFIG}/heartbeat"]
+    policies = REPOSITORY / "terraform" / "modules" / "node_policies" / "data.tf"
+    assert policies.read_text().count('clusters/${var.name}/heartbeat"') == 2
+
+
+def test_logs_are_sent_until_all_that_writes_them_has_ended() -> None:
+    unit = (UNITS / "lsstpipe-logs.service").read_text()
+    # What starts first is stopped last.
+    (before,) = re.findall(r"^Before=(.+)$", unit, flags=re.MULTILINE)
+    assert before.split() == ["lsstpipe-prepare.service", "lsstpipe-node.service"]
+    assert "network-online.target" in re.findall(r"^After=(.+)$", unit, flags=re.MULTILINE)[0]
+
+
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the image is for x86-64")
 def test_kernels_are_of_one_kind_whatever_processor_compiled_them() -> None:
     lines = (ROOT / "etc" / "lsstpipe" / "settings").read_text().splitlines()

@@ -64,7 +64,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def provision(root: Path, *options: str) -> str:
     options = options or ("--campaign", CAMPAIGN, "--extra", "/srv/extra")
-    done = run_in(root, SCRIPT, *options)
+    done = run_in(root, SCRIPT, *options, timeout_s=7200 if IS_FULL else 1800)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -122,6 +122,15 @@ def test_users_cannot_change_what_root_runs(root: Path) -> None:
 def test_snakemake_finds_the_profile_of_the_cluster(root: Path) -> None:
     profile = root / "home" / "lsstpipe" / ".config" / "snakemake" / "aws" / "config.yaml"
     assert "executor: slurm" in profile.read_text()
+
+
+def test_logs_of_slurm_are_compressed_only_when_they_were_sent(root: Path) -> None:
+    folder = root / "etc" / "logrotate.d"
+    (own,) = [path for path in folder.iterdir() if "/var/log/slurm" in path.read_text()]
+    assert "delaycompress" in own.read_text()
+    done = run_in(root, "logrotate", "--debug", "/etc/logrotate.conf")
+    assert "error" not in done.stderr
+    assert "rotating pattern: /var/log/slurm/*.log" in done.stderr
 
 
 def test_the_bill_says_what_is_there(root: Path) -> None:
@@ -235,6 +244,20 @@ def test_the_accounts_are_dumped_to_where_they_outlive_the_disk(found: dict[str,
     key, n_mentions = found["dump"]
     assert re.fullmatch(r"clusters/survey/accounts/\d{4}-\d\d-\d\d\.sql\.gz", key)
     assert n_mentions > 0
+
+
+def test_the_logs_of_both_machines_outlive_them(found: dict[str, Any]) -> None:
+    events = {(stream, json.loads(text)["event"]) for stream, text in found["events in CloudWatch"]}
+    assert {("head/events", "launched"), ("head/events", "reconciled")} <= events
+    (node,) = {stream for stream, event in events if event == "node-ready"}
+    assert re.fullmatch(r"compute/spot-1/i-[0-9a-f]+/events", node)
+    streams = {stream for stream, _ in found["slurm in CloudWatch"]}
+    slurmd = node.replace("/events", "/slurmd")
+    assert streams == {"head/slurmctld", "head/slurmdbd", slurmd}
+
+
+def test_nodes_can_hear_the_reaper(found: dict[str, Any]) -> None:
+    assert found["shared heartbeat"] < 120
 
 
 def test_a_spent_budget_puts_the_flag(found: dict[str, Any]) -> None:

@@ -91,7 +91,6 @@ def make_clone(folder: Path, config: Path, endpoint: str, database: str) -> Clon
     (modules / "registry_db" / "answer_override.tf").write_text(database)
     (modules / "compute_pool" / "answer_override.tf").write_text(VERSION)
     (folder / "config").mkdir()
-    shutil.copy(CODE.parent / "config" / "site.schema.json", folder / "config")
     # In place of AWS's command line, which ends nodes when a cluster goes: there are none.
     (folder / "bin").mkdir()
     (folder / "bin" / "aws").write_text("#!/bin/sh\n")

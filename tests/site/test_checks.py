@@ -14,7 +14,7 @@ from botocore.stub import Stubber
 from click.testing import CliRunner
 
 from lsstpipe.cli.main import cli
-from lsstpipe.site import check_account, check_capacity, check_data
+from lsstpipe.site import check_account, check_capacity, check_data, check_storage
 from lsstpipe.site.checks import CHECKS, Check, check, run
 from lsstpipe.site.findings import Aws, Finding
 from lsstpipe.site.settings import Settings
@@ -461,7 +461,7 @@ def test_every_check_is_run(minimal: Settings, cloud: Aws, monkeypatch: pytest.M
     monkeypatch.setattr("lsstpipe.site.checks.run", note)
     findings = check(minimal, cloud)
     assert findings == [Finding("account", "ok", f"Account {ACCOUNT}, region us-east-1.")]
-    modules = (check_account, check_capacity, check_data)
+    modules = (check_account, check_capacity, check_data, check_storage)
     there = [
         getattr(module, name)
         for module in modules

@@ -13,17 +13,20 @@ from lsstpipe.cli.main import cli
 from lsstpipe.datastore.layout import locate
 from lsstpipe.errors import ConfigError
 from lsstpipe.repository import read_repository, write_repository
-from lsstpipe.site.site_file import read_site, site_repository, write_site
+from lsstpipe.site.site_file import read_schema, read_site, site_repository, write_site
 
 CONFIG = Path(__file__).parents[2] / "config"
-SCHEMA = CONFIG / "site.schema.json"
 
 
 def test_what_is_as_the_schema_says_is_written(tmp_path: Path) -> None:
     site = json.loads((CONFIG / "site.example.json").read_text())
     path = tmp_path / "config" / "site.json"
-    write_site(site, path, SCHEMA)
+    write_site(site, path)
     assert json.loads(path.read_text()) == site
+
+
+def test_the_schema_beside_the_example_is_that_of_the_package() -> None:
+    assert json.loads((CONFIG / "site.schema.json").read_text()) == read_schema()
 
 
 def test_what_is_not_is_refused_and_the_old_file_stays(tmp_path: Path) -> None:
@@ -32,7 +35,7 @@ def test_what_is_not_is_refused_and_the_old_file_stays(tmp_path: Path) -> None:
     path.write_text("old")
     site["registry"]["tls"] = "prefer"
     with pytest.raises(ConfigError, match=r"site\.schema\.json says: registry\.tls: 'prefer'"):
-        write_site(site, path, SCHEMA)
+        write_site(site, path)
     assert path.read_text() == "old"
 
 

@@ -17,7 +17,8 @@ from tests.terraform.stand_in import Resource
 pytestmark = pytest.mark.xdist_group("terraform")
 
 IMAGE = TERRAFORM.parent / "envs" / "image" / "root"
-COMMON = {"CLUSTER", "AWS_REGION", "AWS_DEFAULT_REGION", "CONFIG"}
+LOGS = "systemctl enable --now lsstpipe-logs.service"
+COMMON = {"CLUSTER", "CLUSTER_ROLE", "AWS_REGION", "AWS_DEFAULT_REGION", "CONFIG"}
 PROGRAMS = ("blkid", "hostnamectl", "mkfs.ext4", "mount", "shutdown", "systemctl")
 
 
@@ -100,11 +101,14 @@ def attach_disk(machine: Machine, resources: list[Resource]) -> str:
 def test_a_node_mounts_and_starts(machine: Machine, node_script: str) -> None:
     result = machine.start(node_script)
     assert result.returncode == 0, result.stderr
-    assert machine.calls() == ["mount /lustre", "systemctl enable --now lsstpipe-node.service"]
+    assert machine.calls() == [
+        LOGS, "mount /lustre", "systemctl enable --now lsstpipe-node.service",
+    ]  # fmt: skip
     assert "/lustre lustre noatime,flock" in machine.read("etc/fstab")
     told = environment(machine)
     assert told["CONFIG"] == "s3://survey-123456789012-config/clusters/survey"
     assert set(told) == COMMON | {"HEAD"}
+    assert told["CLUSTER_ROLE"] == "compute"
 
 
 def test_a_node_waits_for_lustre(machine: Machine, node_script: str) -> None:
@@ -113,13 +117,21 @@ def test_a_node_waits_for_lustre(machine: Machine, node_script: str) -> None:
     )
     result = machine.start(node_script)
     assert result.returncode == 0, result.stderr
-    assert machine.calls()[:2] == ["mount /lustre", "mount /lustre"]
+    assert machine.calls()[1:3] == ["mount /lustre", "mount /lustre"]
 
 
 def test_a_node_that_cannot_start_ends_itself(machine: Machine, node_script: str) -> None:
     machine.program("mount", "exit 32")
     assert machine.start(node_script).returncode != 0
-    assert machine.calls() == ["mount /lustre"] * 10 + ["shutdown -h now"]
+    assert machine.calls() == [LOGS] + ["mount /lustre"] * 10 + ["shutdown -h now"]
+
+
+def test_a_node_whose_logs_stay_on_it_starts(machine: Machine, node_script: str) -> None:
+    machine.program("systemctl", 'case "$*" in *logs*) exit 1 ;; esac')
+    result = machine.start(node_script)
+    assert result.returncode == 0
+    assert "the logs of this machine stay on it" in result.stderr
+    assert machine.calls()[-1] == "systemctl enable --now lsstpipe-node.service"
 
 
 def test_a_new_head_node_makes_a_file_system_on_a_blank_disk(
@@ -134,12 +146,14 @@ def test_a_new_head_node_makes_a_file_system_on_a_blank_disk(
         f"blkid -p {disk}",
         f"mkfs.ext4 -q {disk}",
         "mount /var/lib/cluster",
+        LOGS,
         "mount /lustre",
         "systemctl enable --now lsstpipe-head.target",
     ]
     told = environment(machine)
     assert (told["CLUSTER"], told["AWS_REGION"]) == ("survey", "us-east-1")
     assert set(told) == COMMON | {"BUDGET_QUEUE"}
+    assert told["CLUSTER_ROLE"] == "head"
     assert f"{disk} /var/lib/cluster ext4" in machine.read("etc/fstab")
 
 
@@ -172,7 +186,7 @@ def test_the_services_of_the_image_are_told_all_that_they_ask_for(
         asked = {
             name
             for path in (IMAGE / "etc" / "systemd" / "system").glob("lsstpipe-*.service")
-            if (path.stem == "lsstpipe-node") is is_node
+            if path.stem == "lsstpipe-logs" or (path.stem == "lsstpipe-node") is is_node
             for name in re.findall(r"\$\{(\w+)\}", path.read_text())
         }
         assert asked

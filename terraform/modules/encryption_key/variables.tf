@@ -25,3 +25,9 @@ variable "deletion_window_days" {
     error_message = "A deleted key can be brought back for 7 to 30 days."
   }
 }
+
+variable "services_use_it" {
+  description = "Whether services of AWS use it for log groups, messages, Lustre and disks; otherwise only who the account allows does."
+  type        = bool
+  default     = true
+}

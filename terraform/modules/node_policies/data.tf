@@ -25,21 +25,29 @@ locals {
       Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
       Resource = [var.kms_key_arn]
     },
-    {
-      Sid      = "WriteLogs"
-      Effect   = "Allow"
-      Action   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
-      Resource = flatten([for arn in var.log_group_arns : [arn, "${arn}:*"]])
-    },
   ]
 
-  # What only nodes do: take the key that the head node shares.
+  # Streams are named by the kind of machine: a node never speaks for the head node, whose events alarms are made of.
+  logs = { for role in ["head", "compute"] : role => [{
+    Sid      = "WriteLogs"
+    Effect   = "Allow"
+    Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    Resource = [for arn in var.log_group_arns : "${arn}:log-stream:${role}/*"]
+  }] }
+
+  # What only nodes do: take the key that the head node shares, and hear whether its reaper lives.
   compute = [
     {
       Sid      = "TakeKey"
       Effect   = "Allow"
       Action   = ["s3:GetObject"]
       Resource = ["${var.bucket_arns.config}/clusters/${var.name}/auth/*"]
+    },
+    {
+      Sid      = "HearReaper"
+      Effect   = "Allow"
+      Action   = ["s3:GetObject"]
+      Resource = ["${var.bucket_arns.config}/clusters/${var.name}/heartbeat"]
     },
   ]
 
@@ -62,6 +70,12 @@ locals {
       Effect   = "Allow"
       Action   = ["s3:AbortMultipartUpload", "s3:PutObject"]
       Resource = ["${var.bucket_arns.config}/clusters/${var.name}/accounts/*"]
+    },
+    {
+      Sid      = "GiveSignOfLife"
+      Effect   = "Allow"
+      Action   = ["s3:PutObject"]
+      Resource = ["${var.bucket_arns.config}/clusters/${var.name}/heartbeat"]
     },
     {
       Sid      = "ShareKey"

@@ -30,7 +30,7 @@ locals {
       period_s = 300, missing = "notBreaching"
     }
     reaper-silent = {
-      sentence = "Nothing looks after the nodes: lsstpipe cluster reconcile has not run for ten minutes. Nodes may cost money and do no work."
+      sentence = "Nothing looks after the nodes: for ten minutes lsstpipe cluster reconcile has not run, or its events have not come here (lsstpipe-logs on the head node). Nodes may cost money and do no work."
       metric   = "Reconciled", statistic = "Sum", comparison = "LessThanThreshold", threshold = 1
       period_s = 600, missing = "breaching"
     }

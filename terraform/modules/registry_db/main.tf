@@ -1,5 +1,6 @@
 locals {
   identifier = "${var.name}-registry"
+  port       = 5432
   tags       = merge(var.tags, { Name = local.identifier })
 }
 
@@ -23,8 +24,8 @@ resource "aws_vpc_security_group_ingress_rule" "client" {
   description                  = "PostgreSQL from ${each.key}"
   referenced_security_group_id = each.value
   ip_protocol                  = "tcp"
-  from_port                    = 5432
-  to_port                      = 5432
+  from_port                    = local.port
+  to_port                      = local.port
   tags                         = var.tags
 }
 
@@ -68,6 +69,7 @@ resource "aws_db_instance" "this" {
   engine_version = var.engine_version
   instance_class = var.instance_class
   db_name        = "registry"
+  port           = local.port
   multi_az       = var.multi_az
 
   storage_type          = "gp3"

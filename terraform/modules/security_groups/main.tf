@@ -15,7 +15,7 @@ locals {
     "${kind} to Lustre"         = { from = kind, cidr = var.vpc_cidr, ports = [988, 988] }
     "${kind} to Lustre servers" = { from = kind, cidr = var.vpc_cidr, ports = [1018, 1023] }
     }, kind == "head" ? {
-    "head to the registry" = { from = kind, cidr = var.vpc_cidr, ports = [5432, 5432] }
+    "head to the registry" = { from = kind, cidr = var.vpc_cidr, ports = [var.registry_port, var.registry_port] }
   } : {})]...)
 }
 

@@ -28,3 +28,14 @@ variable "vpc_cidr" {
     error_message = "The addresses of a network are an IPv4 block, such as 10.20.0.0/16."
   }
 }
+
+variable "registry_port" {
+  description = "Port of the registry's database."
+  type        = number
+
+  validation {
+    # Amazon RDS API, CreateDBInstance, Port for PostgreSQL.
+    condition     = var.registry_port >= 1150 && var.registry_port <= 65535 && floor(var.registry_port) == var.registry_port
+    error_message = "The port of the registry is a whole number from 1150 to 65535."
+  }
+}

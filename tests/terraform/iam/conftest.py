@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import boto3
 import pytest
 
 from tests.s3_server import S3Server
-from tests.terraform.iam import programs
+from tests.terraform.iam import programs, state
 from tests.terraform.iam.recording import Call, record_calls
 from tests.terraform.iam.simulator import Simulator
-from tests.terraform.iam.site import CONFIG, PRODUCTS, RAW, REGION, Site, read_site
-from tests.terraform.stand_in import Resource
+from tests.terraform.iam.site import BOOTSTRAP, CONFIG, PRODUCTS, RAW, REGION, Site, read_site
+from tests.terraform.stand_in import Resource, Roots
 
 
 @pytest.fixture(scope="session")
@@ -20,9 +22,15 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Simulator:
 
 
 @pytest.fixture(scope="session")
-def site(resources: list[Resource]) -> Site:
-    """The example `complete`."""
-    return read_site(resources)
+def site(resources: list[Resource], complete: Roots) -> Site:
+    """The example `complete`, and Terraform's state with a role of CI."""
+    complete.terraform("bootstrap", "init", "-input=false")
+    complete.terraform("bootstrap", "apply", "-auto-approve", "-input=false", *state.SETTINGS)
+    own = [
+        replace(item, address=f"{BOOTSTRAP}{item.address}")
+        for item in complete.resources("bootstrap")
+    ]
+    return read_site(resources + own)
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +49,9 @@ def recorded(
     with pytest.MonkeyPatch.context() as patch:
         for name, value in s3_server.environment.items():
             patch.setenv(name, value)
+        logs = boto3.client("logs", region_name=REGION)
+        for group in site.of_type("aws_cloudwatch_log_group"):
+            logs.create_log_group(logGroupName=group.values["name"])
         twins = programs.Twins(site, boto3.client("ec2", region_name=REGION))
         with record_calls() as cluster:
             programs.run_cluster(twins.to_twin(site.pools), folder)
@@ -51,8 +62,10 @@ def recorded(
             programs.keep_head(folder, queue_url, patch)
             programs.connect_to_registry()
             programs.publish_release(folder)
+            programs.ship_logs("head", folder, patch)
         with record_calls() as node:
             programs.join_cluster(folder)
+            programs.ship_logs("compute", folder, patch)
         with record_calls() as data:
             programs.use_data(folder)
     launched = [

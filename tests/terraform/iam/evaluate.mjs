@@ -8,8 +8,18 @@ import { createRequire } from 'node:module'
 // Installed in the working folder, not beside this file.
 const { runSimulation } = createRequire(`${process.cwd()}/`)('@cloud-copilot/iam-simulate')
 
-// It does not know keys of an encryption context. In policies and requests alike, one that it knows stands for the only one in use.
-const given = readFileSync(0, 'utf8').replaceAll('kms:EncryptionContext:aws:logs:arn', 'aws:SourceArn')
+// It does not know keys of an encryption context, nor for which other issuers of tokens STS has the two keys that it has for Google
+// (IAM User Guide, "Available keys for AWS OIDC federation"). In policies and requests alike, one that it knows stands for the only
+// one in use.
+const stand_ins = {
+  'kms:EncryptionContext:aws:logs:arn': 'aws:SourceArn',
+  'token.actions.githubusercontent.com:aud': 'accounts.google.com:aud',
+  'token.actions.githubusercontent.com:sub': 'accounts.google.com:sub',
+}
+const given = Object.entries(stand_ins).reduce(
+  (text, [key, known]) => text.replaceAll(key, known),
+  readFileSync(0, 'utf8'),
+)
 const { documents, questions } = JSON.parse(given)
 
 async function answer({ request, identity, resource }) {

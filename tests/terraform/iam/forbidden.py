@@ -196,8 +196,7 @@ def _accounts(site: Site) -> Iterator[Request]:
     for group in ("other/events", "survey/flow"):
         stream, why = f"{logs}/{group}:log-stream:a", "writes into a log that is not its own"
         yield Request(HEAD, "logs:PutLogEvents", stream, why)
-    for action in ("DeleteLogGroup", "PutRetentionPolicy"):
-        yield Request(HEAD, f"logs:{action}", site.log_groups[0], "loses what has happened")
+    yield from _logs(site)
     parameter = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/other"
     yield Request(HEAD, "ssm:GetParameter", parameter, "reads another's setting")
     yield Request(HEAD, "ssm:SendCommand", INSTANCE, "runs commands on another machine")
@@ -208,6 +207,22 @@ def _accounts(site: Site) -> Iterator[Request]:
     yield Request(
         HEAD, "fsx:DeleteFileSystem", f"arn:aws:fsx:{REGION}:{ACCOUNT}:file-system/fs-0a", ""
     )
+
+
+def _logs(site: Site) -> Iterator[Request]:
+    """Logs of other machines, and what would take from those that there are."""
+    streams = {HEAD: "head/events", COMPUTE: "compute/spot-1/i-0a/events"}
+    for who, other in ((HEAD, COMPUTE), (COMPUTE, HEAD)):
+        for group in site.log_groups:
+            for action in ("CreateLogStream", "PutLogEvents"):
+                where, why = f"{group}:log-stream:{streams[other]}", "speaks for another machine"
+                yield Request(who, f"logs:{action}", where, why)
+        own, stream = site.log_groups[0], f"{site.log_groups[0]}:log-stream:{streams[who]}"
+        yield Request(who, "logs:PutLogEvents", f"{own}:log-stream:a", "writes without a name")
+        for action in ("DeleteLogGroup", "PutRetentionPolicy", "DeleteMetricFilter"):
+            yield Request(who, f"logs:{action}", own, "loses what has happened")
+        yield Request(who, "logs:DeleteLogStream", stream, "hides what it has done")
+        yield Request(who, "logs:GetLogEvents", stream, "reads what people read")
 
 
 def _keys(site: Site) -> Iterator[Request]:
@@ -323,6 +338,11 @@ def _nodes(site: Site) -> Iterator[Request]:
     yield Request(COMPUTE, "s3:PutObject", f"{CONFIG}/clusters/survey/accounts/a", alone)
     for name in ("pools.json", "accounts/a"):
         yield Request(COMPUTE, "s3:GetObject", f"{CONFIG}/clusters/survey/{name}", alone)
+    own, other = f"{CONFIG}/clusters/survey/heartbeat", f"{CONFIG}/clusters/other/heartbeat"
+    yield Request(COMPUTE, "s3:PutObject", own, "says in the reaper's place that it lives")
+    yield Request(COMPUTE, "s3:GetObject", other, "listens to another cluster's reaper")
+    yield Request(COMPUTE, "s3:GetObject", f"{own}/a", "reads beside it")
+    yield Request(HEAD, "s3:PutObject", other, "says that another cluster's reaper lives")
     own, other = f"{CONFIG}/clusters/survey/auth", f"{CONFIG}/clusters/other/auth"
     yield Request(COMPUTE, "s3:PutObject", f"{own}/munge.key", "gives all nodes another key")
     yield Request(COMPUTE, "s3:GetObject", f"{other}/munge.key", "joins another cluster")

@@ -56,7 +56,8 @@ class Mutant:
 
     def touches(self, request: Request) -> bool:
         """Tell whether the statement speaks of what is requested at all."""
-        own = {"sts:AssumeRole": "*"}  # a trust policy names no resource
+        # A trust policy names no resource.
+        own = {"sts:AssumeRole": "*", "sts:AssumeRoleWithWebIdentity": "*"}
         resources = self.statement.get("Resource", own.get(request.action, []))
         return any(
             fnmatchcase(request.action, action) for action in _listed(self.statement["Action"])

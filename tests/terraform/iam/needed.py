@@ -15,7 +15,7 @@ from tests.terraform.iam.recording import Call
 from tests.terraform.iam.simulator import Context, Request
 from tests.terraform.iam.site import (
     ACCOUNT,
-    COMPUTE,
+    BOOTSTRAP,
     CONFIG,
     EC2,
     HEAD,
@@ -150,6 +150,16 @@ def _list(_: Site, asked: dict[str, Any]) -> Iterator[Ask]:
     yield Ask("s3:ListBucket", f"arn:aws:s3:::{asked['Bucket']}", context)
 
 
+def _on_stream(action: str) -> Callable[[Site, dict[str, Any]], Iterator[Ask]]:
+    """Make what a call on a stream of logs asks; CloudWatch Logs uses the key in its own name."""
+
+    def ask(_: Site, asked: dict[str, Any]) -> Iterator[Ask]:
+        group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{asked['logGroupName']}"
+        yield Ask(f"logs:{action}", f"{group}:log-stream:{asked['logStreamName']}", {})
+
+    return ask
+
+
 # Amazon S3 User Guide, "Required permissions for Amazon S3 API operations", and "Using server-side
 # encryption with AWS KMS keys" for what the key is asked.
 _ASKS: dict[str, Callable[[Site, dict[str, Any]], Iterator[Ask]]] = {
@@ -157,6 +167,8 @@ _ASKS: dict[str, Callable[[Site, dict[str, Any]], Iterator[Ask]]] = {
     "ec2 CreateTags": _name,
     "ec2 DescribeInstances": _look,
     "ec2 TerminateInstances": _end,
+    "logs CreateLogStream": _on_stream("CreateLogStream"),
+    "logs PutLogEvents": _on_stream("PutLogEvents"),
     "rds-db connect": _connect,
     "s3 AbortMultipartUpload": _on_object("AbortMultipartUpload"),
     "s3 CompleteMultipartUpload": _on_object("PutObject", "Decrypt"),
@@ -182,7 +194,7 @@ _FULL_USE = (
 def by_hand(site: Site) -> list[Request]:
     """Give what must be allowed and no program of this project calls, with the reason for each."""
     return [
-        *_failures(), *_agents(site), *_services_of_aws(site), *_roles_of_aws(site),
+        *_failures(), *_agents(), *_services_of_aws(site), *_roles_of_aws(site),
         *_people(site), *_trust(site),
     ]  # fmt: skip
 
@@ -193,14 +205,8 @@ def _failures() -> Iterator[Request]:
     yield Request(HEAD, "s3:AbortMultipartUpload", dump, "gives up a large dump that fails")
 
 
-def _agents(site: Site) -> Iterator[Request]:
+def _agents() -> Iterator[Request]:
     """Give what agents of AWS ask on machines."""
-    for who in (HEAD, COMPUTE):
-        for group in site.log_groups:
-            why = "CloudWatch agent"
-            yield Request(who, "logs:DescribeLogStreams", group, why)
-            for action in ("CreateLogStream", "PutLogEvents"):
-                yield Request(who, f"logs:{action}", f"{group}:log-stream:i-0a", why)
     machine = f"{EC2}:instance/i-0a"
     yield Request(HEAD, "ssm:UpdateInstanceInformation", machine, "SSM agent")
     for name in (
@@ -287,6 +293,8 @@ def _trust(site: Site) -> Iterator[Request]:
         "module.registry": ("monitoring.rds", ours),
     }
     for item in site.of_type("aws_iam_role"):
+        if item.address.startswith(BOOTSTRAP):
+            continue  # CI, with its token
         service, context = takers[item.address.partition(".aws_iam_role")[0]]
         who = f"{service}.amazonaws.com"
         yield Request(who, "sts:AssumeRole", item.values["arn"], "takes its role", context)

@@ -16,6 +16,9 @@ from lsstpipe.cluster.budget import heed_budget
 from lsstpipe.cluster.fleet import Job
 from lsstpipe.cluster.head import open_head
 from lsstpipe.cluster.head_files import FILES, configure, dump_accounts, make_key, take_key
+from lsstpipe.cluster.heartbeat import SharedHeartbeat
+from lsstpipe.cluster.log_shipping import Shipper, head_sources, node_sources, open_logs
+from lsstpipe.cluster.log_sources import LogFile
 from lsstpipe.cluster.prices import read_prices
 from lsstpipe.cluster.reconcile import reconcile
 from lsstpipe.cluster.resume import resume
@@ -122,22 +125,46 @@ def use_data(folder: Path) -> None:
 
 
 def keep_head(folder: Path, queue_url: str, patch: pytest.MonkeyPatch) -> None:
-    """Take the configuration, share the key, dump the accounts, look after the budget."""
+    """Take the configuration, share key and sign of life, dump accounts, look after the budget."""
     assert len(configure(folder / "etc", CLUSTER)) == len(FILES) + 1
     make_key(folder / "munge.key", f"{CLUSTER}/auth/munge.key")
-    program = folder / "bin" / "mariadb-dump"
-    program.parent.mkdir()
-    program.write_text("#!/bin/sh\necho 'accounts of jobs'\n")
-    program.chmod(0o755)
-    patch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    SharedHeartbeat(f"{CLUSTER}/heartbeat").give("1.0")
+    make_program(folder, "mariadb-dump", "accounts of jobs", patch)
     assert dump_accounts(f"{CLUSTER}/accounts/2026-11-26.sql.gz") > 0
     assert heed_budget(queue_url, REGION, folder, wait_s=0)
 
 
 def join_cluster(folder: Path) -> None:
-    """Take the key of the cluster, as a node does when it starts."""
+    """Take the key of the cluster as a node does when it starts; hear whether its reaper lives."""
+    assert SharedHeartbeat(f"{CLUSTER}/heartbeat").is_new()
     take_key(f"{CLUSTER}/auth/munge.key", folder / "taken.key")
     assert (folder / "taken.key").read_bytes() == (folder / "munge.key").read_bytes()
+
+
+def make_program(folder: Path, name: str, says: str, patch: pytest.MonkeyPatch) -> None:
+    """Put a program that prints something where programs are found."""
+    program = folder / "bin" / name
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f"#!/bin/sh\necho '{says}'\n")
+    program.chmod(0o755)
+    patch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+
+
+def ship_logs(role: str, folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Send the logs of a kind of machine, one line of each."""
+    entry = {"__CURSOR": "c", "__REALTIME_TIMESTAMP": "1795755600500000", "MESSAGE": "up"}
+    make_program(folder, "journalctl", json.dumps(entry), patch)
+    own = folder / f"{role}-logs"
+    sources = head_sources(own, own) if role == "head" else node_sources(own)
+    files = [log for logs in sources.values() for log in logs if isinstance(log, LogFile)]
+    for log in files:
+        log.path.parent.mkdir(parents=True, exist_ok=True)
+        log.path.write_text("a line\n")
+    stream = "head" if role == "head" else "compute/spot-1/i-0a"
+    client = open_logs(REGION)
+    shipper = Shipper(client, "/lsstpipe/survey", stream, sources, own / "shipped.json")
+    assert shipper.ship() == len(files) + 1
+    client.close()
 
 
 def publish_release(folder: Path) -> None:

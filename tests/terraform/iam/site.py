@@ -1,4 +1,4 @@
-"""The example `complete` as it was applied: what it is made of, and every policy in it."""
+"""The example `complete` as it was applied, and the root `bootstrap`: every policy in them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ HEAD, COMPUTE = f"{ROLES}/lsstpipe/survey-head", f"{ROLES}/lsstpipe/survey-compu
 RAW, PRODUCTS, CONFIG, LOGS = (
     f"arn:aws:s3:::survey-{ACCOUNT}-{kind}" for kind in ("raw", "products", "config", "logs")
 )
+
+BOOTSTRAP = "bootstrap."
+"""How addresses begin of what the root `bootstrap` makes, which stands beside the other two."""
 
 Policy = dict[str, Any]
 
@@ -61,6 +64,16 @@ class Site:
     def key(self) -> str:
         """ARN of the key."""
         return str(self.values("module.key.aws_kms_key.this")["arn"])
+
+    @property
+    def state_key(self) -> str:
+        """ARN of the key of Terraform's state."""
+        return str(self.values(f"{BOOTSTRAP}module.key.aws_kms_key.this")["arn"])
+
+    @property
+    def token_provider(self) -> str:
+        """ARN of the service whose tokens CI takes its role with."""
+        return str(self.values(f'{BOOTSTRAP}aws_iam_openid_connect_provider.this["ci"]')["arn"])
 
     @property
     def queue(self) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from lsstpipe.datastore import Datastore
 from lsstpipe.datastore.s3 import S3Files
-from tests.terraform.iam import programs
+from tests.terraform.iam import programs, state
 from tests.terraform.iam.forbidden import forbidden
 from tests.terraform.iam.mutants import REDUNDANT, Mutant, mutants_of
 from tests.terraform.iam.needed import by_hand, requests_of
@@ -50,7 +50,14 @@ def needed(site: Site, recorded: dict[str, list[Call]]) -> list[Request]:
         *requests_of(site, HEAD, recorded["head"]),
         *requests_of(site, COMPUTE, recorded["node"]),
         *by_hand(site),
+        *state.needed(site),
     ]
+
+
+@pytest.fixture(scope="session")
+def harmful(site: Site) -> list[Request]:
+    """All that must be refused."""
+    return [*forbidden(site), *state.forbidden(site)]
 
 
 def faults(requests: list[Request], answers: list[Answer], *, allowed: bool) -> str:
@@ -67,22 +74,22 @@ def test_what_is_needed_is_allowed(site: Site, simulator: Simulator, needed: lis
     assert not faults(needed, simulator.judge(site, needed), allowed=True)
 
 
-def test_what_would_be_harm_is_refused(site: Site, simulator: Simulator) -> None:
-    requests = forbidden(site)
-    assert len({str(request) for request in requests}) == len(requests) > 150
-    assert not faults(requests, simulator.judge(site, requests), allowed=False)
+def test_what_would_be_harm_is_refused(
+    site: Site, simulator: Simulator, harmful: list[Request]
+) -> None:
+    assert len({str(request) for request in harmful}) == len(harmful) > 250
+    assert not faults(harmful, simulator.judge(site, harmful), allowed=False)
 
 
 def test_each_part_of_each_policy_has_a_reason(
-    site: Site, simulator: Simulator, needed: list[Request]
+    site: Site, simulator: Simulator, needed: list[Request], harmful: list[Request]
 ) -> None:
     mutants = list(mutants_of(site))
-    refused = forbidden(site)
     asked = [
         (mutant, in_place_of(mutant, question_of(site, request)))
         for mutant in mutants
         # Where it allows less, what is needed may fail; where it allows more, what would be harm.
-        for request in (refused if mutant.is_wider else needed)
+        for request in (harmful if mutant.is_wider else needed)
         if mutant.touches(request) and mutant.address in policies_of(site, request)
     ]
     changed = site.policies | {str(mutant): mutant.policy for mutant in mutants}

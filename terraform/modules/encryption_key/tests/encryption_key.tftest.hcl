@@ -34,3 +34,13 @@ run "lets_only_this_account_use_it" {
     error_message = "Log groups of this region are encrypted with it."
   }
 }
+
+run "is_for_the_account_alone_where_no_service_needs_it" {
+  command = plan
+  variables { services_use_it = false }
+
+  assert {
+    condition     = [for statement in jsondecode(aws_kms_key.this.policy).Statement : statement.Sid] == ["AccountDecides"]
+    error_message = "No service uses a key that it was not given."
+  }
+}

@@ -69,6 +69,19 @@ run "launches_and_ends_nodes_of_the_cluster_alone" {
   }
 }
 
+run "lets_each_kind_of_machine_write_its_own_logs" {
+  command = plan
+
+  assert {
+    condition     = one([for statement in jsondecode(output.head_json).Statement : statement.Resource if statement.Sid == "WriteLogs"]) == ["arn:aws:logs:us-east-1:123456789012:log-group:/lsstpipe/survey/head:log-stream:head/*"]
+    error_message = "The head node writes into its own streams."
+  }
+  assert {
+    condition     = one([for statement in jsondecode(output.compute_json).Statement : statement.Resource if statement.Sid == "WriteLogs"]) == ["arn:aws:logs:us-east-1:123456789012:log-group:/lsstpipe/survey/head:log-stream:compute/*"]
+    error_message = "A node does not write in the name of the head node."
+  }
+}
+
 run "says_the_partition_in_every_arn" {
   command = plan
   variables {
@@ -87,52 +100,4 @@ run "says_the_partition_in_every_arn" {
     condition     = !strcontains("${output.head_json}${output.compute_json}", "arn:aws:")
     error_message = "No ARN is of another partition."
   }
-}
-
-run "refuses_a_name_with_capitals" {
-  command = plan
-  variables { name = "Survey" }
-  expect_failures = [var.name]
-}
-
-run "refuses_an_account_of_eleven_digits" {
-  command = plan
-  variables { account = { id = "12345678901", region = "us-east-1" } }
-  expect_failures = [var.account]
-}
-
-run "refuses_a_key_without_its_arn" {
-  command = plan
-  variables { kms_key_arn = "alias/lsstpipe" }
-  expect_failures = [var.kms_key_arn]
-}
-
-run "refuses_any_image" {
-  command = plan
-  variables { launch = merge(var.launch, { image_ids = ["*"] }) }
-  expect_failures = [var.launch]
-}
-
-run "refuses_any_role" {
-  command = plan
-  variables { launch = merge(var.launch, { role_arn = "arn:aws:iam::123456789012:role/*" }) }
-  expect_failures = [var.launch]
-}
-
-run "refuses_the_name_of_a_bucket" {
-  command = plan
-  variables { bucket_arns = { raw = "s-raw", products = "arn:aws:s3:::s-products", config = "arn:aws:s3:::s-config" } }
-  expect_failures = [var.bucket_arns]
-}
-
-run "refuses_the_name_of_a_database" {
-  command = plan
-  variables { registry = { resource_id = "survey-registry" } }
-  expect_failures = [var.registry]
-}
-
-run "refuses_nodes_without_logs" {
-  command = plan
-  variables { log_group_arns = [] }
-  expect_failures = [var.log_group_arns]
 }

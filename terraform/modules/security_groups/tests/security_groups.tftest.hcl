@@ -13,9 +13,10 @@ mock_provider "aws" {
 }
 
 variables {
-  name     = "survey"
-  vpc_id   = "vpc-0a"
-  vpc_cidr = "10.20.0.0/16"
+  name          = "survey"
+  vpc_id        = "vpc-0a"
+  vpc_cidr      = "10.20.0.0/16"
+  registry_port = 5433
 }
 
 run "lets_only_the_cluster_in" {
@@ -47,7 +48,7 @@ run "lets_little_out" {
     error_message = "Only HTTPS leaves the network."
   }
   assert {
-    condition     = [for rule in aws_vpc_security_group_egress_rule.outside : rule.security_group_id if rule.from_port == 5432] == ["sg-0head"]
+    condition     = [for rule in aws_vpc_security_group_egress_rule.outside : rule.security_group_id if rule.from_port == 5433 && rule.to_port == 5433] == ["sg-0head"]
     error_message = "Only the head node speaks with the registry."
   }
 }
@@ -62,4 +63,10 @@ run "refuses_addresses_that_are_none" {
   command = plan
   variables { vpc_cidr = "10.20.0.0" }
   expect_failures = [var.vpc_cidr]
+}
+
+run "refuses_a_port_that_no_database_has" {
+  command = plan
+  variables { registry_port = 443 }
+  expect_failures = [var.registry_port]
 }

@@ -1,0 +1,96 @@
+"""The reaper's sign of life where nodes find it: a file that they share, or an object of S3.
+
+Nodes do not look at the time in it, but whether it is another than before: no two clocks need to
+agree. Neither side waits long for S3, since both have other things to look after.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lsstpipe.datastore.atomic import write_atomically
+from lsstpipe.errors import LsstpipeError, TemporaryError
+
+
+class SharedHeartbeat:
+    """A sign of life that one gives and others take.
+
+    Parameters
+    ----------
+    place
+        A path, or ``s3://bucket/key``.
+    """
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+        self._heard: str | None = None
+
+    def give(self, beat: str) -> None:
+        """Give a sign of life.
+
+        Parameters
+        ----------
+        beat
+            It; another one each time.
+
+        Raises
+        ------
+        TemporaryError
+            If it cannot be given.
+        """
+        try:
+            if self._bucket is None:
+                write_atomically(Path(self._place), beat.encode())
+            else:
+                self._client.put_object(**self._bucket, Body=beat.encode())
+        except self._failures as error:
+            raise TemporaryError(f"No sign of life at {self._place}: {error}") from error
+
+    def is_new(self) -> bool:
+        """Tell whether there is another sign of life than at the last look.
+
+        Raises
+        ------
+        TemporaryError
+            If nobody can tell, as where there never was one.
+        """
+        try:
+            if self._bucket is None:
+                beat = Path(self._place).read_text()
+            else:
+                beat = self._client.get_object(**self._bucket)["Body"].read().decode()
+        except self._failures as error:
+            raise TemporaryError(f"No sign of life at {self._place}: {error}") from error
+        is_new = beat != self._heard
+        self._heard = beat
+        return is_new
+
+    @cached_property
+    def _bucket(self) -> dict[str, str] | None:
+        """Bucket and key; None for a file."""
+        if not self._place.startswith("s3://"):
+            return None
+        bucket, _, key = self._place.removeprefix("s3://").partition("/")
+        return {"Bucket": bucket, "Key": key}
+
+    @cached_property
+    def _failures(self) -> tuple[type[Exception], ...]:
+        if self._bucket is None:
+            return (OSError, LsstpipeError)
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        return (BotoCoreError, ClientError)
+
+    @cached_property
+    def _client(self) -> Any:
+        import boto3
+        from botocore.config import Config
+
+        config = Config(
+            connect_timeout=3.0,
+            read_timeout=5.0,
+            retries={"mode": "standard", "total_max_attempts": 2},
+        )
+        return boto3.client("s3", config=config)
