@@ -203,10 +203,12 @@ def begin():
 def look_often():
     """On Slurm, see soon that jobs have ended, whatever was lost: an answer, or a node."""
     from lsstpipe.cluster.polling import forgive_nodes, keep_jobs, limit_interval
+    from lsstpipe.cluster.slurm import SlurmCommands
 
-    limit_interval(workflow.scheduler._executor)
-    keep_jobs(workflow.scheduler._executor)
-    forgive_nodes(workflow.scheduler._executor)
+    executor = workflow.scheduler._executor
+    limit_interval(executor)
+    keep_jobs(executor, SlurmCommands().cancelled)
+    forgive_nodes(executor)
 
 
 def take_queue():
