@@ -81,14 +81,9 @@ def running_cluster() -> Iterator[ElasticCluster]:
 
 def run_workflow(cluster: ElasticCluster, folder: Path, campaign: str, *targets: str) -> None:
     """Run Snakemake on the cluster, to its good end."""
-    process = cluster.start_on_head(
-        str(BIN / "snakemake"), *targets, "--profile", "aws",
-        "--snakefile", str(ROOT / "Snakefile"), "--configfile", campaign,
-        "--workflow-profile", str(ROOT / "profiles" / "default"),
-        "--slurm-init-seconds-before-status-checks", "1",
-        "--seconds-between-status-checks", "1", "--quiet", "all",
-        cwd=folder, **THREADS,
-    )  # fmt: skip
+    process = cluster.start_snakemake(
+        *targets, "--configfile", campaign, "--quiet", "all", cwd=folder, **THREADS
+    )
     if process.wait():
         raise subprocess.CalledProcessError(process.returncode, "snakemake")
 

@@ -43,20 +43,6 @@ def start_on_head(cluster: ElasticCluster, *command: str, **options: Any) -> Pop
     return cluster.start_on_head(*command, TERM=terminal, **THREADS, **options)
 
 
-def start_workflow(cluster: ElasticCluster, log: Path, *arguments: str, cwd: Path) -> Popen[bytes]:
-    """Start Snakemake on the head node, in a folder of its own."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    command = (
-        str(BIN / "snakemake"), "--profile", "aws", "--snakefile", str(REPOSITORY / "Snakefile"),
-        "--workflow-profile", str(REPOSITORY / "profiles" / "default"), *arguments,
-        # A cluster of this size answers at once.
-        "--slurm-init-seconds-before-status-checks", "2", "--seconds-between-status-checks", "2",
-    )  # fmt: skip
-    return start_on_head(
-        cluster, "sh", "-c", f'exec "$@" >{log.absolute()} 2>&1', "sh", *command, cwd=cwd
-    )
-
-
 def watch(productions: dict[str, Popen[bytes]], begun: float) -> int:
     """Say how far productions are until they have ended; give the first exit code that is not 0."""
     told = begun
@@ -80,18 +66,17 @@ def process(cluster: ElasticCluster, simulation: Popen[bytes], begun: float) -> 
         return status
     repo = (REPOSITORY / NIGHT / "repo").absolute()
     campaign = REPOSITORY / "config" / "campaigns" / "demo.yaml"
-    night = start_workflow(
-        cluster, NIGHT / "snakemake.log",
-        "--configfile", str(campaign), "--config", f"repo={repo}", cwd=REPOSITORY,
+    night = cluster.start_snakemake(
+        "--configfile", str(campaign), "--config", f"repo={repo}",
+        cwd=REPOSITORY, log=NIGHT / "snakemake.log", **THREADS,
     )  # fmt: skip
     productions = {"night": night}
     try:
         if status := simulation.wait():
             return status
-        productions["survey"] = start_workflow(
-            cluster, SURVEY / "snakemake.log",
+        productions["survey"] = cluster.start_snakemake(
             "--configfile", "survey/campaign.yaml", "--config", "repo=repo",
-            cwd=REPOSITORY / SURVEY,
+            cwd=REPOSITORY / SURVEY, log=SURVEY / "snakemake.log", **THREADS,
         )  # fmt: skip
         if status := watch(productions, begun):
             return status
@@ -115,7 +100,8 @@ def main() -> int:
         sys.exit(f"The demo of a cluster needs {', '.join(missing)}; see envs/debian.txt.")
     begun = time.monotonic()
     shutil.rmtree(FOLDER, ignore_errors=True)
-    SURVEY.mkdir(parents=True)
+    for folder in (NIGHT, SURVEY):
+        folder.mkdir(parents=True)
     click.echo(f"productions and their logs: {FOLDER}/{{night,survey}}/snakemake.log")
     cluster = ElasticCluster(
         make_pool(**POOL), idle_s=35, silence_s=120, boot_timeout_s=60, heartbeat_timeout_s=60

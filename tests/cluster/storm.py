@@ -340,13 +340,9 @@ class Storm:
         """Start Snakemake on the stage visit."""
         cluster, folder = self.cluster, self.workflow.folder
         path = f"{folder / 'bin'}:{cluster.environment['PATH']}"
-        process = cluster.start_on_head(
-            str(BIN / "snakemake"), "visit", "--profile", "aws",
-            "--snakefile", str(REPOSITORY / "Snakefile"), "--configfile", "campaign.yaml",
-            "--workflow-profile", str(REPOSITORY / "profiles" / "default"),
+        process = cluster.start_snakemake(
+            "visit", "--configfile", "campaign.yaml",
             "--default-resources", "slurm_partition=workflow", "mem_mb=500", "runtime=5",
-            "--slurm-init-seconds-before-status-checks", "1",
-            "--seconds-between-status-checks", "1",
             cwd=folder, PATH=path, **THREADS,
         )  # fmt: skip
         self._snakemakes.append(process)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.elastic import BIN, ElasticCluster
+from tests.cluster.elastic import ElasticCluster
 from tests.cluster.slurm_server import wait_until
 from tests.workflow.test_workflow import Project
 
@@ -22,10 +22,9 @@ CHUNK = re.compile(r"rule_visit_chunk_wildcards_\w")
 
 def start(cluster: ElasticCluster, project: Project) -> subprocess.Popen[bytes]:
     """Start the workflow up to the stage visit."""
-    return cluster.start_on_head(
-        str(BIN / "snakemake"), "visit", "--profile", "aws", "--configfile", "campaign.yaml",
+    return cluster.start_snakemake(
+        "visit", "--configfile", "campaign.yaml",
         "--default-resources", "slurm_partition=workflow", "mem_mb=500", "runtime=5",
-        "--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1",
         cwd=project.folder, PATH=f"{project.folder / 'bin'}:{cluster.environment['PATH']}",
     )  # fmt: skip
 
