@@ -24,16 +24,16 @@ from tests.cluster.fakes import make_pool
 from tests.cluster.production import THREADS
 from tests.cluster.slurm_server import missing_programs
 
-FOLDER = Path("runs/demo-cluster")
+FOLDER = Path("runs/demo-cluster")  # below the root of the project, where all of it runs
 LOGS = Path("runs/demo-cluster-logs")
 NIGHT, SURVEY = FOLDER / "night", FOLDER / "survey"
 REPORT_S = 30
 # One processor a node: two nodes keep the two cores of a small host busy.
 POOL = {
-    "instance_types": ["m7a.large"],
+    "instance_types": ["m7a.medium"],
     "max_nodes": 2,
     "cpus": 1,
-    "memory_mb": 7600,
+    "memory_mb": 3700,
 }
 
 
@@ -64,10 +64,8 @@ def process(cluster: ElasticCluster, simulation: Popen[bytes], begun: float) -> 
     lsstpipe = str(BIN / "lsstpipe")
     if status := start_on_head(cluster, lsstpipe, "profile", "install", "aws").wait():
         return status
-    repo = (REPOSITORY / NIGHT / "repo").absolute()
-    campaign = REPOSITORY / "config" / "campaigns" / "demo.yaml"
     night = cluster.start_snakemake(
-        "--configfile", str(campaign), "--config", f"repo={repo}",
+        "--configfile", "config/campaigns/demo.yaml", "--config", f"repo={NIGHT / 'repo'}",
         cwd=REPOSITORY, log=NIGHT / "snakemake.log", **THREADS,
     )  # fmt: skip
     productions = {"night": night}
@@ -75,8 +73,8 @@ def process(cluster: ElasticCluster, simulation: Popen[bytes], begun: float) -> 
         if status := simulation.wait():
             return status
         productions["survey"] = cluster.start_snakemake(
-            "--configfile", "survey/campaign.yaml", "--config", "repo=repo",
-            cwd=REPOSITORY / SURVEY, log=SURVEY / "snakemake.log", **THREADS,
+            "--configfile", str(SURVEY / "campaign.yaml"),
+            cwd=REPOSITORY, log=SURVEY / "snakemake.log", **THREADS,
         )  # fmt: skip
         if status := watch(productions, begun):
             return status
@@ -87,11 +85,11 @@ def process(cluster: ElasticCluster, simulation: Popen[bytes], begun: float) -> 
                 started.wait()
     click.echo("waiting until the nodes have gone")
     cluster.wait_for_rest(120)
-    for name in productions:
-        where = str(FOLDER / name / "repo")
+    repos = [str(FOLDER / name / "repo") for name in productions]
+    for where in repos:
         start_on_head(cluster, lsstpipe, "report", "--summary", where).wait()
-        start_on_head(cluster, lsstpipe, "cluster", "cost", "--repo", where).wait()
-    return 0
+    named = [word for where in repos for word in ("--repo", where)]
+    return start_on_head(cluster, lsstpipe, "cluster", "cost", *named).wait()
 
 
 def main() -> int:
@@ -107,8 +105,8 @@ def main() -> int:
         make_pool(**POOL), idle_s=35, silence_s=120, boot_timeout_s=60, heartbeat_timeout_s=60
     )
     simulation = Popen(
-        [str(BIN / "lsstpipe"), "simulate", "ci_small", "--to", "survey"],
-        cwd=SURVEY, env=os.environ | THREADS,
+        [str(BIN / "lsstpipe"), "simulate", "ci_small", "--to", str(SURVEY)],
+        cwd=REPOSITORY, env=os.environ | THREADS,
     )  # fmt: skip
     try:
         cluster.start()
