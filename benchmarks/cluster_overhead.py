@@ -65,10 +65,13 @@ class Job:
 
 @contextmanager
 def running_cluster() -> Iterator[ElasticCluster]:
-    """Start a cluster with one node that is up and stays so."""
+    """Start a cluster with one node that is up and stays so.
+
+    It has one processor: a small host has another one, for what the head node does.
+    """
     cluster = ElasticCluster(
-        make_pool("steady", cpus=2, memory_mb=16000, max_nodes=1),
-        idle_s=3600, silence_s=3600, boot_timeout_s=300, heartbeat_timeout_s=300,
+        make_pool("steady", cpus=1, memory_mb=8000, max_nodes=1),
+        idle_s=3600, silence_s=3600, every_s=5.0, boot_timeout_s=300, heartbeat_timeout_s=300,
     )  # fmt: skip
     try:
         cluster.start()

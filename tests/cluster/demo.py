@@ -102,8 +102,9 @@ def main() -> int:
         folder.mkdir(parents=True)
     click.echo(f"productions and their logs: {FOLDER}/{{night,survey}}/snakemake.log")
     cluster = ElasticCluster(
-        make_pool(**POOL), idle_s=35, silence_s=120, boot_timeout_s=60, heartbeat_timeout_s=60
-    )
+        make_pool(**POOL), idle_s=35, silence_s=120, every_s=2.0, boot_timeout_s=60,
+        heartbeat_timeout_s=60,
+    )  # fmt: skip
     simulation = Popen(
         [str(BIN / "lsstpipe"), "simulate", "ci_small", "--to", str(SURVEY)],
         cwd=REPOSITORY, env=os.environ | THREADS,
