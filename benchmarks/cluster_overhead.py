@@ -84,11 +84,12 @@ def running_cluster() -> Iterator[ElasticCluster]:
 
 def run_workflow(cluster: ElasticCluster, folder: Path, campaign: str, *targets: str) -> None:
     """Run Snakemake on the cluster, to its good end."""
+    log = folder / "snakemake.log"
     process = cluster.start_snakemake(
-        *targets, "--configfile", campaign, "--quiet", "all", cwd=folder, **THREADS
+        *targets, "--configfile", campaign, cwd=folder, log=log, **THREADS
     )
     if process.wait():
-        raise subprocess.CalledProcessError(process.returncode, "snakemake")
+        sys.exit(f"snakemake ended with exit code {process.returncode}:\n{log.read_text()}")
 
 
 def account(cluster: ElasticCluster, *fields: str) -> list[list[str]]:

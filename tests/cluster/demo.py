@@ -73,7 +73,8 @@ def process(cluster: ElasticCluster, simulation: Popen[bytes], begun: float) -> 
         if status := simulation.wait():
             return status
         productions["survey"] = cluster.start_snakemake(
-            "--configfile", str(SURVEY / "campaign.yaml"),
+            # As many chunks as keep the nodes busy, of a job's start each.
+            "--configfile", str(SURVEY / "campaign.yaml"), "--config", "visits_per_chunk=2",
             cwd=REPOSITORY, log=SURVEY / "snakemake.log", **THREADS,
         )  # fmt: skip
         if status := watch(productions, begun):

@@ -37,9 +37,9 @@ INGEST_CAMPAIGN = json.dumps(
     {key: value for key, value in config.items() if key in INGEST_KEYS}
 )
 
-# What a job of Slurm takes besides its command, MB: a shell, and what the kernel keeps for it; or two
-# Snakemakes around it, in the batch step and in srun's.
-SHELL_MB, SNAKEMAKE_MB = 100, 300
+# What a job of Slurm asks for besides what its command is expected to take, MB: a shell, and room for
+# quanta that are larger than most; or two Snakemakes around it, in the batch step and in srun's.
+SHELL_MB, SNAKEMAKE_MB = 200, 300
 base_mb = SHELL_MB
 # Whether this Snakemake runs inside a job, for the chunks of a pilot.
 IN_PILOT = "LSSTPIPE_PILOT" in os.environ
