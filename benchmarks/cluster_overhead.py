@@ -94,8 +94,10 @@ def run_workflow(cluster: ElasticCluster, folder: Path, campaign: str, *targets:
 
 def account(cluster: ElasticCluster, *fields: str) -> list[list[str]]:
     """Give columns of the accounting, a row each job."""
-    text = cluster.slurm.run("sacct", "-X", "-n", "-P", f"--format={','.join(fields)}")
-    return [line.split("|") for line in text.splitlines()]
+    # With -X it would leave out the steps, and with them the CPU time of the jobs.
+    text = cluster.slurm.run("sacct", "-n", "-P", f"--format=JobIDRaw,{','.join(fields)}")
+    rows = [line.split("|") for line in text.splitlines()]
+    return [row[1:] for row in rows if "." not in row[0]]
 
 
 def seconds(text: str) -> float:
@@ -163,7 +165,7 @@ def measure_survey(cluster: ElasticCluster, folder: Path) -> dict[str, float]:
     """Run ci_small; give what of the processors that its jobs had was used."""
     command = [str(BIN / "lsstpipe"), "simulate", "ci_small", "--to", "survey", "--jobs", "2"]
     subprocess.run(command, cwd=folder, check=True)
-    n_before, n_asked = len(account(cluster, "JobIDRaw")), count_requests(cluster)
+    n_before, n_asked = len(account(cluster, "State")), count_requests(cluster)
     begun = time.monotonic()
     run_workflow(cluster, folder, "survey/campaign.yaml")
     wall_s = time.monotonic() - begun

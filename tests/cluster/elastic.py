@@ -123,8 +123,10 @@ class ElasticCluster:
         (self.folder / "etc" / "pools.json").write_text(json.dumps(settings))
         self._install_programs()
         ports = self.slurm.port_ranges({pool.name: pool.max_nodes for pool in self.cluster.pools})
+        # `reconcile` gives up a node that does not boot before Slurm does, on a busy machine too.
+        margin_s = max(10, round(self.cluster.boot_timeout_s / 3))
         saving = PowerSaving(
-            self.folder / "etc", idle_s=self._idle_s, ending_s=12, boot_margin_s=10, check_s=1
+            self.folder / "etc", idle_s=self._idle_s, ending_s=12, boot_margin_s=margin_s, check_s=1
         )
         self.slurm.start(render_pools(self.cluster, saving, ports))
         self.start_reaper()
