@@ -279,7 +279,7 @@ def test_one_stop_is_enough_while_some_jobs_run_and_others_are_held(
     head = Head(slurm, project)
     log = project.folder / "jobs.txt"
     log.write_text("")
-    (project.folder / "sleep.txt").write_text("15")
+    (project.folder / "wait.txt").touch()
     assert head.call("pause", "campaign.yaml", "--stage", "visit")[0] == 0
     code, said = head.start()
     assert code == 0, said
@@ -289,6 +289,7 @@ def test_one_stop_is_enough_while_some_jobs_run_and_others_are_held(
     wait_until(lambda: "run visit" in log.read_text(), "the first works", 60)
     code, said = head.call("stop", "campaign.yaml")
     assert (code, "1 jobs are cancelled, 1 run to their end" in said) == (0, True), said
+    (project.folder / "wait.txt").unlink()
     head.wait()
     assert log.read_text().count("run visit") == 1, "the other has not begun"
     assert slurm.job_states(first) == ["COMPLETED"]
