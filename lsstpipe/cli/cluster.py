@@ -15,6 +15,7 @@ from lsstpipe.cli import cluster_head
 if TYPE_CHECKING:
     from lsstpipe.cluster.head import Head
     from lsstpipe.cluster.prices import PriceTable
+    from lsstpipe.execute.usage import TaskUsage
 
 _LOG = logging.getLogger(__name__)
 _WATCH_S = 5.0
@@ -181,18 +182,21 @@ def tell_status(watch: bool, as_json: bool, config: Path, state: Path) -> None:
 @command.command("cost")
 @click.option(
     "--repo",
+    "repos",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Repository of a campaign: its manifests tell what was used of what was asked for.",
+    multiple=True,
+    help="Repository of a campaign, whose manifests tell what was used; may be repeated.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @_config
 @_state
-def tell_cost(repo: Path | None, as_json: bool, config: Path, state: Path) -> None:
+def tell_cost(repos: tuple[Path, ...], as_json: bool, config: Path, state: Path) -> None:
     """Tell what each stage asked for, used and cost, at list prices, and what was idle.
 
     \b
     Example:
       lsstpipe cluster cost --repo runs/demo
+      lsstpipe cluster cost --repo runs/dr1 --repo runs/deep
     """
     from lsstpipe.cli.cluster_tables import costs_as_rows, print_costs
     from lsstpipe.cluster.status import measure_costs
@@ -200,7 +204,10 @@ def tell_cost(repo: Path | None, as_json: bool, config: Path, state: Path) -> No
     from lsstpipe.plan.layout import plan_folder
     from lsstpipe.plan.read import open_plan
 
-    usage = [] if repo is None else measure_usage(open_plan(plan_folder(repo)))
+    usage: dict[str, list[TaskUsage]] = {}
+    for repo in repos:
+        plan = open_plan(plan_folder(repo))
+        usage.setdefault(plan.campaign.name, []).extend(measure_usage(plan))
     head = _open(config, state)
     costs = measure_costs(head)
     _warn_of_old(head.prices)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,6 +16,9 @@ from lsstpipe.cluster.accounting import IDLE, Costs
 from lsstpipe.cluster.prices import PriceTable
 from lsstpipe.cluster.status import ClusterStatus, total
 from lsstpipe.execute.usage import TaskUsage
+
+Usage = Mapping[str, Sequence[TaskUsage]]
+"""What the quanta of campaigns took, by name of the campaign."""
 
 _WIDTH = 110
 
@@ -38,7 +41,7 @@ def status_as_json(status: ClusterStatus) -> str:
         },
         "silence_s": None if math.isinf(status.silence_s) else status.silence_s,
         "hourly_usd": status.hourly_usd,
-        "costs": costs_as_rows(status.costs, []),
+        "costs": costs_as_rows(status.costs, {}),
     }
     return json.dumps(plain, indent=1)
 
@@ -72,12 +75,12 @@ def print_status(status: ClusterStatus) -> None:
     for name, (code, until) in status.resting.items():
         ends = "a person closes its breaker" if math.isinf(until) else "its time is over"
         console.print(f"pool {name} launches nothing until {ends}: {code}")
-    print_costs(status.costs, [])
+    print_costs(status.costs, {})
     beat = f"{status.silence_s:.0f} s ago" if math.isfinite(status.silence_s) else "never"
     console.print(f"now {status.hourly_usd:.3f} USD an hour; reconcile was here {beat}")
 
 
-def costs_as_rows(costs: Costs, usage: Sequence[TaskUsage]) -> list[dict[str, Any]]:
+def costs_as_rows(costs: Costs, usage: Usage) -> list[dict[str, Any]]:
     """Give a row for each stage of each user's campaign, with what was used where it is known.
 
     Parameters
@@ -89,7 +92,7 @@ def costs_as_rows(costs: Costs, usage: Sequence[TaskUsage]) -> list[dict[str, An
     """
     rows = []
     for (campaign, user, stage), cost in costs.items():
-        own = [task for task in usage if task.stage == stage]
+        own = [task for task in usage.get(campaign, ()) if task.stage == stage]
         rows.append(
             {
                 "campaign": campaign, "user": user, "stage": stage,
@@ -104,7 +107,7 @@ def costs_as_rows(costs: Costs, usage: Sequence[TaskUsage]) -> list[dict[str, An
     return rows
 
 
-def print_costs(costs: Costs, usage: Sequence[TaskUsage]) -> None:
+def print_costs(costs: Costs, usage: Usage) -> None:
     """Print what each stage asked for, used and cost.
 
     Parameters
@@ -127,7 +130,7 @@ def print_costs(costs: Costs, usage: Sequence[TaskUsage]) -> None:
             f"{row['usd']:.5f}", f"{100 * row['usd'] / all_usd:.0f} %",
         )  # fmt: skip
     everything = total(costs)
-    used = sum(task.cpu_s for task in usage)
+    used = sum(task.cpu_s for own in usage.values() for task in own)
     table.add_row(
         "in all", "", "", str(everything.n_jobs), str(everything.n_runs),
         f"{everything.cpu_s:.0f}", f"{used:.0f}" if used else "", "", "",

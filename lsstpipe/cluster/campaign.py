@@ -256,7 +256,7 @@ def stop(own: Own, queue: JobQueue) -> Stopped:
     queue.cancel_pending(sorted(waiting))
     left = {job.id for job in own.jobs(queue)}
     if holder is not None and not left:
-        # The accounts do not know a job that was held from the first: it would be waited for.
+        # It would end at its next look; nothing is left that it need look at.
         _end(own, holder)
     return Stopped(holder, len(waiting - left), len(left))
 

@@ -11,6 +11,7 @@ from typing import Any
 
 SCHEMA: dict[str, tuple[str, ...]] = {
     "launch-requested": ("pool", "market", "nodes", "job"),
+    "launched-before": ("pool", "nodes"),
     "launched": ("pool", "market", "nodes", "instances", "hourly_usd"),
     "launch-failed": ("pool", "market", "nodes", "code", "error_class", "message"),
     "launch-refused": ("pool", "nodes", "reason"),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
+
+from lsstpipe.errors import TemporaryError
 
 _LONGEST = 3.0
 """Longest time between two looks, in units of the setting."""
@@ -55,16 +59,20 @@ def forgive_nodes(executor: Any) -> None:
         executor._failed_nodes = _Forgetful()
 
 
-def keep_jobs(executor: Any) -> None:
-    """Let an executor ask again for jobs that it got no answer about.
+def keep_jobs(executor: Any, find_cancelled: Callable[[str], AbstractSet[int]]) -> None:
+    """Let an executor ask again for jobs that it got no answer about, but for those that have gone.
 
     The one for Slurm asks five times at once. Where slurmdbd is away for longer than that, it
-    neither ends the jobs nor keeps them, and Snakemake waits for them for ever.
+    neither ends the jobs nor keeps them, and Snakemake waits for them for ever. It waits as long
+    for a job that was cancelled before it could begin, such as one that was held: the accounts
+    never hear of it, only slurmctld knows.
 
     Parameters
     ----------
     executor
         Snakemake's; one that runs jobs here is left alone.
+    find_cancelled
+        Gives the numbers of the cancelled jobs of a name.
     """
     kind = type(executor)
     if not hasattr(kind, "check_active_jobs"):
@@ -81,11 +89,15 @@ def keep_jobs(executor: Any) -> None:
 
     async def check(self: Any, jobs: Sequence[Any]) -> AsyncIterator[Any]:
         told.clear()
-        async for job in kind.check_active_jobs(self, jobs):
-            told.add(id(job))
-            yield job
-        for job in jobs:
-            if id(job) not in told:
+        # Those that it keeps are those that it has told nothing of.
+        async for _ in kind.check_active_jobs(self, jobs):
+            pass
+        left = [job for job in jobs if id(job) not in told]
+        gone = await asyncio.to_thread(_ask, find_cancelled, self.run_uuid) if left else set()
+        for job in left:
+            if job.external_jobid in gone:
+                self.report_job_error(job, msg=f"Job {job.external_jobid} was cancelled. ")
+            else:
                 yield job
 
     own = {
@@ -94,3 +106,11 @@ def keep_jobs(executor: Any) -> None:
         "report_job_error": report_error,
     }
     executor.__class__ = type(kind.__name__, (kind,), own)
+
+
+def _ask(find_cancelled: Callable[[str], AbstractSet[int]], name: str) -> set[str]:
+    """Ask which jobs were cancelled; none where slurmctld is away, and it is asked again."""
+    try:
+        return {str(number) for number in find_cancelled(name)}
+    except TemporaryError:
+        return set()

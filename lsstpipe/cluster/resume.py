@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 from lsstpipe.cluster import guard
 from lsstpipe.cluster.assign import Wanted, assign, group
-from lsstpipe.cluster.decide import cooldown_s
+from lsstpipe.cluster.decide import Power, cooldown_s
 from lsstpipe.cluster.ec2 import Instance
 from lsstpipe.cluster.errors import ErrorClass, classify, worst
 from lsstpipe.cluster.fleet import Launch, Launched, fall_back, make_request, make_token
 from lsstpipe.cluster.head import Head
 from lsstpipe.cluster.hostlist import compress, expand
-from lsstpipe.cluster.state import Promise
+from lsstpipe.cluster.state import Promise, State
 from lsstpipe.errors import TemporaryError
 
 _THROTTLED_TRIES = 3
@@ -36,6 +36,9 @@ def resume(head: Head, nodes: str, jobs: Sequence[Wanted], event: str) -> None:
     A node that gets none is set down, with the code of the error in its reason, and then powered
     down: so Slurm requeues its job at once, and the node comes back when its pool does.
 
+    A slurmctld that was started again asks again for the nodes that power up. Those whose instance
+    lives, or is being asked for by another call, are launched no second time.
+
     Parameters
     ----------
     head
@@ -45,7 +48,7 @@ def resume(head: Head, nodes: str, jobs: Sequence[Wanted], event: str) -> None:
     jobs
         What they are for, of the resume file.
     event
-        Names this call: repeated, it launches nothing twice.
+        Names this call: repeated, it makes the same requests, which EC2 answers as before.
     """
     names = expand(nodes)
     silence = head.state.silence_s(head.now())
@@ -97,13 +100,14 @@ def _turn_to(
 
 
 def _pass_guard(head: Head, launch: Launch, jobs: Sequence[Wanted]) -> Launch | None:
-    """Leave out what would cost too much, or all of it where its pool rests.
+    """Leave out what has an instance, what would cost too much, or all where the pool rests.
 
     What passes is promised: it counts as running before EC2 shows it, and against other calls.
     """
     pool = launch.pool
     instances = head.ec2.instances()
     with head.state.hold() as state:
+        launch, addresses = _leave_out_served(head, state, launch, instances)
         if state.is_resting(pool.name, head.now()):
             code = state.rests[pool.name].code
             verdict = guard.Verdict((), launch.nodes, f"pool {pool.name} rests")
@@ -121,7 +125,11 @@ def _pass_guard(head: Head, launch: Launch, jobs: Sequence[Wanted]) -> Launch | 
         if passed is not None:
             usd = head.prices.dearest(pool, launch.market)
             token = make_token(head.cluster.name, passed)
-            state.promises[token] = Promise(pool.name, usd, head.now(), len(allowed))
+            state.promises[token] = Promise(
+                pool.name, usd, head.now(), len(allowed), nodes=list(allowed)
+            )
+    if addresses:
+        _tell_addresses(head, addresses)
     if refused:
         head.events.emit("launch-refused", pool=pool.name, nodes=list(refused), reason=reason)
         _refuse(head, refused, code, reason)
@@ -129,6 +137,25 @@ def _pass_guard(head: Head, launch: Launch, jobs: Sequence[Wanted]) -> Launch | 
         told = [wanted.job.id for wanted in jobs if not without.isdisjoint(wanted.nodes)]
         head.slurm.comment(told, f"not launched: {reason}")
     return passed
+
+
+def _leave_out_served(
+    head: Head, state: State, launch: Launch, instances: Sequence[Instance]
+) -> tuple[Launch, dict[str, str]]:
+    """Leave out nodes that have an instance, or will; give the addresses that are known of them."""
+    since = head.now() - head.cluster.boot_timeout_s
+    # An older one did not join in time or was not ended in time: it is no node any more.
+    young = {i.id: i for i in instances if i.power is Power.ALIVE and i.launched >= since}
+    shown = {item.id for item in instances}
+    token = make_token(head.cluster.name, launch)
+    served = state.served(young.keys(), shown, since, token).intersection(launch.nodes)
+    if not served:
+        return launch, {}
+    head.events.emit("launched-before", pool=launch.pool.name, nodes=sorted(served))
+    keys = {node: state.assigned.get(node, "") for node in served}
+    addresses = {node: young[key].private_ip for node, key in keys.items() if key in young}
+    left = tuple(node for node in launch.nodes if node not in served)
+    return replace(launch, nodes=left), {node: ip for node, ip in addresses.items() if ip}
 
 
 def _ask(head: Head, launch: Launch) -> tuple[dict[str, str], list[str], list[str]]:
@@ -147,8 +174,8 @@ def _ask(head: Head, launch: Launch) -> tuple[dict[str, str], list[str], list[st
         if answer.instance_ids or _class_of(answer) is not ErrorClass.THROTTLE:
             break
         answer = head.ec2.launch(request)
-    _keep_promise(head, launch, answer)
     nodes, spare = assign(launch, answer.instance_ids)
+    _keep_promise(head, launch, answer, nodes)
     if spare:
         head.ec2.terminate(spare)
     missing = [name for name in launch.nodes if name not in nodes]
@@ -175,20 +202,35 @@ def _receive(head: Head, asked: Sequence[_Asked], jobs: Sequence[Wanted]) -> lis
     waited_for = [key for item in asked for key in item.nodes.values()]
     unseen = set(waited_for)
     for arrived in head.ec2.arrivals(waited_for):
-        found = {item.id: item for item in arrived}
-        unseen -= found.keys()
+        unseen -= {item.id for item in arrived}
+        found = _keep_wanted(head, arrived)
         for item in asked:
             _name(head, item.launch, {n: found[k] for n, k in item.nodes.items() if k in found})
         nodes = {n: found[k] for item in asked for n, k in item.nodes.items() if k in found}
-        _tell_addresses(head, {name: item.private_ip for name, item in nodes.items()})
+        if nodes:
+            _tell_addresses(head, {name: item.private_ip for name, item in nodes.items()})
     if unseen:
         head.ec2.terminate(sorted(unseen))
+        with head.state.hold() as state:
+            state.forget([name for name, key in state.assigned.items() if key in unseen])
     again: list[_Asked] = []
     for item in asked:
         if missing := [name for name, key in item.nodes.items() if key in unseen]:
             after = _turn_to(head, item.launch, missing, [_UNFULFILLED], jobs)
             again += _launch(head, after, jobs)
     return again
+
+
+def _keep_wanted(head: Head, arrived: Sequence[Instance]) -> dict[str, Instance]:
+    """End instances whose nodes lost their power meanwhile: others may have their names by now."""
+    with head.state.hold() as state:
+        wanted = set(state.assigned.values())
+    if late := [item.id for item in arrived if item.id not in wanted]:
+        head.ec2.terminate(late)
+        for key in late:
+            why = "its node lost its power before it was there"
+            head.events.emit("orphan-ended", instance=key, reason=why)
+    return {item.id: item for item in arrived if item.id in wanted}
 
 
 def _tell_addresses(head: Head, addresses: Mapping[str, str]) -> None:
@@ -205,8 +247,6 @@ def _name(head: Head, launch: Launch, nodes: Mapping[str, Instance]) -> None:
     """Tell instances which nodes they are."""
     if not nodes:
         return
-    with head.state.hold() as state:
-        state.assigned |= {node: item.id for node, item in nodes.items()}
     head.ec2.name({item.id: node for node, item in nodes.items()})
     head.events.emit(
         "launched",
@@ -218,13 +258,17 @@ def _name(head: Head, launch: Launch, nodes: Mapping[str, Instance]) -> None:
     )
 
 
-def _keep_promise(head: Head, launch: Launch, answer: Launched) -> None:
-    """Note which instances were promised; they count until EC2 shows them."""
+def _keep_promise(head: Head, launch: Launch, answer: Launched, nodes: Mapping[str, str]) -> None:
+    """Note which instances were promised, and for which nodes; they count until EC2 shows them.
+
+    Nodes that Slurm has taken the power of meanwhile have none.
+    """
     with head.state.hold() as state:
         token = make_token(head.cluster.name, launch)
         promise = state.promises.pop(token, None)
         if promise is not None and answer.instance_ids:
-            state.promises[token] = replace(promise, ids=list(answer.instance_ids))
+            state.assigned |= {name: nodes[name] for name in promise.nodes if name in nodes}
+            state.promises[token] = replace(promise, ids=list(answer.instance_ids), nodes=[])
 
 
 def _class_of(answer: Launched) -> ErrorClass | None:

@@ -197,6 +197,13 @@ class SlurmCommands:
             own = map(str, ids[start : start + _BATCH])
             self._run("scancel", "--state=PENDING", *own)
 
+    def cancelled(self, name: str) -> set[int]:
+        """Give the jobs of a name that were cancelled, as long as slurmctld remembers them."""
+        text = self._run(
+            "squeue", "--noheader", "--states=CANCELLED", f"--name={name}", "--format=%A"
+        )
+        return {int(line) for line in text.splitlines()}
+
     def partitions(self) -> str:
         """Give what `sinfo` prints: name (the default one has a star) and memory of its nodes."""
         return self._run("sinfo", "--noheader", "--exact", "--format=%P|%m")

@@ -34,6 +34,8 @@ class Promise:
         When they were asked for.
     n, ids
         How many; their ids once EC2 has given them.
+    nodes
+        What they are for, as long as EC2 has not answered.
     """
 
     pool: str
@@ -41,6 +43,7 @@ class Promise:
     at: float
     n: int
     ids: list[str] = field(default_factory=list)
+    nodes: list[str] = field(default_factory=list)
 
 
 _PROMISE_S = 900.0
@@ -62,8 +65,9 @@ class State:
     promises
         What was asked for lately, by the token of the request.
     assigned
-        Id of the instance that each node was launched as. EC2 shows instances for an hour after
-        they ended: without this, one of an earlier life would speak for a node that boots.
+        Id of the instance that each node was launched as, from EC2's answer until Slurm or we take
+        the node's power. EC2 shows instances for an hour after they ended: without this, one of an
+        earlier life would speak for a node that boots.
     """
 
     rests: dict[str, Rest] = field(default_factory=dict)
@@ -80,8 +84,36 @@ class State:
         nodes
             Their names.
         """
-        for name in nodes:
+        over = set(nodes)
+        for name in over:
             self.assigned.pop(name, None)
+        for promise in self.promises.values():
+            promise.nodes = [name for name in promise.nodes if name not in over]
+
+    def served(
+        self, alive: AbstractSet[str], shown: AbstractSet[str], since: float, token: str
+    ) -> set[str]:
+        """Find nodes that have an instance already, or will.
+
+        Parameters
+        ----------
+        alive
+            Ids of instances that live and may still join.
+        shown
+            Ids of all instances that EC2 shows.
+        since
+            When what was asked for and is not there yet may have been asked for, seconds since
+            1970; what is older never came.
+        token
+            Of a request that does not count: the same one is made again.
+        """
+        nodes: set[str] = set()
+        coming = set(alive)
+        for name, promise in self.promises.items():
+            if name != token and promise.at >= since:
+                nodes |= set(promise.nodes)
+                coming |= set(promise.ids) - shown
+        return nodes | {node for node, key in self.assigned.items() if key in coming}
 
     def promised(self, shown: AbstractSet[str], now: float) -> dict[str, float]:
         """Sum up what costs money that EC2 does not show yet; forget what it shows.

@@ -28,6 +28,9 @@ def suspend(head: Head, nodes: str) -> list[str]:
     foreign = [name for name in expand(nodes) if name not in names]
     if foreign:
         head.events.emit("foreign-node", nodes=foreign)
+    with head.state.hold() as state:
+        # First: whether EC2 ends them or not, the nodes get others when they are next asked for.
+        state.forget(names)
     ending = [
         item for item in head.ec2.instances() if item.node in names and item.power is Power.ALIVE
     ]
@@ -38,8 +41,6 @@ def suspend(head: Head, nodes: str) -> list[str]:
             "action-failed", nodes=left, action="terminate", message="EC2 does not end them"
         )
     ending = [item for item in ending if item.id not in stuck]
-    with head.state.hold() as state:
-        state.forget(names)
     for item in ending:
         head.events.emit(
             "node-action",

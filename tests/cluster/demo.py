@@ -24,16 +24,16 @@ from tests.cluster.fakes import make_pool
 from tests.cluster.production import THREADS
 from tests.cluster.slurm_server import missing_programs
 
-FOLDER = Path("runs/demo-cluster")
+FOLDER = Path("runs/demo-cluster")  # below the root of the project, where all of it runs
 LOGS = Path("runs/demo-cluster-logs")
 NIGHT, SURVEY = FOLDER / "night", FOLDER / "survey"
 REPORT_S = 30
 # One processor a node: two nodes keep the two cores of a small host busy.
 POOL = {
-    "instance_types": ["m7a.large"],
+    "instance_types": ["m7a.medium"],
     "max_nodes": 2,
     "cpus": 1,
-    "memory_mb": 7600,
+    "memory_mb": 3700,
 }
 
 
@@ -41,20 +41,6 @@ def start_on_head(cluster: ElasticCluster, *command: str, **options: Any) -> Pop
     """Start a command on the head node."""
     terminal = os.environ.get("TERM", "dumb")
     return cluster.start_on_head(*command, TERM=terminal, **THREADS, **options)
-
-
-def start_workflow(cluster: ElasticCluster, log: Path, *arguments: str, cwd: Path) -> Popen[bytes]:
-    """Start Snakemake on the head node, in a folder of its own."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    command = (
-        str(BIN / "snakemake"), "--profile", "aws", "--snakefile", str(REPOSITORY / "Snakefile"),
-        "--workflow-profile", str(REPOSITORY / "profiles" / "default"), *arguments,
-        # A cluster of this size answers at once.
-        "--slurm-init-seconds-before-status-checks", "2", "--seconds-between-status-checks", "2",
-    )  # fmt: skip
-    return start_on_head(
-        cluster, "sh", "-c", f'exec "$@" >{log.absolute()} 2>&1', "sh", *command, cwd=cwd
-    )
 
 
 def watch(productions: dict[str, Popen[bytes]], begun: float) -> int:
@@ -78,20 +64,18 @@ def process(cluster: ElasticCluster, simulation: Popen[bytes], begun: float) -> 
     lsstpipe = str(BIN / "lsstpipe")
     if status := start_on_head(cluster, lsstpipe, "profile", "install", "aws").wait():
         return status
-    repo = (REPOSITORY / NIGHT / "repo").absolute()
-    campaign = REPOSITORY / "config" / "campaigns" / "demo.yaml"
-    night = start_workflow(
-        cluster, NIGHT / "snakemake.log",
-        "--configfile", str(campaign), "--config", f"repo={repo}", cwd=REPOSITORY,
+    night = cluster.start_snakemake(
+        "--configfile", "config/campaigns/demo.yaml", "--config", f"repo={NIGHT / 'repo'}",
+        cwd=REPOSITORY, log=NIGHT / "snakemake.log", **THREADS,
     )  # fmt: skip
     productions = {"night": night}
     try:
         if status := simulation.wait():
             return status
-        productions["survey"] = start_workflow(
-            cluster, SURVEY / "snakemake.log",
-            "--configfile", "survey/campaign.yaml", "--config", "repo=repo",
-            cwd=REPOSITORY / SURVEY,
+        productions["survey"] = cluster.start_snakemake(
+            # As many chunks as keep the nodes busy, of a job's start each.
+            "--configfile", str(SURVEY / "campaign.yaml"), "--config", "visits_per_chunk=2",
+            cwd=REPOSITORY, log=SURVEY / "snakemake.log", **THREADS,
         )  # fmt: skip
         if status := watch(productions, begun):
             return status
@@ -102,11 +86,11 @@ def process(cluster: ElasticCluster, simulation: Popen[bytes], begun: float) -> 
                 started.wait()
     click.echo("waiting until the nodes have gone")
     cluster.wait_for_rest(120)
-    for name in productions:
-        where = str(FOLDER / name / "repo")
+    repos = [str(FOLDER / name / "repo") for name in productions]
+    for where in repos:
         start_on_head(cluster, lsstpipe, "report", "--summary", where).wait()
-        start_on_head(cluster, lsstpipe, "cluster", "cost", "--repo", where).wait()
-    return 0
+    named = [word for where in repos for word in ("--repo", where)]
+    return start_on_head(cluster, lsstpipe, "cluster", "cost", *named).wait()
 
 
 def main() -> int:
@@ -115,14 +99,16 @@ def main() -> int:
         sys.exit(f"The demo of a cluster needs {', '.join(missing)}; see envs/debian.txt.")
     begun = time.monotonic()
     shutil.rmtree(FOLDER, ignore_errors=True)
-    SURVEY.mkdir(parents=True)
+    for folder in (NIGHT, SURVEY):
+        folder.mkdir(parents=True)
     click.echo(f"productions and their logs: {FOLDER}/{{night,survey}}/snakemake.log")
     cluster = ElasticCluster(
-        make_pool(**POOL), idle_s=35, silence_s=120, boot_timeout_s=60, heartbeat_timeout_s=60
-    )
+        make_pool(**POOL), idle_s=35, silence_s=120, every_s=2.0, boot_timeout_s=60,
+        heartbeat_timeout_s=60,
+    )  # fmt: skip
     simulation = Popen(
-        [str(BIN / "lsstpipe"), "simulate", "ci_small", "--to", "survey"],
-        cwd=SURVEY, env=os.environ | THREADS,
+        [str(BIN / "lsstpipe"), "simulate", "ci_small", "--to", str(SURVEY)],
+        cwd=REPOSITORY, env=os.environ | THREADS,
     )  # fmt: skip
     try:
         cluster.start()

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +123,10 @@ class ElasticCluster:
         (self.folder / "etc" / "pools.json").write_text(json.dumps(settings))
         self._install_programs()
         ports = self.slurm.port_ranges({pool.name: pool.max_nodes for pool in self.cluster.pools})
+        # `reconcile` gives up a node that does not boot before Slurm does, on a busy machine too.
+        margin_s = max(10, round(self.cluster.boot_timeout_s / 3))
         saving = PowerSaving(
-            self.folder / "etc", idle_s=self._idle_s, ending_s=12, boot_margin_s=10, check_s=1
+            self.folder / "etc", idle_s=self._idle_s, ending_s=12, boot_margin_s=margin_s, check_s=1
         )
         self.slurm.start(render_pools(self.cluster, saving, ports))
         self.start_reaper()
@@ -175,17 +178,52 @@ class ElasticCluster:
         ).stdout  # fmt: skip
 
     def start_on_head(
-        self, *command: str, cwd: Path = REPOSITORY, **environment: str
+        self, *command: str, cwd: Path = REPOSITORY, log: Path | None = None, **environment: str
     ) -> subprocess.Popen[bytes]:
-        """Start a command as a person on the head node does: ``/etc/slurm`` has the settings."""
+        """Start a command as a person on the head node does: ``/etc/slurm`` has the settings.
+
+        Parameters
+        ----------
+        command
+            The command.
+        cwd
+            Where it runs.
+        log
+            Where its output goes; here, where there is none.
+        environment
+            Variables besides those that a person on the head node has.
+        """
         script = 'mount --bind "$0" /etc/slurm && exec "$@"'
         own = self.environment | {"XDG_CONFIG_HOME": str(self.folder / "config")} | environment
         del own["SLURM_CONF"]
         etc = str(self.folder / "etc")
-        return subprocess.Popen(
-            ["unshare", "--mount", "sh", "-c", script, etc, *command],
-            env=own, cwd=cwd, start_new_session=True,
-        )  # fmt: skip
+        with ExitStack() as stack:
+            output = None if log is None else stack.enter_context(log.open("wb"))
+            return subprocess.Popen(
+                ["unshare", "--mount", "sh", "-c", script, etc, *command],
+                env=own, cwd=cwd, start_new_session=True, stdout=output, stderr=output,
+            )  # fmt: skip
+
+    def start_snakemake(
+        self, *arguments: str, cwd: Path, log: Path | None = None, **environment: str
+    ) -> subprocess.Popen[bytes]:
+        """Start the workflow on the head node; parameters are those of `start_on_head`."""
+        command = self.snakemake(*arguments, cwd=cwd)
+        return self.start_on_head(*command, cwd=cwd, log=log, **environment)
+
+    def snakemake(self, *arguments: str, cwd: Path) -> list[str]:
+        """Give the command that runs the workflow, in a folder with a Snakefile or without."""
+        elsewhere = [
+            "--snakefile", str(REPOSITORY / "Snakefile"),
+            "--workflow-profile", str(REPOSITORY / "profiles" / "default"),
+        ]  # fmt: skip
+        return [
+            str(BIN / "snakemake"), *arguments, "--profile", "aws",
+            *([] if (cwd / "Snakefile").exists() else elsewhere),
+            # A cluster of this size answers at once.
+            "--slurm-init-seconds-before-status-checks", "1",
+            "--seconds-between-status-checks", "1",
+        ]  # fmt: skip
 
     def events(self, name: str = "") -> list[dict[str, Any]]:
         """Give what has happened, all of it or of one kind."""

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
-from lsstpipe.cluster.accounting import IDLE, read_lives, read_runs, share
+from lsstpipe.cli.cluster_tables import costs_as_rows
+from lsstpipe.cluster.accounting import IDLE, Cost, read_lives, read_runs, share
 from lsstpipe.cluster.config import Cluster
 from lsstpipe.cluster.slurm import find_campaign, find_stage, parse_queued
 from lsstpipe.cluster.slurm_conf import PowerSaving, render_pools
 from lsstpipe.cluster.status import total
 from lsstpipe.errors import UserError
+from lsstpipe.execute.usage import TaskUsage
 from tests.cluster.fakes import make_pool, make_settings
 
 RUN = "0b7dbc5a-9f7d-4d0e-8e4c-6d4f3c2b1a00"
@@ -71,6 +73,16 @@ def test_a_job_that_was_requeued_is_one_job_with_two_runs() -> None:
     visit = costs["dr1-deep", "ann", "visit"]
     assert (visit.n_jobs, visit.n_runs) == (1, 2)
     assert visit.usd == pytest.approx(0.04)
+
+
+def test_what_was_used_is_told_of_the_campaign_that_used_it() -> None:
+    costs = {
+        (campaign, "ann", "visit"): Cost(n_runs=1, cpu_s=20.0, usd=0.1, jobs={number})
+        for number, campaign in enumerate(("dr1", "deep"))
+    }
+    used = TaskUsage("visit", "isr", 2, 8.0, 4.0, 4.0, 9.0, 500.0, 1.0)
+    rows = {row["campaign"]: row["used_cpu_s"] for row in costs_as_rows(costs, {"dr1": [used]})}
+    assert rows == {"dr1": 8.0, "deep": None}
 
 
 def test_names_and_comments_of_the_workflow_are_read() -> None:

@@ -264,5 +264,33 @@ def test_a_campaign_is_refused_paused_stopped_and_goes_on(
     head.wait()
     assert log.read_text().splitlines().count("run visit") == 2
     # The accounts may know the job that was cancelled while it was held, or not.
-    assert asked(slurm)[-2:] == ["800M", "1300M"]
+    assert asked(slurm)[-2:] == ["700M", "1200M"]
     assert head.start()[1].startswith("demo has nothing left to do")
+
+
+def test_one_stop_is_enough_while_some_jobs_run_and_others_are_held(
+    slurm: StaticSlurm, queue: SlurmCommands, tmp_path: Path, repository: Path
+) -> None:
+    project = Project(tmp_path, repository)
+    other = Path("data") / "tres1" / "tres1-051.fits.fz"
+    (project.folder / other).write_bytes((repository / other).read_bytes())
+    project.write(project.settings | {"visits_per_chunk": 1})
+    project.run("calibs")
+    head = Head(slurm, project)
+    log = project.folder / "jobs.txt"
+    log.write_text("")
+    (project.folder / "wait.txt").touch()
+    assert head.call("pause", "campaign.yaml", "--stage", "visit")[0] == 0
+    code, said = head.start()
+    assert code == 0, said
+    wait_until(lambda: [job.is_held for job in queue.queue()] == [True, True], "held jobs", 60)
+    first = queue.queue()[0].id
+    slurm.run("scontrol", "release", str(first))
+    wait_until(lambda: "run visit" in log.read_text(), "the first works", 60)
+    code, said = head.call("stop", "campaign.yaml")
+    assert (code, "1 jobs are cancelled, 1 run to their end" in said) == (0, True), said
+    (project.folder / "wait.txt").unlink()
+    head.wait()
+    assert log.read_text().count("run visit") == 1, "the other has not begun"
+    assert slurm.job_states(first) == ["COMPLETED"]
+    assert queue.queue() == []

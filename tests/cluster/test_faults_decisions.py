@@ -274,6 +274,100 @@ def test_an_address_that_slurm_did_not_hear_is_told_again(
     assert slurm.addresses == {"spot-1": ec2_of(head).alive()[0].private_ip}
 
 
+def ask_again(head: Head, event: str = "2") -> None:
+    """Do what a slurmctld does that was started again: ask for the nodes that power up."""
+    flags = slurm_of(head).flags
+    resume(head, ",".join(n for n in flags if "POWERING_UP" in flags[n]), [], event)
+
+
+def test_a_node_that_is_asked_for_again_while_it_boots_is_launched_once(head: Head) -> None:
+    start_job(head)
+    (instance,) = ec2_of(head).alive()
+    slurm_of(head).addresses.clear()  # it has forgotten
+    ask_again(head)
+    assert ec2_of(head).alive() == [instance]
+    assert slurm_of(head).addresses == {"spot-1": instance.private_ip}
+    assert [e["nodes"] for e in events(head, "launched-before")] == [["spot-1"]]
+    ec2_of(head).lose(instance.id)
+    ask_again(head, "3")
+    assert len(ec2_of(head).alive()) == 1, "what has ended serves no node"
+
+
+@pytest.mark.parametrize("moment", ["asked", "answered"])
+def test_a_node_that_another_call_is_launching_is_launched_once(
+    head: Head, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    ec2 = ec2_of(head)
+    ec2.shown_after_s = 60.0
+    launch, arrivals = ec2.launch, ec2.arrivals
+
+    def launch_slowly(request: Mapping[str, Any]) -> Launched:
+        if moment == "asked" and not ec2.requests:
+            ask_again(head)
+        return launch(request)
+
+    def arrive_slowly(ids: Sequence[str]) -> Iterator[list[Instance]]:
+        if moment == "answered" and ids:
+            ask_again(head)
+        return arrivals(ids)
+
+    monkeypatch.setattr(ec2, "launch", launch_slowly)
+    monkeypatch.setattr(ec2, "arrivals", arrive_slowly)
+    start_job(head)
+    (instance,) = ec2.alive()
+    assert instance.node == "spot-1"
+    assert "POWERING_UP" in slurm_of(head).flags["spot-1"]
+
+
+@pytest.mark.parametrize("how", ["stuck", "unanswered"])
+def test_an_instance_that_was_to_be_ended_serves_no_node(
+    head: Head, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    ec2, slurm = ec2_of(head), slurm_of(head)
+    start_job(head)
+    slurm.join("spot-1")
+    slurm.finish(1)
+    (old,) = ec2.alive()
+    slurm.set_state(["spot-1"], "power_down")
+    if how == "stuck":
+        ec2.stuck.add(old.id)
+        suspend(head, "spot-1")
+    else:
+
+        def fail(ids: Sequence[str]) -> list[str]:
+            raise TemporaryError("EC2 does not end instances")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(ec2, "terminate", fail)
+            with pytest.raises(TemporaryError):
+                suspend(head, "spot-1")
+    start_job(head, "2")
+    (new,) = [item for item in ec2.alive() if item.id != old.id]
+    assert slurm.addresses == {"spot-1": new.private_ip}
+    slurm.join("spot-1")
+    ec2.stuck.clear()
+    ec2.now[0] += head.cluster.orphan_grace_s + 1
+    reconcile(head)
+    assert [item.id for item in ec2.alive()] == [new.id]
+
+
+def test_a_node_whose_power_is_taken_while_it_is_launched_keeps_no_instance(
+    head: Head, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ec2 = ec2_of(head)
+    launch = ec2.launch
+
+    def launch_slowly(request: Mapping[str, Any]) -> Launched:
+        slurm_of(head).set_state(["spot-1"], "power_down")
+        suspend(head, "spot-1")
+        return launch(request)
+
+    monkeypatch.setattr(ec2, "launch", launch_slowly)
+    start_job(head)
+    assert ec2.alive() == []
+    assert "spot-1" not in slurm_of(head).addresses
+
+
 def test_a_job_that_a_node_could_not_start_waits_again_but_not_for_ever(head: Head) -> None:
     slurm = slurm_of(head)
     slurm.held = {7: 1, 8: 4}

@@ -90,6 +90,18 @@ class ClusterMachine(RuleBasedStateMachine):
             self.wanted = []
             resume(self.head, nodes, jobs, f"event {self.events}")
 
+    @rule()
+    def ask_again(self) -> None:
+        """A slurmctld that was started again asks again for the nodes that power up."""
+        booting = {node for node, flags in self.slurm.flags.items() if "POWERING_UP" in flags}
+        asked = booting - {node for _, node in self.wanted}
+        started = self.ec2.now[0] - self.head.cluster.boot_timeout_s
+        before = {item.id for item in self.ec2.alive()}
+        served = {i.node for i in self.ec2.alive() if i.node in asked and i.launched >= started}
+        self.events += 1
+        resume(self.head, ",".join(sorted(asked)), [], f"event {self.events}")
+        assert not any(i.node in served for i in self.ec2.alive() if i.id not in before)
+
     @rule(data=st.data())
     def join(self, data: st.DataObject) -> None:
         """An instance has booted."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +15,7 @@ from snakemake_executor_plugin_slurm import Executor
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
 from lsstpipe.cluster.polling import forgive_nodes, keep_jobs, limit_interval
+from lsstpipe.errors import TemporaryError
 
 
 def test_the_interval_grows_no_longer_than_three_times_what_was_set() -> None:
@@ -76,43 +78,75 @@ def test_jobs_are_kept_while_the_accounting_is_away(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(snakemake_executor_plugin_slurm, "query_job_status", fail)
     jobs = [SubmittedJobInfo(SimpleNamespace(), str(n)) for n in (7, 8)]
     assert look(executor, jobs) == [], "what is mended; if not, the mending may go"
-    keep_jobs(executor)
+    keep_jobs(executor, lambda name: set())
     assert look(executor, jobs) == jobs
     assert len(asked) == 10
 
 
+@dataclass(frozen=True)
+class Job:
+    """A job: its number, and what the accounts say."""
+
+    external_jobid: str
+    said: str = ""
+
+
+class Answered:
+    """An executor that the accounts answer."""
+
+    run_uuid = "demo-1"
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    async def check_active_jobs(self, jobs: list[Job]) -> AsyncIterator[Job]:
+        for job in jobs:
+            if job.said == "done":
+                self.report_job_success(job)
+            elif job.said == "failed":
+                self.report_job_error(job, msg="it failed")
+            else:
+                yield job
+
+    def report_job_success(self, job: Job) -> None:
+        self.done.append(job.external_jobid)
+
+    def report_job_error(self, job: Job, msg: str) -> None:
+        self.done.append(f"{job.external_jobid}: {msg}")
+
+
 def test_jobs_that_have_ended_are_not_kept() -> None:
-    class Answered:
-        """An executor that was told of all of its jobs."""
-
-        def __init__(self) -> None:
-            self.done: list[str] = []
-
-        async def check_active_jobs(self, jobs: list[str]) -> AsyncIterator[str]:
-            for job in jobs:
-                if job == "done":
-                    self.report_job_success(job)
-                elif job == "failed":
-                    self.report_job_error(job, msg="it failed")
-                else:
-                    yield job
-
-        def report_job_success(self, job: str) -> None:
-            self.done.append(job)
-
-        def report_job_error(self, job: str, msg: str) -> None:
-            self.done.append(f"{job}: {msg}")
-
     executor = Answered()
-    keep_jobs(executor)
-    assert look(executor, ["done", "runs", "failed"]) == ["runs"]
-    assert executor.done == ["done", "failed: it failed"]
-    assert look(executor, ["runs"]) == ["runs"]
+    keep_jobs(executor, lambda name: set())
+    done, runs, failed = Job("1", "done"), Job("2", "runs"), Job("3", "failed")
+    assert look(executor, [done, runs, failed]) == [runs]
+    assert executor.done == ["1", "3: it failed"]
+    assert look(executor, [runs]) == [runs]
+
+
+def test_a_job_that_was_cancelled_before_the_accounts_knew_it_is_not_waited_for() -> None:
+    executor = Answered()
+    answers: list[set[int] | None] = [None, {7, 9}]
+    asked: list[str] = []
+
+    def find(name: str) -> set[int]:
+        asked.append(name)
+        if (answer := answers.pop(0)) is None:
+            raise TemporaryError("squeue failed")
+        return answer
+
+    keep_jobs(executor, find)
+    held, waits = Job("7"), Job("8")
+    assert look(executor, [held, waits]) == [held, waits], "slurmctld is away"
+    assert look(executor, [held, waits]) == [waits]
+    assert executor.done == ["7: Job 7 was cancelled. "]
+    assert look(executor, [Job("9", "done")]) == [], "nobody is asked where nothing is left"
+    assert asked == ["demo-1", "demo-1"]
 
 
 def test_an_executor_that_runs_jobs_here_is_left_alone() -> None:
     executor = SimpleNamespace()
     limit_interval(executor)
-    keep_jobs(executor)
+    keep_jobs(executor, lambda name: set())
     forgive_nodes(executor)
     assert type(executor) is SimpleNamespace

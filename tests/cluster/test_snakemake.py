@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.elastic import BIN, ElasticCluster
+from tests.cluster.elastic import ElasticCluster
 from tests.cluster.slurm_server import wait_until
 from tests.workflow.test_workflow import Project
 
@@ -22,10 +22,9 @@ CHUNK = re.compile(r"rule_visit_chunk_wildcards_\w")
 
 def start(cluster: ElasticCluster, project: Project) -> subprocess.Popen[bytes]:
     """Start the workflow up to the stage visit."""
-    return cluster.start_on_head(
-        str(BIN / "snakemake"), "visit", "--profile", "aws", "--configfile", "campaign.yaml",
+    return cluster.start_snakemake(
+        "visit", "--configfile", "campaign.yaml",
         "--default-resources", "slurm_partition=workflow", "mem_mb=500", "runtime=5",
-        "--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1",
         cwd=project.folder, PATH=f"{project.folder / 'bin'}:{cluster.environment['PATH']}",
     )  # fmt: skip
 
@@ -65,8 +64,8 @@ def test_a_killed_run_goes_on_alone_and_a_failed_job_runs_again(
         "FAILED",
         "COMPLETED",
     ]
-    # 500 MB of the plan and 300 of Snakemake; it did not fail for want of them.
-    assert [row["ReqMem"] for row in (failed, done)] == ["800M", "800M"]
+    # 500 MB of the plan and 200 of the job; it did not fail for want of them.
+    assert [row["ReqMem"] for row in (failed, done)] == ["700M", "700M"]
     assert all(row["JobName"].startswith("demo-") for row in (killed, failed, done))
     assert jobs.read_text().count("run visit") == 3
     costs = json.loads(cluster.run("cost", "--json"))

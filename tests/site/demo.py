@@ -95,13 +95,8 @@ class Demo:
         self.run(LSSTPIPE, "profile", "install", "aws")
         self.run(LSSTPIPE, "simulate", "ci_small", "--to", str(SURVEY), "--jobs", "2")
         self.run(LSSTPIPE, "init", str(REPO), "--site", str(self.etc / "lsstpipe" / "site.json"))
-        self.run(
-            str(BIN / "snakemake"), "--profile", "aws",
-            "--configfile", str(SURVEY / "campaign.yaml"), "--config", "visits_per_chunk=5",
-            # A cluster of this size answers at once.
-            "--slurm-init-seconds-before-status-checks", "2",
-            "--seconds-between-status-checks", "2",
-        )  # fmt: skip
+        settings = ("--configfile", str(SURVEY / "campaign.yaml"), "--config", "visits_per_chunk=5")
+        self.run(*self._cluster.snakemake(*settings, cwd=REPOSITORY))
         self.run(LSSTPIPE, "publish", "main", f"releases/{RIGHT}", "--repo", str(REPO))
 
     def prove(self) -> list[str]:

@@ -36,6 +36,8 @@ if arguments[:2] == ["run", "visit"] and fails.exists():
     sys.exit(1)
 if arguments[0] == "run":
     time.sleep(float(pathlib.Path("sleep.txt").read_text()))
+    while pathlib.Path("wait.txt").exists():
+        time.sleep(0.1)
     pathlib.Path(arguments[arguments.index("--manifest") + 1]).write_text("{{}}")
 elif arguments[0] == "report":
     for name in ("report.html", "lightcurve.csv"):

@@ -37,8 +37,10 @@ INGEST_CAMPAIGN = json.dumps(
     {key: value for key, value in config.items() if key in INGEST_KEYS}
 )
 
-# A job of Slurm runs Snakemake twice around the command: in its batch step and in srun's.
-SNAKEMAKE_MB = 300
+# What a job of Slurm asks for besides what its command is expected to take, MB: a shell, and room for
+# quanta that are larger than most; or two Snakemakes around it, in the batch step and in srun's.
+SHELL_MB, SNAKEMAKE_MB = 200, 300
+base_mb = SHELL_MB
 # Whether this Snakemake runs inside a job, for the chunks of a pilot.
 IN_PILOT = "LSSTPIPE_PILOT" in os.environ
 # Slurm as this run uses it; None where jobs run on this machine, and inside the jobs.
@@ -148,11 +150,11 @@ def lacks(job, attempt):
 
 
 def memory(stage, find=planned):
-    """Memory in MB and that of Snakemake itself; twice as much after a job was killed for it."""
+    """Memory in MB, and what a job takes besides; twice as much after a job was killed for it."""
 
     def ask(wildcards, attempt):
         job = find(stage, wildcards.chunk)
-        wanted = attempts.grow_memory(job.mem_mb, lacks(job, attempt)) + SNAKEMAKE_MB
+        wanted = attempts.grow_memory(job.mem_mb, lacks(job, attempt)) + base_mb
         return wanted if queue is None else min(wanted, queue.partition.memory_mb)
 
     return ask
@@ -203,10 +205,12 @@ def begin():
 def look_often():
     """On Slurm, see soon that jobs have ended, whatever was lost: an answer, or a node."""
     from lsstpipe.cluster.polling import forgive_nodes, keep_jobs, limit_interval
+    from lsstpipe.cluster.slurm import SlurmCommands
 
-    limit_interval(workflow.scheduler._executor)
-    keep_jobs(workflow.scheduler._executor)
-    forgive_nodes(workflow.scheduler._executor)
+    executor = workflow.scheduler._executor
+    limit_interval(executor)
+    keep_jobs(executor, SlurmCommands().cancelled)
+    forgive_nodes(executor)
 
 
 def take_queue():
@@ -218,18 +222,20 @@ def take_queue():
     executor = workflow.scheduler._executor
     if not hasattr(executor, "run_uuid"):
         return
+    from lsstpipe.cluster.bare_jobs import submit_bare
     from lsstpipe.cluster.leftovers import cancel_jobs
     from lsstpipe.cluster.submission import open_queue
 
-    global queue
+    global base_mb, queue
     prefix = layout.job_prefix(config["name"], REPO)
     if left := cancel_jobs(prefix):
         logger.info(f"Cancelled {len(left)} jobs of a run that was killed.")
     executor.run_uuid = f"{prefix}{executor.run_uuid}"
+    base_mb = SHELL_MB if submit_bare(executor) else SNAKEMAKE_MB
     queue = in_a_sentence(
         open_queue,
         executor.run_uuid,
-        SNAKEMAKE_MB,
+        base_mb,
         default_resource("slurm_partition"),
         default_resource("slurm_account"),
     )
