@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,10 @@ from lsstpipe.data_model import DataId, DataIdValue, DatasetRef, DatasetType, ma
 from lsstpipe.datasets import as_dataset_type
 from lsstpipe.datastore import Datastore, Stored
 from lsstpipe.errors import InputFileError, RepositoryError
+from lsstpipe.registry.address import require_present
+from lsstpipe.registry.direct import Direct, OtherCollectionError
 from lsstpipe.registry.records import DatasetRecord
+from lsstpipe.registry.source import Source
 from lsstpipe.repository import Repository, open_datastore, registry_url, write_repository
 
 if TYPE_CHECKING:
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from lsstpipe.geometry.box import Box
     from lsstpipe.geometry.position import Position
     from lsstpipe.image.exposure import Exposure, ObservationInfo
+    from lsstpipe.registry.registry import Registry
 
 
 class ProductStore:
@@ -146,6 +151,8 @@ class ProductStore:
         self, dataset: DatasetRef | DatasetRecord, info: ObservationInfo | None
     ) -> object:
         # The cameras bring astropy, which few commands need.
+        from tempfile import TemporaryDirectory
+
         from lsstpipe.instruments.raw import get_camera, read_raw
 
         camera = get_camera(str(dataset.data_id["instrument"]))
@@ -182,10 +189,24 @@ class Butler:
         self.root = Path(root)
         self.run = run
         self.collections = tuple(collections) or ((run,) if run else ())
+        self._address = registry_url(root)
+        require_present(self._address)
+        self._direct = Direct(Source(self._address))
+        if not self._direct.is_current():
+            self._direct.source.close()
+            # Opening all of it says what is wrong, or brings it up to date.
+            self._direct = self.registry.direct
+        self.store = ProductStore(root)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The whole registry, which brings SQLAlchemy: to get, find and put do without it."""
         from lsstpipe.registry.registry import Registry
 
-        self.registry = Registry.open(registry_url(root))
-        self.store = ProductStore(root)
+        whole = Registry.open(self._address)
+        self._direct.source.close()
+        self._direct = whole.direct
+        return whole
 
     @classmethod
     def create(
@@ -215,7 +236,7 @@ class Butler:
 
     def close(self) -> None:
         """Close the registry."""
-        self.registry.close()
+        self._direct.source.close()
 
     def __enter__(self) -> Butler:
         return self
@@ -261,7 +282,8 @@ class Butler:
         if self.store.exists(ref):  # it may be a published dataset, whose file must stay
             self.registry.require_open(self.run)
         record = self.store.write(ref, value)
-        self.registry.put(record)
+        if not self._direct.put(record):
+            self.registry.load([record])
         return record
 
     def find(
@@ -279,7 +301,13 @@ class Butler:
         data_id, more
             At least the dimensions of the type.
         """
-        return self.registry.find(kind, DataId(data_id, **more), self.collections)
+        return self._find(as_dataset_type(kind), DataId(data_id, **more))
+
+    def _find(self, kind: DatasetType, data_id: DataId) -> DatasetRecord | None:
+        if "registry" not in vars(self):
+            with suppress(OtherCollectionError):
+                return self._direct.find(kind, data_id, self.collections)
+        return self.registry.find(kind, data_id, self.collections)
 
     def get(
         self,
@@ -302,7 +330,7 @@ class Butler:
             If there is none in the collections.
         """
         where = DataId(data_id, **more)
-        record = self.registry.find(kind, where, self.collections)
+        record = self._find(as_dataset_type(kind), where)
         if record is None:
             raise RepositoryError(
                 f"There is no {as_dataset_type(kind).name} of {dict(where)} in "

@@ -12,9 +12,8 @@ from lsstpipe.errors import ConflictError
 from lsstpipe.registry import collections
 from lsstpipe.registry.collections import Collection
 from lsstpipe.registry.database import chunks, insert, replace_known
-from lsstpipe.registry.prepared import Prepared
 from lsstpipe.registry.records import DatasetRecord, QuantumRecord
-from lsstpipe.registry.rows import dataset_values, from_dataset, quantum_values
+from lsstpipe.registry.rows import dataset_values, quantum_values
 from lsstpipe.registry.staging import (
     fill,
     insert_all,
@@ -23,13 +22,7 @@ from lsstpipe.registry.staging import (
     new_quantum_input,
     new_quantum_output,
 )
-from lsstpipe.registry.tables import (
-    collection,
-    dataset,
-    quantum,
-    quantum_input,
-    quantum_output,
-)
+from lsstpipe.registry.tables import dataset, quantum, quantum_input, quantum_output
 
 _SHOWN_CONFLICTS = 20
 _ANALYZE_SHARE = 0.1
@@ -80,51 +73,6 @@ def load(
     columns, rows = insert_all(new_dataset, dataset)
     statement = insert(connection, dataset).from_select(columns, rows)
     connection.execute(replace_known(statement, dataset))
-
-
-def put(connection: sa.Connection, type_id: int, record: DatasetRecord) -> bool:
-    """Register one dataset in a run that is there and open, by one statement.
-
-    Parameters
-    ----------
-    connection
-        Of a server, one on which each statement takes effect by itself; else in a transaction.
-    type_id
-        Id of its type in this database.
-    record
-        The dataset.
-
-    Returns
-    -------
-    bool
-        Whether it was done; not where the run is not there or is frozen.
-    """
-    row = from_dataset(record, type_id)
-    row["run_name"] = record.run
-    del row["run_id"]
-    return _PUT.run(connection, row).rowcount == 1
-
-
-def _make_put(dialect: str) -> sa.Executable:
-    """Make the statement of `put`."""
-    names = [column.name for column in dataset.c if column.name != "run_id"]
-    open_run = (
-        sa.select(collection.c.id)
-        .where(
-            collection.c.name == sa.bindparam("run_name"),
-            collection.c.kind == "RUN",
-            sa.not_(collection.c.is_frozen),
-        )
-        .with_for_update(read=True)  # so that nobody freezes the run in between
-        .subquery("open_run")
-    )
-    values = [sa.bindparam(name, type_=dataset.c[name].type).label(name) for name in names]
-    rows = sa.select(*(sa.cast(v, dataset.c[v.name].type) for v in values), open_run.c.id)
-    statement = insert(dialect, dataset).from_select([*names, "run_id"], rows.where(sa.true()))
-    return replace_known(statement, dataset)
-
-
-_PUT = Prepared(_make_put, plan="lsstpipe_put")
 
 
 def ingest(
