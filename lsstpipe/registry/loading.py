@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -15,6 +14,8 @@ from lsstpipe.registry.database import chunks, insert, replace_known
 from lsstpipe.registry.records import DatasetRecord, QuantumRecord
 from lsstpipe.registry.rows import dataset_values, quantum_values
 from lsstpipe.registry.staging import (
+    Values,
+    analyze_staged,
     fill,
     insert_all,
     new_dataset,
@@ -63,11 +64,14 @@ def load(
     run_ids = {name: run.id for name, run in runs.items()}
     if not new_datasets and not new_quanta:
         return
-    staged = {new_dataset: dataset_values(iter(new_datasets.values()), type_ids, run_ids)}
+    staged: dict[sa.Table, Iterable[Values]]
+    staged = {new_dataset: dataset_values(new_datasets.values(), type_ids, run_ids)}
     if not new_quanta:
         fill(connection, staged)
     else:
-        fill(connection, staged | _stage_quanta(run_ids, list(new_quanta.values())))
+        staged |= _stage_quanta(run_ids, list(new_quanta.values()))
+        fill(connection, staged)
+        analyze_staged(connection, staged)
         _load_quanta(connection)
         _forget_stale(connection)
     columns, rows = insert_all(new_dataset, dataset)
@@ -99,14 +103,14 @@ def ingest(
     ConflictError
         If a run is frozen, or an id is there, or comes twice, with another checksum: each is named.
     """
-    unique: dict[uuid.UUID, DatasetRecord] = {}
+    unique: dict[int, DatasetRecord] = {}
     for record in records:
-        known = unique.setdefault(record.id, record)
+        known = unique.setdefault(record.id.int, record)  # a UUID takes longer to look up
         if known.checksum != record.checksum:
             raise ConflictError(_contradiction([(record, known.path)]))
     runs = collections.ensure(connection, {record.run for record in records}, "RUN")
     run_ids = {name: run.id for name, run in runs.items()}
-    fill(connection, {new_dataset: dataset_values(iter(unique.values()), type_ids, run_ids)})
+    fill(connection, {new_dataset: dataset_values(unique.values(), type_ids, run_ids)})
     columns, rows = insert_all(new_dataset, dataset)
     statement = insert(connection, dataset).from_select(columns, rows)
     added = connection.execute(statement.on_conflict_do_nothing(index_elements=["id"])).rowcount
@@ -118,10 +122,9 @@ def ingest(
     return added
 
 
-def _refuse_other_content(
-    connection: sa.Connection, given: Mapping[uuid.UUID, DatasetRecord]
-) -> None:
+def _refuse_other_content(connection: sa.Connection, given: Mapping[int, DatasetRecord]) -> None:
     """Refuse records that say of an id that is there that it has other bytes."""
+    analyze_staged(connection, [new_dataset])
     rows = connection.execute(
         sa.select(dataset.c.id, dataset.c.path)
         .join(new_dataset, new_dataset.c.id == dataset.c.id)
@@ -129,7 +132,7 @@ def _refuse_other_content(
         .order_by(dataset.c.id)
     ).all()
     if rows:
-        found = [(given[row.id], row.path or given[row.id].path) for row in rows]
+        found = [(given[row.id.int], row.path or given[row.id.int].path) for row in rows]
         raise ConflictError(_contradiction(found))
 
 
@@ -173,7 +176,7 @@ def _drop_frozen(
 
 def _stage_quanta(
     run_ids: Mapping[str, int], quanta: Sequence[QuantumRecord]
-) -> dict[sa.Table, Iterator[list[Any]]]:
+) -> dict[sa.Table, Iterable[Values]]:
     """Make the rows of quanta, and of what they read and wrote."""
     return {
         new_quantum: quantum_values(iter(quanta), run_ids),
