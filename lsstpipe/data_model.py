@@ -93,7 +93,7 @@ class DataId(Mapping[str, DataIdValue]):
 
     def __str__(self) -> str:
         """Return ``instrument=st10,visit=24``: canonical, used in ids and logs."""
-        return ",".join(f"{name}={value}" for name, value in self._values.items())
+        return ",".join([f"{name}={value}" for name, value in self._values.items()])
 
     def __repr__(self) -> str:
         return f"DataId({self._values!r})"
@@ -160,6 +160,11 @@ def _of_checked(values: dict[str, DataIdValue]) -> DataId:
     return data_id
 
 
+def _plain(value: DataIdValue) -> DataIdValue:
+    """Give a value as paths have it."""
+    return value.replace("/", "-").replace(" ", "-") if isinstance(value, str) else value
+
+
 @lru_cache
 def _path_form(run: str, name: str, n_values: int, suffix: str) -> str:
     """Spell what all paths of a type and run have in common."""
@@ -187,7 +192,8 @@ class DatasetType:
             Name of the run that it belongs to.
         """
         own = data_id.subset(self.dimensions)
-        return self.paths(tabulate([own], own.names), run, 1)[0]
+        form = _path_form(run, self.name, len(own), SUFFIXES[self.storage])
+        return form % tuple([_plain(value) for value in own._values.values()])
 
     def paths(self, columns: Sequence[Sequence[DataIdValue]], run: str, n_rows: int) -> list[str]:
         """Spell the paths of many datasets of one run.
@@ -203,9 +209,7 @@ class DatasetType:
         """
         form = _path_form(run, self.name, len(columns), SUFFIXES[self.storage])
         plain = [
-            [str(value).replace("/", "-").replace(" ", "-") for value in column]
-            if column and isinstance(column[0], str)
-            else column
+            [_plain(value) for value in column] if column and isinstance(column[0], str) else column
             for column in columns
         ]
         if not plain:

@@ -162,7 +162,11 @@ def _read_regions(
     statement = sa.select(*columns, table.c.region).where(table.c.region.is_not(None))
     if condition is not None:
         statement = statement.where(condition)
-    rows = connection.execute(statement.order_by(*columns)).all()
+    result = connection.execute(statement.order_by(*columns))
+    # What the driver gives will do: to make rows of it would take as long as to find the overlaps.
+    assert result.cursor is not None
+    rows = result.cursor.fetchall()
+    result.close()
     if not rows:
         return {name: np.array([]) for name in names}, np.empty((0, 4, 3))
     *values, regions = zip(*rows, strict=True)
