@@ -150,6 +150,37 @@ def pairs_overlap(
     return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
 
+def pairs_within(
+    first: FloatArray,
+    second: FloatArray,
+    left: npt.NDArray[np.intp],
+    right: npt.NDArray[np.intp],
+    margin_deg: float,
+) -> BoolArray:
+    """Tell of pairs of polygons which are no farther apart than a margin.
+
+    Beyond a corner of a polygon they may be a little farther: no great circle of an edge parts
+    them by the margin, but that of another line would.
+
+    Parameters
+    ----------
+    first, second
+        Unit vectors, counter-clockwise, shapes ``(n, n_corners, 3)`` and ``(m, m_corners, 3)``.
+    left, right
+        Numbers of the polygons of each pair, shape ``(n_pairs,)``.
+    margin_deg
+        Degrees, less than 45.
+
+    Returns
+    -------
+    within
+        Shape ``(n_pairs,)``.
+    """
+    depth = float(np.sin(np.deg2rad(margin_deg)))
+    apart = _pairs_separated(first, second, left, right, depth)
+    return ~(apart | _pairs_separated(second, first, right, left, depth))
+
+
 def _pairs_near(
     first: FloatArray, second: FloatArray
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
@@ -177,17 +208,24 @@ def _pairs_separated(
     others: FloatArray,
     own: npt.NDArray[np.intp],
     other: npt.NDArray[np.intp],
+    depth: float = 0.0,
 ) -> BoolArray:
-    """Tell for which pairs an edge of the one polygon has the whole other polygon outside."""
+    """Tell for which pairs an edge of the one polygon has the whole other polygon so far outside.
+
+    The depth is the sine of the distance from the great circle of the edge.
+    """
     # Pairs along the last axis: products of small matrices take eight times as long.
-    poles = np.ascontiguousarray(edge_poles(polygons).transpose(1, 2, 0))
+    poles = edge_poles(polygons)
+    if depth:
+        poles /= np.linalg.norm(poles, axis=-1, keepdims=True)
+    poles = np.ascontiguousarray(poles.transpose(1, 2, 0))
     corners = np.ascontiguousarray(others.transpose(1, 2, 0))
     separated = np.zeros(len(own), np.bool_)
     for start in range(0, len(own), _PAIRS):
         pairs = slice(start, start + _PAIRS)
         edges, points = poles.take(own[pairs], axis=2), corners.take(other[pairs], axis=2)
         heights = np.einsum("ekn,pkn->epn", edges, points)
-        separated[pairs] = (heights.max(axis=1) < -_TOLERANCE).any(axis=0)
+        separated[pairs] = (heights.max(axis=1) < -depth - _TOLERANCE).any(axis=0)
     return separated
 
 
