@@ -27,6 +27,7 @@ from lsstpipe.registry.direct import Direct
 from lsstpipe.registry.postgres import Renewed, spell_arguments
 from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.registry.registry import Registry
+from lsstpipe.registry.source import Source
 from tests.postgres_server import PASSWORD, USER, PostgresServer, find_program
 from tests.registry.test_database import PREAMBLE, WRITER, summary
 
@@ -238,6 +239,24 @@ def test_a_server_that_does_not_come_back_is_one_clear_error(
         own_server.kill()
         with pytest.raises(TemporaryError, match=r"postgres on 127\.0\.0\.1 is not free"):
             registry.put(image(2))
+
+
+def test_a_server_that_was_restarted_is_used_again_without_sqlalchemy(
+    own_server: PostgresServer,
+) -> None:
+    own_server.start()
+    url = own_server.url("postgres")
+    with Registry.create(url) as registry:
+        registry.load([image(1)])
+    direct = Direct(Source(url))
+    assert direct.is_current()
+    assert direct.put(image(2))
+    own_server.kill()
+    own_server.start()
+    assert direct.put(image(3))
+    assert direct.find(datasets.visit_image, image(2).data_id, ["run"]) == image(2)
+    assert direct.find(datasets.visit_image, image(3).data_id, ["run"]) == image(3)
+    direct.source.close()
 
 
 def test_a_server_that_dies_again_and_again_loses_nothing(own_server: PostgresServer) -> None:
