@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from lsstpipe.geometry.box import Box
     from lsstpipe.geometry.position import Position
     from lsstpipe.image.exposure import Exposure, ObservationInfo
+    from lsstpipe.instruments.raw import RawFile
     from lsstpipe.registry.registry import Registry
 
 
@@ -87,7 +89,10 @@ class ProductStore:
         """
         kind = _type_of(dataset)
         if kind.storage == "raw":
-            return self._read_raw(dataset, info)
+            from lsstpipe.instruments.raw import get_camera, make_exposure
+
+            camera = get_camera(str(dataset.data_id["instrument"]))
+            return make_exposure(self.read_raw_file(dataset), camera, info)
         checksum = dataset.checksum if isinstance(dataset, DatasetRecord) else ""
         content = self.datastore.read(dataset.path, checksum)
         return io.read(content, kind.storage, self.datastore.resolve(dataset.path))
@@ -147,22 +152,30 @@ class ProductStore:
         """
         self.datastore.remove(dataset.path)
 
-    def _read_raw(
-        self, dataset: DatasetRef | DatasetRecord, info: ObservationInfo | None
-    ) -> object:
-        # The cameras bring astropy, which few commands need.
-        from tempfile import TemporaryDirectory
+    def read_raw_file(self, dataset: DatasetRef | DatasetRecord) -> RawFile:
+        """Read a raw as it is in its file: from it `make_exposure` makes what `read` gives.
 
-        from lsstpipe.instruments.raw import get_camera, read_raw
+        Parameters
+        ----------
+        dataset
+            What it is.
+
+        Raises
+        ------
+        InputFileError
+            If its file is absent or damaged.
+        """
+        # The cameras bring astropy, which few commands need.
+        from lsstpipe.instruments.raw import get_camera, read_raw_file
 
         camera = get_camera(str(dataset.data_id["instrument"]))
         if (path := self.datastore.local_path(dataset.path)) is not None:
-            return read_raw(path, camera, info)
+            return read_raw_file(path, camera)
         with TemporaryDirectory() as folder:  # cameras read files, not bytes
             copy = Path(folder) / PurePosixPath(dataset.path).name
             checksum = dataset.checksum if isinstance(dataset, DatasetRecord) else ""
             copy.write_bytes(self.datastore.read(dataset.path, checksum))
-            return read_raw(copy, camera, info)
+            return read_raw_file(copy, camera)
 
 
 class Butler:
@@ -189,11 +202,9 @@ class Butler:
         self.root = Path(root)
         self.run = run
         self.collections = tuple(collections) or ((run,) if run else ())
-        self._address = registry_url(root)
-        require_present(self._address)
-        self._direct = Direct(Source(self._address))
+        self._direct = Direct(Source(registry_url(root)))
+        require_present(self._direct.source.address)
         if not self._direct.is_current():
-            self._direct.source.close()
             # Opening all of it says what is wrong, or brings it up to date.
             self._direct = self.registry.direct
         self.store = ProductStore(root)
@@ -203,8 +214,8 @@ class Butler:
         """The whole registry, which brings SQLAlchemy: to get, find and put do without it."""
         from lsstpipe.registry.registry import Registry
 
-        whole = Registry.open(self._address)
         self._direct.source.close()
+        whole = Registry.open(self._direct.source.address)
         self._direct = whole.direct
         return whole
 
@@ -301,13 +312,11 @@ class Butler:
         data_id, more
             At least the dimensions of the type.
         """
-        return self._find(as_dataset_type(kind), DataId(data_id, **more))
-
-    def _find(self, kind: DatasetType, data_id: DataId) -> DatasetRecord | None:
+        own, where = as_dataset_type(kind), DataId(data_id, **more)
         if "registry" not in vars(self):
             with suppress(OtherCollectionError):
-                return self._direct.find(kind, data_id, self.collections)
-        return self.registry.find(kind, data_id, self.collections)
+                return self._direct.find(own, where, self.collections)
+        return self.registry.find(own, where, self.collections)
 
     def get(
         self,
@@ -319,10 +328,8 @@ class Butler:
 
         Parameters
         ----------
-        kind
-            Its type.
-        data_id, more
-            At least the dimensions of the type.
+        kind, data_id, more
+            As of `find`.
 
         Raises
         ------
@@ -330,7 +337,7 @@ class Butler:
             If there is none in the collections.
         """
         where = DataId(data_id, **more)
-        record = self._find(as_dataset_type(kind), where)
+        record = self.find(kind, where)
         if record is None:
             raise RepositoryError(
                 f"There is no {as_dataset_type(kind).name} of {dict(where)} in "
@@ -348,10 +355,8 @@ class Butler:
 
         Parameters
         ----------
-        kind
-            Its type.
-        data_id, more
-            At least the dimensions of the type.
+        kind, data_id, more
+            As of `find`.
         """
         record = self.find(kind, data_id, **more)
         return record is not None and self.store.exists(record)
@@ -366,12 +371,8 @@ class Butler:
 
         Parameters
         ----------
-        kind
-            Their type; None for all.
-        where
-            Such as ``band = 'r' AND visit IN (1..20)``.
-        position
-            The part of the sky that they must touch.
+        kind, where, position
+            As of `Registry.query_datasets`.
         """
         return self.registry.query_datasets(kind, where, self.collections or None, position)
 
@@ -383,12 +384,8 @@ class Butler:
     ) -> pa.Table:
         """Find datasets as `query` does; give a table, one row each.
 
-        ``butler.query_table("visit_image").to_pandas()`` needs pandas besides.
-
-        Parameters
-        ----------
-        kind, where, position
-            As of `query`.
+        ``butler.query_table("visit_image").to_pandas()`` needs pandas besides; parameters are those
+        of `query`.
         """
         from lsstpipe.registry.arrow import to_table
 

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from lsstpipe.algorithms._combine_kernel import robust_mean
+from lsstpipe.algorithms._outlier_kernel import significances, sky_pulls
 from lsstpipe.algorithms.combine import EXCLUDED, WarpStack
 from lsstpipe.algorithms.grow import grow
 from lsstpipe.algorithms.planes import Planes
@@ -63,6 +64,25 @@ class ComparisonLevels:
     min_pixels: int
     contrast: float
     reach: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Groups:
+    """Pixels of one warp that stand out: few, so that no image of them is kept.
+
+    Attributes
+    ----------
+    at
+        Where they are in the image, one row after another, shape ``(n,)``.
+    label
+        Number of the group of each.
+    seen
+        Whether it counts as seen in the epoch.
+    """
+
+    at: npt.NDArray[np.intp]
+    label: IntArray
+    seen: BoolArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +169,7 @@ def find_artifacts(
     clipped
         True for artefacts, shape ``(n, ny, nx)``. Their pixels are to be CLIPPED.
     """
-    n_epochs = np.isfinite(direct.image).sum(axis=0)
-    n_max = max_epochs(n_epochs)
+    n_epochs = np.isfinite(direct.image).sum(axis=0, dtype=np.int32).ravel()
     clipped = np.zeros(direct.image.shape, dtype=np.bool_)
     for stack, comparison in ((matched, levels.matched), (direct, levels.sharp)):
         model = static_sky(stack, levels.n_sigma_model)
@@ -162,45 +181,46 @@ def find_artifacts(
             _stand_out(Planes(image, variance, mask), model, nearby, comparison)
             for image, variance, mask in zip(stack.image, stack.variance, stack.mask, strict=True)
         ]
-        protected = grow(model > levels.protect_sigma * model_noise, _TWO_AROUND)
-        rare = (np.sum([seen for _, seen in groups], axis=0) <= n_max) & ~protected
-        for epoch, (labels, _) in enumerate(groups):
-            kept = _keep_groups(labels, rare, levels.rare_fraction)
+        protected = grow(model > levels.protect_sigma * model_noise, _TWO_AROUND).ravel()
+        n_seen = np.zeros(n_epochs.shape, dtype=np.int32)
+        for group in groups:
+            n_seen[group.at[group.seen]] += 1
+        for epoch, group in enumerate(groups):
+            rare = n_seen[group.at] <= max_epochs(n_epochs[group.at])
+            kept = np.zeros(model.shape, dtype=np.bool_)
+            kept.ravel()[_mostly(group, rare & ~protected[group.at], levels.rare_fraction)] = True
             clipped[epoch] |= grow(kept, _ONE_AROUND)
     return clipped & np.isfinite(direct.image)
 
 
 def _stand_out(
     warp: Planes, model: FloatImage, nearby: FloatImage, levels: ComparisonLevels
-) -> tuple[IntArray, BoolArray]:
-    """Label the groups of pixels of one warp that differ from the model, and find their cores."""
-    usable = np.isfinite(warp.image) & np.isfinite(warp.variance) & ~has(warp.mask, EXCLUDED)
-    difference = np.where(usable, warp.image - model, np.float32(0.0))
-    sigma = np.sqrt(np.where(usable, warp.variance, np.float32(1.0)))
-    sky = usable & (model < _SOURCE_SIGMA * sigma)
-    if np.any(sky):
-        # The plane knows neither covariance nor the noise of the model: the sky gives the scale.
-        some = (difference[sky] / sigma[sky])[::_STRIDE]
+) -> _Groups:
+    """Find the groups of pixels of one warp that differ from the model."""
+    unusable = ~(np.isfinite(warp.image) & np.isfinite(warp.variance)) | has(warp.mask, EXCLUDED)
+    planes = (warp.image.ravel(), warp.variance.ravel(), unusable.ravel())
+    sky, middle, width = model.ravel(), np.float32(0.0), np.float32(1.0)
+    # The plane knows neither covariance nor the noise of the model: the sky gives the scale.
+    some = sky_pulls(planes, sky, _SOURCE_SIGMA)[::_STRIDE]
+    if len(some) > 0:
         low, high = (np.float32(value) for value in np.percentile(some, (25.0, 75.0)))
-        difference = np.where(usable, difference - (low + high) / 2 * sigma, np.float32(0.0))
-        sigma = sigma * max((high - low) / np.float32(_NORMAL_IQR), np.float32(1e-6))
-    significance = np.abs(difference) / np.hypot(sigma, np.float32(levels.contrast) * nearby)
-    found = significance > levels.n_sigma_low
-    labels, n_groups = ndimage.label(found, _EIGHT)
-    size, peak = np.zeros(n_groups + 1, dtype=np.int64), np.zeros(n_groups + 1, dtype=np.float32)
-    np.add.at(size, labels[found], 1)
-    np.maximum.at(peak, labels[found], significance[found])
-    keep = (size >= levels.min_pixels) & (peak > levels.n_sigma)
-    keep[0] = False
-    kept = keep[labels]
-    seen = kept & (significance > levels.n_sigma_seen)
-    return np.where(kept, labels, 0).astype(np.int32), seen
+        middle = (low + high) / np.float32(2.0)
+        width = max((high - low) / np.float32(_NORMAL_IQR), np.float32(1e-6))
+    contrast = np.float32(levels.contrast)
+    significance = significances(planes, (sky, nearby.ravel()), (middle, width), contrast)
+    labels, n_groups = ndimage.label(
+        (significance > levels.n_sigma_low).reshape(model.shape), _EIGHT
+    )
+    at = np.flatnonzero(labels)
+    label, significance = labels.ravel()[at], significance[at]
+    size, peak = np.bincount(label, minlength=n_groups + 1), np.zeros(n_groups + 1, np.float32)
+    np.maximum.at(peak, label, significance)
+    keep = ((size >= levels.min_pixels) & (peak > levels.n_sigma))[label]
+    return _Groups(at[keep], label[keep], significance[keep] > levels.n_sigma_seen)
 
 
-def _keep_groups(labels: IntArray, rare: BoolArray, rare_fraction: float) -> BoolArray:
-    """Keep the groups most of whose pixels few epochs have seen."""
-    size = np.bincount(labels.ravel())
-    n_rare = np.bincount(labels[rare], minlength=len(size))
-    keep = n_rare > rare_fraction * size
-    keep[0] = False
-    return np.asarray(keep[labels])
+def _mostly(groups: _Groups, rare: BoolArray, rare_fraction: float) -> npt.NDArray[np.intp]:
+    """Keep the groups most of whose pixels few epochs have seen, and return their pixels."""
+    size = np.bincount(groups.label)
+    keep = np.bincount(groups.label[rare], minlength=len(size)) > rare_fraction * size
+    return groups.at[keep[groups.label]]

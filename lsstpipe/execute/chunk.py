@@ -290,6 +290,7 @@ def _run_step(
         work.available |= {file.id: file for file in step.entry.files}
         _LOG.info("%s of %s stands", step.quantum.task, step.quantum.data_id)
         return step.entry
+    work.wanted = _look_ahead(step, steps)
     meter, outcome, ended = Meter(), Outcome(), False
     with bind(task=step.quantum.task, data_id=step.quantum.data_id):
         try:
@@ -302,7 +303,7 @@ def _run_step(
             journal.append(entry)
             level = logging.WARNING if outcome.status == "flagged" else logging.INFO
             _LOG.log(level, "%s in %.2f s %s", outcome.status, entry.record.wall_s, outcome.message)
-    _forget(step, steps, work)
+    _forget(work)
     return entry
 
 
@@ -345,9 +346,14 @@ def _make_entry(
     return QuantumEntry(record, key, checksums, outcome.files)
 
 
-def _forget(step: Step, steps: list[Step], work: Workspace) -> None:
-    """Let go of values that no quantum after this one takes."""
+def _look_ahead(step: Step, steps: list[Step]) -> frozenset[uuid.UUID]:
+    """Say what the quanta after one will take."""
     rest = steps[next(i for i, other in enumerate(steps) if other is step) + 1 :]
-    wanted = {key for other in rest if other.entry is None for key in other.quantum.inputs}
-    for key in [key for key in work.values if key not in wanted]:
-        del work.values[key]
+    return frozenset(key for other in rest if other.entry is None for key in other.quantum.inputs)
+
+
+def _forget(work: Workspace) -> None:
+    """Let go of values and raws that no quantum after this one takes."""
+    for key in (work.values.keys() | work.raw_files.keys()) - work.wanted:
+        work.values.pop(key, None)
+        work.raw_files.pop(key, None)

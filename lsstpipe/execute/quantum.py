@@ -6,7 +6,7 @@ import logging
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lsstpipe.butler import ProductStore
 from lsstpipe.config import Campaign
@@ -18,7 +18,13 @@ from lsstpipe.registry.records import DatasetRecord, QuantumStatus
 from lsstpipe.stages import Stage, Task
 from lsstpipe.tasks.base import Port
 
+if TYPE_CHECKING:
+    from lsstpipe.instruments.raw import RawFile
+
 _LOG = logging.getLogger(__name__)
+
+_KEPT_BYTES = 4e8
+"""Raws that are kept for the quanta after: two dozen of 2k x 4k pixels."""
 
 
 @dataclass(slots=True)
@@ -39,6 +45,10 @@ class Workspace:
         Dataset types that are written.
     store
         Where they are written.
+    raw_files
+        Raws that were read and will be again, by id.
+    wanted
+        What the quanta after the one that runs will take.
     """
 
     stage: Stage
@@ -48,6 +58,8 @@ class Workspace:
     retained: frozenset[str]
     store: ProductStore
     values: dict[uuid.UUID, object] = field(default_factory=dict)
+    raw_files: dict[uuid.UUID, RawFile] = field(default_factory=dict)
+    wanted: frozenset[uuid.UUID] = frozenset()
 
     def task(self, name: str) -> Task:
         """Look up a task of the stage."""
@@ -183,16 +195,38 @@ def _read(key: uuid.UUID, work: Workspace, outcome: Outcome) -> object:
     """Take a dataset that was handed over, or read its file."""
     if key in work.values:
         return work.values[key]
+    if work.available[key].dataset_type != "raw":
+        outcome.bytes_read += work.available[key].size
+        return work.store.read(work.available[key])
+    raw = _read_raw_file(key, work, outcome)
+    # The first few fit, and the others are read again: if the oldest went, none would be found.
+    kept = sum(file.pixels.nbytes for file in work.raw_files.values())
+    if key in work.wanted and kept + raw.pixels.nbytes <= _KEPT_BYTES:
+        work.raw_files[key] = raw
+    return _exposure(key, raw, work)
+
+
+def _read_raw_file(key: uuid.UUID, work: Workspace, outcome: Outcome) -> RawFile:
+    """Read a raw, which must be the one that was ingested, unless it was kept."""
+    if (kept := work.raw_files.pop(key, None)) is not None:
+        return kept
     record = work.available[key]
     outcome.bytes_read += record.size
-    if record.dataset_type != "raw":
-        return work.store.read(record)
     if not work.store.verify(record):
         raise InputFileError(
             f"{record.path} was changed or damaged since it was ingested; ingest it again."
         )
-    value = work.store.read(record, work.datasets[key].info)
-    return _with_pointing(value, work.campaign)
+    return work.store.read_raw_file(record)
+
+
+def _exposure(key: uuid.UUID, raw: RawFile, work: Workspace) -> object:
+    """Make of a raw's file what tasks take."""
+    # The cameras bring astropy, which not every job needs.
+    from lsstpipe.instruments.raw import get_camera, make_exposure
+
+    planned = work.datasets[key]
+    camera = get_camera(str(planned.ref.data_id["instrument"]))
+    return _with_pointing(make_exposure(raw, camera, planned.info), work.campaign)
 
 
 def _with_pointing(value: object, campaign: Campaign) -> object:

@@ -8,6 +8,7 @@ import io
 import math
 import warnings
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,25 @@ LONGEST_EXPOSURE_S = 86400.0
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _MAX_GZIPS = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RawFile:
+    """A raw frame as it is in its file: a quarter of the memory that its exposure takes.
+
+    Attributes
+    ----------
+    path
+        The file.
+    header
+        Its header.
+    pixels
+        Its pixels, mostly of 16 bits.
+    """
+
+    path: str
+    header: fits.Header
+    pixels: npt.NDArray[Any]
 
 
 def get_camera(name: str) -> Camera:
@@ -74,12 +94,55 @@ def read_info(path: str | Path, camera: Camera) -> ObservationInfo:
 
 
 def read_raw(path: str | Path, camera: Camera, info: ObservationInfo | None = None) -> Exposure:
-    """Read a raw frame.
+    """Read a raw frame: `read_raw_file` and `make_exposure` in one.
 
     Parameters
     ----------
     path
         A FITS file; it may be gzipped or tile-compressed.
+    camera
+        The camera that it should be from.
+    info
+        As for `make_exposure`.
+
+    Returns
+    -------
+    Exposure
+        As of `make_exposure`.
+
+    Raises
+    ------
+    InputFileError
+        As `read_info`.
+    """
+    return make_exposure(read_raw_file(path, camera), camera, info)
+
+
+def read_raw_file(path: str | Path, camera: Camera) -> RawFile:
+    """Read a raw frame as it is in its file.
+
+    Parameters
+    ----------
+    path
+        A FITS file; it may be gzipped or tile-compressed.
+    camera
+        The camera that it should be from.
+
+    Raises
+    ------
+    InputFileError
+        If the file is damaged, is not FITS, or has a size that no detector of the camera has.
+    """
+    return RawFile(str(path), *_read(path, camera))
+
+
+def make_exposure(raw: RawFile, camera: Camera, info: ObservationInfo | None = None) -> Exposure:
+    """Put a raw frame into lsstpipe's terms.
+
+    Parameters
+    ----------
+    raw
+        The frame.
     camera
         The camera that it should be from.
     info
@@ -98,10 +161,9 @@ def read_raw(path: str | Path, camera: Camera, info: ObservationInfo | None = No
     InputFileError
         As `read_info`.
     """
-    header, pixels = _read(path, camera)
-    info = _translate(header, path, camera) if info is None else info
+    info = _translate(raw.header, raw.path, camera) if info is None else info
     detector = camera.detector(info.detector)
-    image = pixels.astype(np.float32)
+    image = raw.pixels.astype(np.float32)
     mask = _mask(image, detector)
     unknown = ~np.isfinite(image)
     if unknown.any():

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from numba import njit
 
 FloatImage = npt.NDArray[np.float32]
+FloatStack = npt.NDArray[np.float32]
 
 
 @njit(cache=True)
@@ -33,8 +34,40 @@ def draw_many(mean: FloatImage, z: FloatImage, drawn: FloatImage) -> None:
 
 
 @njit(cache=True)
+def amplify(
+    charge: FloatStack, bend: npt.NDArray[np.float32], crosstalk: npt.NDArray[np.float32]
+) -> None:
+    """Bend the signal of each amplifier, then let each see its share of the others, in place.
+
+    Parameters
+    ----------
+    charge
+        Electrons, in the order in which pixels are read, shape ``(n, ny, nx)``.
+    bend
+        c of ``true * (1 - c * true)``, per electron, shape ``(n,)``.
+    crosstalk
+        Electrons in the victim (row) per electron in the source (column), shape ``(n, n)``.
+    """
+    n, ny, nx = charge.shape
+    one = np.float32(1)
+    bent, mixed = np.empty((n, nx), np.float32), np.empty(nx, np.float32)
+    for y in range(ny):
+        for i in range(n):
+            for x in range(nx):
+                bent[i, x] = charge[i, y, x] * (one - bend[i] * charge[i, y, x])
+        for victim in range(n):
+            mixed[:] = bent[victim]
+            for source in range(n):
+                share = crosstalk[victim, source]
+                if share != 0:
+                    for x in range(nx):
+                        mixed[x] += share * bent[source, x]
+            charge[victim, y] = mixed
+
+
+@njit(cache=True)
 def digitize(
-    level: FloatImage,
+    level: tuple[FloatImage, np.float32, npt.NDArray[np.float32]],
     signal: FloatImage,
     bias: FloatImage,
     gain: np.float32,
@@ -46,7 +79,8 @@ def digitize(
     Parameters
     ----------
     level
-        Level and noise of all pixels that are read, ADU, shape ``(ny, width)``.
+        Normal numbers for all pixels that are read, shape ``(ny, width)``; the noise that they
+        become, ADU; and the level of each row, ADU.
     signal, bias
         Electrons, in the order in which pixels are read.
     gain
@@ -57,7 +91,8 @@ def digitize(
     deferred
         Shares of the last column's signal that come with the pixels read after it.
     """
-    ny, width = level.shape
+    normal, noise, rows = level
+    ny, width = normal.shape
     data_ny, data_nx = signal.shape
     y0, x0, step = corner
     largest, none = np.float32(65535), np.float32(0)
@@ -65,7 +100,8 @@ def digitize(
     row = np.empty(width, np.float32)
     first = x0 if step == 1 else x0 + data_nx - 1
     for y in range(ny):
-        row[:] = level[y]
+        for x in range(width):
+            row[x] = normal[y, x] * noise + rows[y]
         j = y - y0
         if 0 <= j < data_ny:
             for x in range(data_nx):

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from lsstpipe.image.detector import Amplifier
 from lsstpipe.simulate._charge_kernel import add_tracks, bleed, convolve, displace
-from lsstpipe.simulate._readout_kernel import digitize, draw_many
+from lsstpipe.simulate._poisson_kernel import draw_few
+from lsstpipe.simulate._readout_kernel import amplify, digitize, draw_many
 from lsstpipe.simulate.detector import DetectorTruth
 
 FloatArray = npt.NDArray[np.float64]
@@ -26,6 +27,7 @@ _RAYS_PER_MINUTE_OF_8_MPIX = (100.0, 400.0)
 _RAY_LENGTH_PIX, _RAY_ELECTRON, _RAY_LEAST_ELECTRON = 8.0, 1500.0, 300.0
 _MOST_ELECTRON = 1e7
 _MANY = 500
+_LOG_FACTORIAL = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1.0, 1024.0)))])
 _BLOCK_ROWS = 64
 
 
@@ -80,14 +82,14 @@ def photons(expected: FloatImage, rng: np.random.Generator) -> FloatImage:
     if not expected.any():  # nothing is drawn for 0
         return np.zeros_like(expected)
     drawn = np.empty_like(expected)
-    # Rows go by blocks: the numbers of numpy have twice the bytes.
+    # Rows go by blocks: most need but one of the two ways.
     for y in range(0, len(expected), _BLOCK_ROWS):
         rows = slice(y, y + _BLOCK_ROWS)
         mean = np.clip(expected[rows], 0, _MOST_ELECTRON)
         if mean.min() >= _MANY:
             draw_many(mean, rng.standard_normal(mean.shape, dtype=np.float32), drawn[rows])
         else:
-            drawn[rows] = rng.poisson(mean)
+            draw_few(rng, mean, _LOG_FACTORIAL, drawn[rows])
     return drawn
 
 
@@ -146,21 +148,21 @@ def read_out(
         True level of each row without light, shape ``(n_amplifiers, raw_ny)``.
     """
     detector = truth.detector
-    signal = _amplify(truth, charge)
-    bias = [_as_read(truth.bias, a) for a in detector.amplifiers]
+    signal = np.stack([_as_read(charge, a) for a in detector.amplifiers])
+    bend = (truth.nonlinearity / truth.gain).astype(np.float32)
+    amplify(signal, bend, truth.crosstalk.astype(np.float32))
     width = detector.raw_nx // len(detector.amplifiers)
     raw = np.empty((detector.raw_ny, detector.raw_nx), dtype=np.uint16)
     levels = np.empty((len(detector.amplifiers), detector.raw_ny))
     for i, amplifier in enumerate(detector.amplifiers):
         gain = np.float32(truth.gain[i])
         levels[i] = truth.bias_adu[i] + _row_levels(detector.raw_ny, rng)
-        block = rng.standard_normal((detector.raw_ny, width), dtype=np.float32)
-        block *= np.float32(truth.read_noise[i]) / gain
-        block += levels[i][:, None].astype(np.float32)
+        normal = rng.standard_normal((detector.raw_ny, width), dtype=np.float32)
+        level = (normal, np.float32(truth.read_noise[i]) / gain, levels[i].astype(np.float32))
         data = amplifier.data.shifted(y=0, x=-i * width)
         corner = (data.y0, data.x0, 1 if reads_from_left(amplifier) else -1)
         raw[:, i * width : (i + 1) * width] = digitize(
-            block, signal[i], bias[i], gain, corner, _DEFERRED
+            level, signal[i], _as_read(truth.bias, amplifier), gain, corner, _DEFERRED
         )
     return raw, levels
 
@@ -184,22 +186,6 @@ def _as_read(image: FloatImage, amplifier: Amplifier) -> FloatImage:
     # The order along rows of the raw frame is turned once more if it is read from the right.
     flip_x = amplifier.flip_x != (not reads_from_left(amplifier))
     return pixels[:: -1 if amplifier.flip_y else 1, :: -1 if flip_x else 1]
-
-
-def _amplify(truth: DetectorTruth, charge: FloatImage) -> list[FloatImage]:
-    """Bend the signal of each amplifier, then let each see its share of the others."""
-    bent = []
-    for amplifier, gain, c in zip(
-        truth.detector.amplifiers, truth.gain, truth.nonlinearity, strict=True
-    ):
-        pixels = _as_read(charge, amplifier)
-        bent.append(pixels * (1 - np.float32(c / gain) * pixels))
-    mixed = [pixels.copy() for pixels in bent]
-    for victim, row in enumerate(truth.crosstalk):
-        for source, share in enumerate(row):
-            if share:
-                mixed[victim] += np.float32(share) * bent[source]
-    return mixed
 
 
 def _row_levels(n: int, rng: np.random.Generator) -> FloatArray:

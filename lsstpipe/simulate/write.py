@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -172,15 +173,37 @@ def _write_frames(
 ) -> None:
     """Write the frames of each detector, the detectors shared out among processes."""
     survey = make_survey(find_preset(preset), seed)
-    places = range(len(survey.frames()))
     if n_jobs == 1:
-        for place in places:
+        for place in range(len(survey.frames())):
             on_frame(write_frame(preset, folder, seed, place))
         return
     with ProcessPoolExecutor(n_jobs, mp_context=get_context("spawn")) as pool:
-        done = [pool.submit(write_frame, preset, folder, seed, place) for place in places]
+        done = [
+            pool.submit(_write_some, preset, folder, seed, places)
+            for places in _shares(survey, n_jobs)
+        ]
         for future in as_completed(done):
-            on_frame(future.result())
+            for name in future.result():
+                on_frame(name)
+
+
+def _shares(survey: Survey, n_jobs: int) -> list[list[int]]:
+    """Keep the frames of a detector together, as a process has to make their detector first.
+
+    At the end, where processes would wait for the one with the most, they share frame by frame.
+    """
+    detectors = [detector.number for _, detector in survey.frames()]
+    together = [
+        [place for place, _ in frames]
+        for _, frames in groupby(enumerate(detectors), key=lambda frame: frame[1])
+    ]
+    n_whole = max(len(together) // n_jobs - 1, 0) * n_jobs
+    return together[:n_whole] + [[place] for places in together[n_whole:] for place in places]
+
+
+def _write_some(preset: str, folder: Path, seed: int, places: list[int]) -> list[str]:
+    """Write some frames, as `write_frame` does, and name their files."""
+    return [write_frame(preset, folder, seed, place) for place in places]
 
 
 def _reference_band(band: str, bands: tuple[str, ...]) -> dict[str, Any]:

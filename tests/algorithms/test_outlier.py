@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from lsstpipe.algorithms._outlier_kernel import significances, sky_pulls
 from lsstpipe.algorithms.combine import WarpStack, combine, warp_weights
 from lsstpipe.algorithms.outlier import find_artifacts, max_epochs, static_sky
 from lsstpipe.algorithms.planes import Planes
@@ -201,3 +202,24 @@ def test_the_static_sky_leaves_bad_pixels_out() -> None:
     model = static_sky(WarpStack(image, np.ones_like(image), mask), 2.5)
     assert model[2, 2] == 1.0
     assert np.isnan(model[0, 0])
+
+
+def test_the_significance_of_a_pixel_is_what_its_formula_says(rng: np.random.Generator) -> None:
+    model = rng.exponential(3.0, 500).astype(np.float32)
+    nearby = 2.0 * model
+    variance = rng.uniform(0.5, 2.0, 500).astype(np.float32)
+    image = model + rng.normal(size=500).astype(np.float32)
+    unusable = rng.random(500) < 0.1
+    warp = (image, variance, unusable)
+
+    pulls = sky_pulls(warp, model, 3.0)
+    values = significances(
+        warp, (model, nearby), (np.float32(0.1), np.float32(1.2)), np.float32(0.3)
+    )
+
+    sky = ~unusable & (model < 3.0 * np.sqrt(variance))
+    assert 50 < sky.sum() < 450
+    np.testing.assert_allclose(pulls, ((image - model) / np.sqrt(variance))[sky], rtol=1e-6)
+    error = np.hypot(1.2 * np.sqrt(variance), 0.3 * nearby)
+    expected = np.abs(image - model - 0.1 * np.sqrt(variance)) / error
+    np.testing.assert_allclose(values, np.where(unusable, 0.0, expected), rtol=1e-5, atol=1e-6)

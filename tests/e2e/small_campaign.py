@@ -13,6 +13,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -243,12 +244,13 @@ class Project:
         """Digests of the products of all dataset types or of some, by path."""
         run = self.repo / self.settings["run"]
         names = types or tuple(path.name for path in run.iterdir())
-        return {
-            str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for name in names
-            for path in sorted((run / name).rglob("*"))
-            if path.is_file()
-        }
+        paths = [p for name in names for p in sorted((run / name).rglob("*")) if p.is_file()]
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+            digests = pool.map(lambda path: hashlib.sha256(path.read_bytes()).hexdigest(), paths)
+            return {
+                str(path.relative_to(run)): digest
+                for path, digest in zip(paths, digests, strict=True)
+            }
 
 
 def ran_again(before: Mapping[str, Json], after: Mapping[str, Json]) -> set[str]:

@@ -135,6 +135,19 @@ def test_planned_products_are_there_unless_their_quantum_ended_otherwise(
     assert unmade == failed
 
 
+def test_a_detectors_calibrations_read_each_raw_once(survey: Project, records: list[Json]) -> None:
+    read, there = Counter[int](), Counter[int]()
+    for quantum in survey.quanta("calibs").values():
+        read[quantum["data_id"]["detector"]] += quantum["bytes_read"]
+    for record in records:
+        if record["type"] == "raw":
+            there[record["data_id"]["detector"]] += record["size"]
+    assert read
+    assert all(
+        0.5 * there[detector] < n_bytes <= there[detector] for detector, n_bytes in read.items()
+    )
+
+
 def test_a_second_run_has_nothing_to_do(survey: Project) -> None:
     before = survey.products()
     assert "Nothing to be done" in survey.snakemake()
