@@ -184,15 +184,21 @@ def overlap(step: Step) -> Row:
     return row | {"rows": pairs}
 
 
-def writer(step: Step) -> Row:
+def writer(step: Step, kind: str = "writer") -> Row:
     """Write small products for some seconds, beside others that do."""
-    with Butler(step.root, run=f"writer-{step.number}") as butler:
+    with Butler(step.root, run=f"{kind}-{step.number}") as butler:
         butler.put(PAYLOAD, "visit_detector_summary", summary_of(0))
 
         def write(n: int) -> None:
             butler.put(PAYLOAD, "visit_detector_summary", summary_of(n + 1))
 
         return write_for(_SECONDS, write)
+
+
+def unsynced(step: Step) -> Row:
+    """Write as `writer` does, but let the system sync files when it likes, as the peer does."""
+    os.fsync = lambda _descriptor: None
+    return writer(step, "unsynced")
 
 
 def registrar(step: Step) -> Row:
@@ -259,7 +265,7 @@ def collect(step: Step) -> Row:
 
 STEPS: dict[str, Callable[[Step], Row]] = {
     f.__name__: f
-    for f in (make, ingest, put, files, find, overlap, writer, registrar, trips, collect)
+    for f in (make, ingest, put, files, find, overlap, writer, unsynced, registrar, trips, collect)
 }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -14,7 +16,10 @@ from lsstpipe.data_model import DataId, DataIdValue, DatasetRef, DatasetType, ma
 from lsstpipe.datasets import as_dataset_type
 from lsstpipe.datastore import Datastore, Stored
 from lsstpipe.errors import InputFileError, RepositoryError
+from lsstpipe.registry.address import require_present
+from lsstpipe.registry.direct import Direct, OtherCollectionError
 from lsstpipe.registry.records import DatasetRecord
+from lsstpipe.registry.source import Source
 from lsstpipe.repository import Repository, open_datastore, registry_url, write_repository
 
 if TYPE_CHECKING:
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
     from lsstpipe.geometry.position import Position
     from lsstpipe.image.exposure import Exposure, ObservationInfo
     from lsstpipe.instruments.raw import RawFile
+    from lsstpipe.registry.registry import Registry
 
 
 class ProductStore:
@@ -196,10 +202,22 @@ class Butler:
         self.root = Path(root)
         self.run = run
         self.collections = tuple(collections) or ((run,) if run else ())
+        self._direct = Direct(Source(registry_url(root)))
+        require_present(self._direct.source.address)
+        if not self._direct.is_current():
+            # Opening all of it says what is wrong, or brings it up to date.
+            self._direct = self.registry.direct
+        self.store = ProductStore(root)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The whole registry, which brings SQLAlchemy: to get, find and put do without it."""
         from lsstpipe.registry.registry import Registry
 
-        self.registry = Registry.open(registry_url(root))
-        self.store = ProductStore(root)
+        self._direct.source.close()
+        whole = Registry.open(self._direct.source.address)
+        self._direct = whole.direct
+        return whole
 
     @classmethod
     def create(
@@ -229,7 +247,7 @@ class Butler:
 
     def close(self) -> None:
         """Close the registry."""
-        self.registry.close()
+        self._direct.source.close()
 
     def __enter__(self) -> Butler:
         return self
@@ -275,7 +293,8 @@ class Butler:
         if self.store.exists(ref):  # it may be a published dataset, whose file must stay
             self.registry.require_open(self.run)
         record = self.store.write(ref, value)
-        self.registry.put(record)
+        if not self._direct.put(record):
+            self.registry.load([record])
         return record
 
     def find(
@@ -293,7 +312,11 @@ class Butler:
         data_id, more
             At least the dimensions of the type.
         """
-        return self.registry.find(kind, DataId(data_id, **more), self.collections)
+        own, where = as_dataset_type(kind), DataId(data_id, **more)
+        if "registry" not in vars(self):
+            with suppress(OtherCollectionError):
+                return self._direct.find(own, where, self.collections)
+        return self.registry.find(own, where, self.collections)
 
     def get(
         self,
@@ -305,10 +328,8 @@ class Butler:
 
         Parameters
         ----------
-        kind
-            Its type.
-        data_id, more
-            At least the dimensions of the type.
+        kind, data_id, more
+            As of `find`.
 
         Raises
         ------
@@ -316,7 +337,7 @@ class Butler:
             If there is none in the collections.
         """
         where = DataId(data_id, **more)
-        record = self.registry.find(kind, where, self.collections)
+        record = self.find(kind, where)
         if record is None:
             raise RepositoryError(
                 f"There is no {as_dataset_type(kind).name} of {dict(where)} in "
@@ -334,10 +355,8 @@ class Butler:
 
         Parameters
         ----------
-        kind
-            Its type.
-        data_id, more
-            At least the dimensions of the type.
+        kind, data_id, more
+            As of `find`.
         """
         record = self.find(kind, data_id, **more)
         return record is not None and self.store.exists(record)
@@ -352,12 +371,8 @@ class Butler:
 
         Parameters
         ----------
-        kind
-            Their type; None for all.
-        where
-            Such as ``band = 'r' AND visit IN (1..20)``.
-        position
-            The part of the sky that they must touch.
+        kind, where, position
+            As of `Registry.query_datasets`.
         """
         return self.registry.query_datasets(kind, where, self.collections or None, position)
 
@@ -369,12 +384,8 @@ class Butler:
     ) -> pa.Table:
         """Find datasets as `query` does; give a table, one row each.
 
-        ``butler.query_table("visit_image").to_pandas()`` needs pandas besides.
-
-        Parameters
-        ----------
-        kind, where, position
-            As of `query`.
+        ``butler.query_table("visit_image").to_pandas()`` needs pandas besides; parameters are those
+        of `query`.
         """
         from lsstpipe.registry.arrow import to_table
 

@@ -6,6 +6,7 @@ import hashlib
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from lsstpipe.errors import DataIdError
@@ -62,10 +63,10 @@ class DataId(Mapping[str, DataIdValue]):
         self, values: Mapping[str, DataIdValue] | None = None, **more: DataIdValue
     ) -> None:
         given = {**(values or {}), **more}
-        unknown = sorted(set(given) - set(DIMENSIONS))
-        if unknown:
+        if not given.keys() <= DIMENSIONS.keys():
+            unknown = min(given.keys() - DIMENSIONS.keys())
             raise DataIdError(
-                f"'{unknown[0]}' is not a dimension; allowed are {', '.join(DIMENSIONS)}."
+                f"'{unknown}' is not a dimension; allowed are {', '.join(DIMENSIONS)}."
             )
         for name, value in given.items():
             if type(value) is not DIMENSIONS[name]:
@@ -92,13 +93,18 @@ class DataId(Mapping[str, DataIdValue]):
 
     def __str__(self) -> str:
         """Return ``instrument=st10,visit=24``: canonical, used in ids and logs."""
-        return ",".join(f"{name}={value}" for name, value in self._values.items())
+        return ",".join([f"{name}={value}" for name, value in self._values.items()])
 
     def __repr__(self) -> str:
         return f"DataId({self._values!r})"
 
     def __reduce__(self) -> tuple[type[DataId], tuple[dict[str, DataIdValue]]]:
         return DataId, (dict(self._values),)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its dimensions, in the order of `DIMENSIONS`."""
+        return tuple(self._values)
 
     def subset(self, names: tuple[str, ...]) -> DataId:
         """Keep some of the dimensions.
@@ -113,6 +119,8 @@ class DataId(Mapping[str, DataIdValue]):
         DataIdError
             If one of them is missing.
         """
+        if self._values.keys() == frozenset(names):
+            return self
         missing = [name for name in names if name not in self._values]
         if missing:
             raise DataIdError(f"needs {', '.join(names)}; got {dict(self._values)}.")
@@ -123,11 +131,44 @@ class DataId(Mapping[str, DataIdValue]):
         return int(self._values[name])
 
 
+def tabulate(data_ids: Sequence[DataId], names: Sequence[str]) -> list[list[DataIdValue]]:
+    """Give the values of many data IDs, dimension by dimension.
+
+    Parameters
+    ----------
+    data_ids
+        The data IDs.
+    names
+        Dimensions that all of them have.
+
+    Raises
+    ------
+    DataIdError
+        If one of them has not.
+    """
+    try:
+        return [[item._values[name] for item in data_ids] for name in names]
+    except KeyError:
+        lacking = next(item for item in data_ids if not set(names) <= item._values.keys())
+        raise DataIdError(f"needs {', '.join(names)}; got {dict(lacking)}.") from None
+
+
 def _of_checked(values: dict[str, DataIdValue]) -> DataId:
     """Make a data ID of values that another has, in the order of `DIMENSIONS`."""
     data_id = DataId.__new__(DataId)
     data_id._values = values
     return data_id
+
+
+def _plain(value: DataIdValue) -> DataIdValue:
+    """Give a value as paths have it."""
+    return value.replace("/", "-").replace(" ", "-") if isinstance(value, str) else value
+
+
+@lru_cache
+def _path_form(run: str, name: str, n_values: int, suffix: str) -> str:
+    """Spell what all paths of a type and run have in common."""
+    return f"{run}/{name}/{name}".replace("%", "%%") + "_%s" * n_values + suffix
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +191,9 @@ class DatasetType:
         run
             Name of the run that it belongs to.
         """
-        columns = [[value] for value in data_id.subset(self.dimensions).values()]
-        return self.paths(columns, run, 1)[0]
+        own = data_id.subset(self.dimensions)
+        form = _path_form(run, self.name, len(own), SUFFIXES[self.storage])
+        return form % tuple([_plain(value) for value in own._values.values()])
 
     def paths(self, columns: Sequence[Sequence[DataIdValue]], run: str, n_rows: int) -> list[str]:
         """Spell the paths of many datasets of one run.
@@ -165,12 +207,9 @@ class DatasetType:
         n_rows
             How many they are, for the case without dimensions.
         """
-        form = f"{run}/{self.name}/{self.name}".replace("%", "%%")
-        form += "_%s" * len(columns) + SUFFIXES[self.storage]
+        form = _path_form(run, self.name, len(columns), SUFFIXES[self.storage])
         plain = [
-            [str(value).replace("/", "-").replace(" ", "-") for value in column]
-            if column and isinstance(column[0], str)
-            else column
+            [_plain(value) for value in column] if column and isinstance(column[0], str) else column
             for column in columns
         ]
         if not plain:
@@ -235,7 +274,10 @@ def make_id(run: str, kind: str, name: str) -> uuid.UUID:
     name
         Canonical name within the kind, such as ``str(data_id)``.
     """
-    return uuid.UUID(bytes=make_ids(run, kind, [name]))
+    prefix, head = _hash_head(run, kind)
+    whole = head.copy()
+    whole.update(name.encode())
+    return uuid.UUID(bytes=prefix + whole.digest()[4:16], version=5)
 
 
 def make_ids(run: str, kind: str, names: Iterable[str]) -> bytes:
@@ -252,9 +294,7 @@ def make_ids(run: str, kind: str, names: Iterable[str]) -> bytes:
     names
         Canonical names within the kind.
     """
-    prefix = hashlib.sha1(run.encode(), usedforsecurity=False).digest()[:4]
-    # What all names begin with is hashed once.
-    head = hashlib.sha1(_NAMESPACE.bytes + f"{run}\n{kind}\n".encode(), usedforsecurity=False)
+    prefix, head = _hash_head(run, kind)
     copies = []
     for name in names:
         whole = head.copy()
@@ -264,6 +304,14 @@ def make_ids(run: str, kind: str, names: Iterable[str]) -> bytes:
     ids[6::16] = ids[6::16].translate(_VERSION_5)
     ids[8::16] = ids[8::16].translate(_VARIANT)
     return bytes(ids)
+
+
+@lru_cache
+def _hash_head(run: str, kind: str) -> tuple[bytes, hashlib._Hash]:
+    """Hash what all names of a run and kind begin with; the hash is for copies."""
+    prefix = hashlib.sha1(run.encode(), usedforsecurity=False).digest()[:4]
+    content = _NAMESPACE.bytes + f"{run}\n{kind}\n".encode()
+    return prefix, hashlib.sha1(content, usedforsecurity=False)
 
 
 def name_data_ids(

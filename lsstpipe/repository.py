@@ -13,16 +13,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lsstpipe.datastore import Datastore
 from lsstpipe.datastore.atomic import write_atomically
 from lsstpipe.datastore.cache import ReadCache
 from lsstpipe.datastore.chain import ChainedDatastore
 from lsstpipe.errors import RepositoryError
-
-if TYPE_CHECKING:
-    import sqlalchemy as sa
+from lsstpipe.registry.address import Address, parse_address
 
 REGISTRY_FILE = "registry.sqlite3"
 REPOSITORY_FILE = "repository.json"
@@ -105,9 +102,7 @@ def write_repository(root: Path, wanted: Repository) -> None:
     RepositoryError
         If a URL has a password, or the repository is there and says otherwise.
     """
-    from lsstpipe.registry.database import parse_url
-
-    if wanted.registry and parse_url(wanted.registry).password:
+    if wanted.registry and parse_address(wanted.registry).password:
         raise RepositoryError(
             "A password in the registry's URL would lie open in the repository; leave it out and "
             "give it by PGPASSWORD or ~/.pgpass, or use auth=iam or auth=secret."
@@ -129,8 +124,8 @@ def _spell(repository: Repository) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in asdict(repository).items())
 
 
-def registry_url(root: str | Path) -> sa.URL:
-    """Give the URL of the registry of a repository.
+def registry_url(root: str | Path) -> Address:
+    """Tell where the registry of a repository is.
 
     Parameters
     ----------
@@ -142,13 +137,10 @@ def registry_url(root: str | Path) -> sa.URL:
     RepositoryError
         If the repository says where it is in a way that this code cannot read.
     """
-    # A job, which has no registry, need not wait for the package of the databases.
-    import sqlalchemy as sa
-
     url = read_repository(root).registry
     if url:
-        return sa.make_url(url)
-    return sa.URL.create("sqlite", database=str(Path(root).absolute() / REGISTRY_FILE))
+        return parse_address(url)
+    return Address("sqlite", str(Path(root).absolute() / REGISTRY_FILE))
 
 
 def open_datastore(root: str | Path) -> Datastore:

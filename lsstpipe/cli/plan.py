@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 @click.option(
     "--shards",
     type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Plan visits, tracts and detectors in so many blocks each.",
+    help="Plan visits, tracts and detectors in so many blocks each, not as the campaign says.",
 )
 @click.option(
     "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Blocks planned at once."
@@ -40,7 +38,7 @@ if TYPE_CHECKING:
 def command(
     campaign: str,
     explain: str | None,
-    shards: int,
+    shards: int | None,
     jobs: int,
     learn: bool,
     as_json: bool,
@@ -61,7 +59,7 @@ def command(
     if explain is not None:
         _explain(settings, model, explain)
         return
-    summary = _plan(settings, model, shards, jobs)
+    summary = _plan(settings, model, shards or settings.plan_shards, jobs)
     if as_json:
         click.echo(json.dumps(summary, indent=1))
         return

@@ -179,6 +179,9 @@ class Campaign(_Section):
     target_minutes: Annotated[float, Field(gt=0)] | None = None
     """How long a chunk of such a stage should take at most, in minutes of one processor: then the
     plan chooses how many visits, or detectors of a visit, it holds."""
+    plan_shards: Annotated[int, Field(ge=1)] = 1
+    """Visits, tracts and detectors are planned in so many blocks each, with the memory of one; it
+    changes no product."""
     submission: Submission = Submission()
     """How chunks become jobs of a cluster; it changes no product."""
     calibrations: tuple[str, ...] = ()

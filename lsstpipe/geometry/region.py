@@ -20,6 +20,7 @@ BoolArray = npt.NDArray[np.bool_]
 _TOLERANCE = 1e-13
 _MAX_RADIUS_DEG = 45.0
 _BLOCK = 4096  # polygons that are compared with all others at a time
+_PAIRS = 32768  # pairs that are compared at a time: some 10 MB
 
 
 def polygons_from_sky(ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> FloatArray:
@@ -43,15 +44,16 @@ def polygons_from_sky(ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> FloatArr
     vectors = unit_vectors(ra_deg, dec_deg)
     if vectors.ndim < 2 or vectors.shape[-2] < 3:
         raise ValueError("a polygon needs at least 3 corners")
-    centres = vectors.sum(axis=-2, keepdims=True)
-    inward = (edge_poles(vectors) * centres).sum(axis=-1)
-    clockwise = inward.sum(axis=-1) < 0.0
-    vectors = np.where(clockwise[..., None, None], vectors[..., ::-1, :], vectors)
-    heights = edge_poles(vectors) @ np.swapaxes(vectors, -1, -2)
+    poles, centres = edge_poles(vectors), _centres(vectors)
+    clockwise = np.einsum("...ij,...j->...", poles, centres) < 0.0
+    if np.any(clockwise):
+        vectors = np.where(clockwise[..., None, None], vectors[..., ::-1, :], vectors)
+        poles = edge_poles(vectors)
+    heights = poles @ np.swapaxes(vectors, -1, -2)
     if not np.all(heights > -_TOLERANCE) or not np.all(heights.max(axis=-1) > _TOLERANCE):
         raise ValueError("the corners do not make a convex polygon")
-    centres = _centres(vectors)[..., None, :]
-    if np.any((vectors * centres).sum(axis=-1) < np.cos(np.deg2rad(_MAX_RADIUS_DEG))):
+    nearest = np.einsum("...ij,...j->...i", vectors, centres)
+    if np.any(nearest < np.cos(np.deg2rad(_MAX_RADIUS_DEG))):
         raise ValueError(f"a corner is farther than {_MAX_RADIUS_DEG} degrees from the centre")
     return np.ascontiguousarray(vectors)
 
@@ -138,20 +140,60 @@ def pairs_overlap(
     if not (len(first) and len(second)):
         return np.empty(0, np.intp), np.empty(0, np.intp)
     parts: list[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]] = []
-    others, other_radii = _bounding_circles(second)
-    other_poles = edge_poles(second)
     for start in range(0, len(first), _BLOCK):
         block = first[start : start + _BLOCK]
-        centres, radii = _bounding_circles(block)
-        # The cosine of the sum of two radii of 45 degrees at most, without a cosine a pair.
-        reach = np.outer(np.cos(radii), np.cos(other_radii))
-        reach -= np.outer(np.sin(radii), np.sin(other_radii))
-        left, right = np.nonzero(centres @ others.T >= reach - _TOLERANCE)
-        meet = ~_pairs_separated(edge_poles(block)[left], second[right])
+        left, right = _pairs_near(block, second)
+        meet = ~_pairs_separated(block, second, left, right)
         left, right = left[meet], right[meet]
-        meet = ~_pairs_separated(other_poles[right], block[left])
+        meet = ~_pairs_separated(second, block, right, left)
         parts.append((left[meet] + start, right[meet]))
     return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+
+def pairs_within(
+    first: FloatArray,
+    second: FloatArray,
+    left: npt.NDArray[np.intp],
+    right: npt.NDArray[np.intp],
+    margin_deg: float,
+) -> BoolArray:
+    """Tell of pairs of polygons which are no farther apart than a margin.
+
+    Beyond a corner of a polygon they may be a little farther: no great circle of an edge parts
+    them by the margin, but that of another line would.
+
+    Parameters
+    ----------
+    first, second
+        Unit vectors, counter-clockwise, shapes ``(n, n_corners, 3)`` and ``(m, m_corners, 3)``.
+    left, right
+        Numbers of the polygons of each pair, shape ``(n_pairs,)``.
+    margin_deg
+        Degrees, less than 45.
+
+    Returns
+    -------
+    within
+        Shape ``(n_pairs,)``.
+    """
+    depth = float(np.sin(np.deg2rad(margin_deg)))
+    apart = _pairs_separated(first, second, left, right, depth)
+    return ~(apart | _pairs_separated(second, first, right, left, depth))
+
+
+def _pairs_near(
+    first: FloatArray, second: FloatArray
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Find the pairs whose bounding circles meet, in order."""
+    centres, radii = _bounding_circles(first)
+    others, other_radii = _bounding_circles(second)
+    cosines = centres @ others.T
+    # With the largest radius of the first a pair costs one comparison; few pass, mostly rightly.
+    reach = np.cos(radii.max() + other_radii) - _TOLERANCE
+    near = np.flatnonzero(cosines >= reach)
+    left, right = np.divmod(near, len(second))
+    is_near = cosines.ravel()[near] >= np.cos(radii[left] + other_radii[right]) - _TOLERANCE
+    return left[is_near], right[is_near]
 
 
 def _bounding_circles(polygons: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -161,10 +203,30 @@ def _bounding_circles(polygons: FloatArray) -> tuple[FloatArray, FloatArray]:
     return centres, np.arccos(np.clip(nearest, -1.0, 1.0))
 
 
-def _pairs_separated(poles: FloatArray, others: FloatArray) -> BoolArray:
-    """Tell for which pairs an edge, given by its pole, has the whole other polygon outside."""
-    heights = poles @ np.swapaxes(others, 1, 2)
-    return np.asarray(np.any(heights.max(axis=2) < -_TOLERANCE, axis=1))
+def _pairs_separated(
+    polygons: FloatArray,
+    others: FloatArray,
+    own: npt.NDArray[np.intp],
+    other: npt.NDArray[np.intp],
+    depth: float = 0.0,
+) -> BoolArray:
+    """Tell for which pairs an edge of the one polygon has the whole other polygon so far outside.
+
+    The depth is the sine of the distance from the great circle of the edge.
+    """
+    # Pairs along the last axis: products of small matrices take eight times as long.
+    poles = edge_poles(polygons)
+    if depth:
+        poles /= np.linalg.norm(poles, axis=-1, keepdims=True)
+    poles = np.ascontiguousarray(poles.transpose(1, 2, 0))
+    corners = np.ascontiguousarray(others.transpose(1, 2, 0))
+    separated = np.zeros(len(own), np.bool_)
+    for start in range(0, len(own), _PAIRS):
+        pairs = slice(start, start + _PAIRS)
+        edges, points = poles.take(own[pairs], axis=2), corners.take(other[pairs], axis=2)
+        heights = np.einsum("ekn,pkn->epn", edges, points)
+        separated[pairs] = (heights.max(axis=1) < -depth - _TOLERANCE).any(axis=0)
+    return separated
 
 
 def _centres(polygons: FloatArray) -> FloatArray:

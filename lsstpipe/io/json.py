@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from typing import Any
-
-import numpy as np
 
 from lsstpipe.errors import InputFileError
 
@@ -61,16 +60,18 @@ def read_json(content: bytes, name: str) -> Any:
 def _to_plain(value: object) -> object:
     if value is None or isinstance(value, (bool, int, str)):
         return value
-    if isinstance(value, np.generic):
-        return _to_plain(value.item())
     if isinstance(value, float):
-        return value if math.isfinite(value) else {_MARK: repr(value)}
+        return float(value) if math.isfinite(value) else {_MARK: repr(float(value))}
     if isinstance(value, (list, tuple)):
         return [_to_plain(item) for item in value]
     if isinstance(value, dict):
         if bad := [key for key in value if not isinstance(key, str) or key == _MARK]:
             raise TypeError(f"JSON keys are text other than {_MARK}, got {bad[0]!r}.")
         return {key: _to_plain(item) for key, item in value.items()}
+    # Where numpy is not in memory nothing is of it, and to import it takes longer than most JSON.
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(value, numpy.generic):
+        return _to_plain(value.item())
     raise TypeError(f"JSON cannot keep a {type(value).__name__}.")
 
 

@@ -11,7 +11,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,10 +18,8 @@ from lsstpipe.config import Campaign
 from lsstpipe.datastore.atomic import write_atomically
 from lsstpipe.errors import RepositoryError
 from lsstpipe.instruments import get_camera
+from lsstpipe.registry.address import Address
 from lsstpipe.stages import Stage
-
-if TYPE_CHECKING:
-    import sqlalchemy as sa
 
 _CPU_S: dict[str, float] = {
     "bias": 1.5,
@@ -159,7 +156,7 @@ def write_costs(repo: str | Path, model: CostModel) -> None:
     write_atomically(cost_path(repo), text.encode())
 
 
-def learn_costs(url: str | sa.URL, instrument: str) -> CostModel:
+def learn_costs(url: str | Address, instrument: str) -> CostModel:
     """Learn what quanta take from those of a registry that did their work.
 
     Parameters

@@ -29,6 +29,7 @@ from lsstpipe.repository import registry_url
 from lsstpipe.stages import STAGES
 
 _HEADER_POINTING_ERROR_DEG = 0.1
+_NO_OUTLINE = np.full((4, 3), np.nan)
 
 
 def build_plan(campaign: Campaign, stages: Stages = STAGES) -> Quanta:
@@ -79,6 +80,7 @@ def select(campaign: Campaign) -> Selection:
             for record in [registry.find(name, data_id, [campaign.run])]
         }
         calibrations = _find_calibrations(registry, campaign)
+        known = registry.query_outlines("exposure")
     if not found:
         raise UserError(
             f"The repository {campaign.repo} has no raws of '{campaign.name}'; ingest some first."
@@ -95,6 +97,8 @@ def select(campaign: Campaign) -> Selection:
         calibrations,
         is_ordered=bool(campaign.calibrations),
         infos=infos,
+        outlines=np.array([known.get(record.data_id, _NO_OUTLINE) for record in records]),
+        margin_deg=_size_error_deg(campaign) + _pointing_error_deg(campaign),
     )
 
 
@@ -139,11 +143,28 @@ def field_radius_deg(campaign: Campaign) -> float:
         The settings.
     """
     camera = get_camera(campaign.instrument)
-    pixels = max(math.hypot(d.ny, d.nx) for d in camera.detectors.values()) / 2
-    scale_deg = camera.pixel_scale_arcsec * (1 + camera.scale_tolerance) / 3600
+    scale_deg = camera.pixel_scale_arcsec / 3600
+    size_deg = _half_diagonal_pix(campaign) * scale_deg
+    return size_deg + _size_error_deg(campaign) + _pointing_error_deg(campaign)
+
+
+def _half_diagonal_pix(campaign: Campaign) -> float:
+    """Give half the diagonal of the largest detector."""
+    camera = get_camera(campaign.instrument)
+    return max(math.hypot(d.ny, d.nx) for d in camera.detectors.values()) / 2
+
+
+def _size_error_deg(campaign: Campaign) -> float:
+    """Give how much farther from its centre a corner may be than the camera says."""
+    camera = get_camera(campaign.instrument)
+    scale_deg = camera.pixel_scale_arcsec / 3600
+    return _half_diagonal_pix(campaign) * scale_deg * camera.scale_tolerance
+
+
+def _pointing_error_deg(campaign: Campaign) -> float:
+    """Give how far a pointing may be off."""
     pointing = campaign.pointing
-    off = pointing.radius_arcmin / 60 if pointing else _HEADER_POINTING_ERROR_DEG
-    return pixels * scale_deg + off
+    return pointing.radius_arcmin / 60 if pointing else _HEADER_POINTING_ERROR_DEG
 
 
 def _read_ingested(campaign: Campaign) -> frozenset[str]:

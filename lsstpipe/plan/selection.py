@@ -9,6 +9,7 @@ from typing import TypeVar, overload
 import numpy as np
 import numpy.typing as npt
 
+from lsstpipe.geometry.region import pairs_within
 from lsstpipe.image.exposure import ObservationInfo
 from lsstpipe.plan.overlap import find_overlaps
 from lsstpipe.plan.rows import IndexArray, Rows, is_in
@@ -61,6 +62,11 @@ class Selection:
     infos
         What the header of each raw says, in the order of `records`; empty where nobody has read
         them.
+    outlines
+        Corners of each raw, unit vectors of shape ``(n_raws, 4, 3)``, NaN where they are not known;
+        None where none are.
+    margin_deg
+        How far from its outline a pixel of a raw may be, degrees.
     """
 
     raws: Rows
@@ -73,6 +79,8 @@ class Selection:
     is_ordered: bool = False
     visits: IndexArray | None = None
     infos: Sequence[ObservationInfo] = ()
+    outlines: npt.NDArray[np.float64] | None = None
+    margin_deg: float = 0.0
 
 
 def science_rows(raws: Rows) -> Rows:
@@ -132,8 +140,14 @@ def take_raws(
     rows = np.flatnonzero(keep)
     records: Sequence[DatasetRecord] = Picked(selection.records, rows)
     infos: Sequence[ObservationInfo] = Picked(selection.infos, rows) if selection.infos else ()
+    outlines = None if selection.outlines is None else selection.outlines[keep]
     return replace(
-        selection, raws=selection.raws.take(keep), records=records, visits=visits, infos=infos
+        selection,
+        raws=selection.raws.take(keep),
+        records=records,
+        visits=visits,
+        infos=infos,
+        outlines=outlines,
     )
 
 
@@ -159,6 +173,35 @@ def prefer_kinds(
     return taken
 
 
+def pair_with_patches(selection: Selection) -> tuple[IndexArray, IndexArray]:
+    """Find the science raws and the patches that may overlap.
+
+    By circles around raws first, then by outlines where these are known.
+
+    Parameters
+    ----------
+    selection
+        Raws and patches.
+
+    Returns
+    -------
+    raws, patches
+        Numbers of the pairs, sorted; those of raws count science raws only.
+    """
+    is_science = selection.raws["observation_type"] == "science"
+    ra_deg, dec_deg = (selection.raws[name][is_science] for name in ("ra_deg", "dec_deg"))
+    left, right = find_overlaps(selection.polygons, ra_deg, dec_deg, selection.radius_deg)
+    if selection.outlines is None:
+        return left, right
+    outlines = selection.outlines[is_science]
+    is_known = np.isfinite(outlines[left, 0, 0])
+    keep = ~is_known
+    keep[is_known] = pairs_within(
+        outlines, selection.polygons, left[is_known], right[is_known], selection.margin_deg
+    )
+    return left[keep], right[keep]
+
+
 def sky_rows(science: Rows, selection: Selection) -> Rows:
     """Pair every science raw with every patch that it may overlap.
 
@@ -174,9 +217,7 @@ def sky_rows(science: Rows, selection: Selection) -> Rows:
     sky
         One row a pair, with the columns `SKY_COLUMNS` and `PATCH_COLUMNS`, sorted by raw.
     """
-    left, right = find_overlaps(
-        selection.polygons, science["ra_deg"], science["dec_deg"], selection.radius_deg
-    )
+    left, right = pair_with_patches(selection)
     columns_of = {name: science[name][left] for name in SKY_COLUMNS}
     columns_of |= {name: selection.patches[name][right] for name in PATCH_COLUMNS}
     return Rows(columns_of, len(left))

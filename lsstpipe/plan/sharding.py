@@ -31,7 +31,7 @@ from lsstpipe.plan.overlap import find_overlaps
 from lsstpipe.plan.quanta import Quanta
 from lsstpipe.plan.rows import IndexArray, Rows, encode
 from lsstpipe.plan.select import make_patches, make_skymap
-from lsstpipe.plan.selection import Selection, science_rows, take_raws
+from lsstpipe.plan.selection import Selection, pair_with_patches, science_rows, take_raws
 from lsstpipe.plan.shard import Kind, Shard, kind_of
 from lsstpipe.plan.write import Part, invalidate, write_part, write_summary
 
@@ -152,9 +152,7 @@ def _thin(selection: Selection, tracts: IndexArray) -> Selection:
     raws = selection.raws
     science = raws["observation_type"] == "science"
     numbers = np.flatnonzero(science)
-    raw, patch = find_overlaps(
-        selection.polygons, raws["ra_deg"][science], raws["dec_deg"][science], selection.radius_deg
-    )
+    raw, patch = pair_with_patches(selection)
     raw, tract = numbers[raw], selection.patches["tract"][patch]
     is_own = np.isin(tract, tracts)
     exposures = np.unique(raws["exposure"][raw[is_own]])

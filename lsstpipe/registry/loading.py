@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -12,10 +11,11 @@ from lsstpipe.errors import ConflictError
 from lsstpipe.registry import collections
 from lsstpipe.registry.collections import Collection
 from lsstpipe.registry.database import chunks, insert, replace_known
-from lsstpipe.registry.prepared import Prepared
 from lsstpipe.registry.records import DatasetRecord, QuantumRecord
-from lsstpipe.registry.rows import dataset_values, from_dataset, quantum_values
+from lsstpipe.registry.rows import dataset_values, quantum_values
 from lsstpipe.registry.staging import (
+    Values,
+    analyze_staged,
     fill,
     insert_all,
     new_dataset,
@@ -23,13 +23,7 @@ from lsstpipe.registry.staging import (
     new_quantum_input,
     new_quantum_output,
 )
-from lsstpipe.registry.tables import (
-    collection,
-    dataset,
-    quantum,
-    quantum_input,
-    quantum_output,
-)
+from lsstpipe.registry.tables import dataset, quantum, quantum_input, quantum_output
 
 _SHOWN_CONFLICTS = 20
 _ANALYZE_SHARE = 0.1
@@ -70,61 +64,19 @@ def load(
     run_ids = {name: run.id for name, run in runs.items()}
     if not new_datasets and not new_quanta:
         return
-    staged = {new_dataset: dataset_values(iter(new_datasets.values()), type_ids, run_ids)}
+    staged: dict[sa.Table, Iterable[Values]]
+    staged = {new_dataset: dataset_values(new_datasets.values(), type_ids, run_ids)}
     if not new_quanta:
         fill(connection, staged)
     else:
-        fill(connection, staged | _stage_quanta(run_ids, list(new_quanta.values())))
+        staged |= _stage_quanta(run_ids, list(new_quanta.values()))
+        fill(connection, staged)
+        analyze_staged(connection, staged)
         _load_quanta(connection)
         _forget_stale(connection)
     columns, rows = insert_all(new_dataset, dataset)
     statement = insert(connection, dataset).from_select(columns, rows)
     connection.execute(replace_known(statement, dataset))
-
-
-def put(connection: sa.Connection, type_id: int, record: DatasetRecord) -> bool:
-    """Register one dataset in a run that is there and open, by one statement.
-
-    Parameters
-    ----------
-    connection
-        Of a server, one on which each statement takes effect by itself; else in a transaction.
-    type_id
-        Id of its type in this database.
-    record
-        The dataset.
-
-    Returns
-    -------
-    bool
-        Whether it was done; not where the run is not there or is frozen.
-    """
-    row = from_dataset(record, type_id)
-    row["run_name"] = record.run
-    del row["run_id"]
-    return _PUT.run(connection, row).rowcount == 1
-
-
-def _make_put(dialect: str) -> sa.Executable:
-    """Make the statement of `put`."""
-    names = [column.name for column in dataset.c if column.name != "run_id"]
-    open_run = (
-        sa.select(collection.c.id)
-        .where(
-            collection.c.name == sa.bindparam("run_name"),
-            collection.c.kind == "RUN",
-            sa.not_(collection.c.is_frozen),
-        )
-        .with_for_update(read=True)  # so that nobody freezes the run in between
-        .subquery("open_run")
-    )
-    values = [sa.bindparam(name, type_=dataset.c[name].type).label(name) for name in names]
-    rows = sa.select(*(sa.cast(v, dataset.c[v.name].type) for v in values), open_run.c.id)
-    statement = insert(dialect, dataset).from_select([*names, "run_id"], rows.where(sa.true()))
-    return replace_known(statement, dataset)
-
-
-_PUT = Prepared(_make_put, plan="lsstpipe_put")
 
 
 def ingest(
@@ -151,14 +103,14 @@ def ingest(
     ConflictError
         If a run is frozen, or an id is there, or comes twice, with another checksum: each is named.
     """
-    unique: dict[uuid.UUID, DatasetRecord] = {}
+    unique: dict[int, DatasetRecord] = {}
     for record in records:
-        known = unique.setdefault(record.id, record)
+        known = unique.setdefault(record.id.int, record)  # a UUID takes longer to look up
         if known.checksum != record.checksum:
             raise ConflictError(_contradiction([(record, known.path)]))
     runs = collections.ensure(connection, {record.run for record in records}, "RUN")
     run_ids = {name: run.id for name, run in runs.items()}
-    fill(connection, {new_dataset: dataset_values(iter(unique.values()), type_ids, run_ids)})
+    fill(connection, {new_dataset: dataset_values(unique.values(), type_ids, run_ids)})
     columns, rows = insert_all(new_dataset, dataset)
     statement = insert(connection, dataset).from_select(columns, rows)
     added = connection.execute(statement.on_conflict_do_nothing(index_elements=["id"])).rowcount
@@ -170,10 +122,9 @@ def ingest(
     return added
 
 
-def _refuse_other_content(
-    connection: sa.Connection, given: Mapping[uuid.UUID, DatasetRecord]
-) -> None:
+def _refuse_other_content(connection: sa.Connection, given: Mapping[int, DatasetRecord]) -> None:
     """Refuse records that say of an id that is there that it has other bytes."""
+    analyze_staged(connection, [new_dataset])
     rows = connection.execute(
         sa.select(dataset.c.id, dataset.c.path)
         .join(new_dataset, new_dataset.c.id == dataset.c.id)
@@ -181,7 +132,7 @@ def _refuse_other_content(
         .order_by(dataset.c.id)
     ).all()
     if rows:
-        found = [(given[row.id], row.path or given[row.id].path) for row in rows]
+        found = [(given[row.id.int], row.path or given[row.id.int].path) for row in rows]
         raise ConflictError(_contradiction(found))
 
 
@@ -225,7 +176,7 @@ def _drop_frozen(
 
 def _stage_quanta(
     run_ids: Mapping[str, int], quanta: Sequence[QuantumRecord]
-) -> dict[sa.Table, Iterator[list[Any]]]:
+) -> dict[sa.Table, Iterable[Values]]:
     """Make the rows of quanta, and of what they read and wrote."""
     return {
         new_quantum: quantum_values(iter(quanta), run_ids),

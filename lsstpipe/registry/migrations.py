@@ -15,10 +15,8 @@ from lsstpipe.datasets import find_dataset_type
 from lsstpipe.errors import RepositoryError
 from lsstpipe.registry.database import IN_CHUNK, Database
 from lsstpipe.registry.exposures import pack_region
+from lsstpipe.registry.schema import SCHEMA_VERSION
 from lsstpipe.registry.tables import METADATA, dataset, exposure, place_indexes, schema_version
-
-SCHEMA_VERSION = 2
-"""Version of the tables in `lsstpipe.registry.tables`."""
 
 _SCHEMA_LOCK = 5_727_781  # any number that stands for this lock among those of a server
 

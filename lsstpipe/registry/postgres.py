@@ -1,7 +1,7 @@
 """Connections to a PostgreSQL server: TLS, passwords that live for minutes, what errors mean.
 
-A URL is SQLAlchemy's, ``postgresql://user@host:5432/database``. Beyond the parameters of libpq
-(``sslrootcert=/etc/rds-bundle.pem``) it takes:
+Beyond the parameters of libpq (``sslrootcert=/etc/rds-bundle.pem``) the URL of a registry on a
+server, ``postgresql://user@host:5432/database``, takes:
 
 ``auth=iam``
     An authentication token of AWS for the user instead of a password, with ``region=...``.
@@ -20,14 +20,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import sqlalchemy as sa
-
 from lsstpipe.errors import RepositoryError
+from lsstpipe.registry.address import Address
 
 Credentials = dict[str, str]
 
 _OWN_PARAMETERS = ("auth", "region", "secret")
-_LOCAL_HOSTS = {None, "", "localhost", "127.0.0.1", "::1"}
+_LOCAL_HOSTS = {"", "localhost", "127.0.0.1", "::1"}
 _TOKEN_LIFE_S = 10 * 60  # AWS lets a token open connections for 15 minutes
 _SECRET_LIFE_S = 60 * 60
 
@@ -57,64 +56,85 @@ _TEMPORARY_SIGNS = (
 )  # fmt: skip
 
 
-def make_engine(url: sa.URL) -> sa.Engine:
-    """Make an engine with few connections.
+class PostgresDriver:
+    """Connections to one database.
 
     Parameters
     ----------
-    url
-        As the module describes.
+    address
+        Which, with parameters as the module describes.
 
     Raises
     ------
     RepositoryError
-        If a parameter of the URL is not allowed, or the driver is not installed.
+        If a parameter is not allowed, or the driver is not installed.
     """
-    own = {name: _single(url, name) for name in _OWN_PARAMETERS}
-    url = url.difference_update_query(_OWN_PARAMETERS)
-    arguments = {k: v for k, v in _LIBPQ.items() if k not in url.query}
-    if url.host not in _LOCAL_HOSTS and "sslmode" not in url.query:
-        arguments["sslmode"] = "verify-full"
-    try:
-        # A lost connection is noticed when it is used: the call is repeated on a new one.
-        engine = sa.create_engine(
-            url,
-            pool_size=2,
-            max_overflow=0,
-            pool_recycle=900,
-            isolation_level="AUTOCOMMIT",  # `Database` says BEGIN and COMMIT where it means it
-            connect_args=arguments,
-        )
-    except ModuleNotFoundError as error:
-        raise RepositoryError(
-            f"A registry on PostgreSQL needs {error.name}: install lsstpipe[postgres]."
-        ) from error
-    source = _credentials(url, own)
-    if source is not None:
-        _use_credentials(engine, source)
-    return engine
+
+    def __init__(self, address: Address) -> None:
+        try:
+            import psycopg2
+        except ModuleNotFoundError as error:
+            raise RepositoryError(
+                f"A registry on PostgreSQL needs {error.name}: install lsstpipe[postgres]."
+            ) from error
+        self.Error: type[Exception] = psycopg2.Error
+        self.OperationalError: type[Exception] = psycopg2.OperationalError
+        self._connect: Callable[..., Any] = psycopg2.connect
+        self.arguments = spell_arguments(address)
+        self._source = _credentials(address)
+
+    def connect(self) -> Any:
+        """Open a connection, on which each statement takes effect by itself unless it says BEGIN.
+
+        A secret that was rotated is read once more.
+        """
+        if self._source is None:
+            connection = self._connect(**self.arguments)
+        else:
+            try:
+                connection = self._connect(**(self.arguments | self._source()))
+            except self.OperationalError as error:
+                if "authentication" not in str(error):
+                    raise
+                self._source.forget()
+                connection = self._connect(**(self.arguments | self._source()))
+        connection.autocommit = True
+        return connection
+
+    def is_temporary(self, error: BaseException | None) -> bool:
+        """Tell whether a call that ended in an error may succeed when it is repeated.
+
+        Parameters
+        ----------
+        error
+            What the driver raised.
+        """
+        state = getattr(error, "pgcode", None)
+        if state:
+            return str(state).startswith(TEMPORARY_STATES)
+        text = str(error).lower()
+        return any(sign in text for sign in _TEMPORARY_SIGNS)
 
 
-def is_temporary(error: BaseException | None) -> bool:
-    """Tell whether a call that ended in an error of psycopg2 may succeed when it is repeated.
+def spell_arguments(address: Address) -> dict[str, str | int]:
+    """Spell what libpq is told: ours where the URL does not say otherwise.
 
     Parameters
     ----------
-    error
-        What the driver raised.
+    address
+        The database.
     """
-    state = getattr(error, "pgcode", None)
-    if state:
-        return str(state).startswith(TEMPORARY_STATES)
-    text = str(error).lower()
-    return any(sign in text for sign in _TEMPORARY_SIGNS)
-
-
-def _single(url: sa.URL, name: str) -> str:
-    value = url.query.get(name, "")
-    if not isinstance(value, str):
-        raise RepositoryError(f"The registry's URL has '{name}' more than once.")
-    return value
+    known = {
+        "user": address.user,
+        "password": address.password,
+        "host": address.host,
+        "port": address.port,
+        "dbname": address.database,
+    }
+    arguments: dict[str, str | int] = _LIBPQ | {k: v for k, v in known.items() if v}
+    if address.host not in _LOCAL_HOSTS:
+        arguments["sslmode"] = "verify-full"
+    return arguments | {k: v for k, v in address.query.items() if k not in _OWN_PARAMETERS}
 
 
 class Renewed:
@@ -155,39 +175,27 @@ class Renewed:
             self._ends = -1.0
 
 
-def _credentials(url: sa.URL, own: dict[str, str]) -> Renewed | None:
+def _credentials(address: Address) -> Renewed | None:
     """Find where user and password come from; None where libpq finds them."""
-    if own["auth"] == "":
+    auth, region, secret = (address.query.get(name, "") for name in _OWN_PARAMETERS)
+    if auth == "":
         return None
-    if own["auth"] == "iam":
-        return Renewed(lambda: _fetch_token(url, own["region"]), _TOKEN_LIFE_S)
-    if own["auth"] == "secret":
-        if not own["secret"]:
+    if auth == "iam":
+        return Renewed(lambda: _fetch_token(address, region), _TOKEN_LIFE_S)
+    if auth == "secret":
+        if not secret:
             raise RepositoryError("The registry's URL has auth=secret without secret=NAME.")
-        return Renewed(lambda: _fetch_secret(own["secret"], own["region"]), _SECRET_LIFE_S)
+        return Renewed(lambda: _fetch_secret(secret, region), _SECRET_LIFE_S)
     raise RepositoryError(
-        f"The registry's URL has auth={own['auth']}; allowed are iam and secret, or no auth."
+        f"The registry's URL has auth={auth}; allowed are iam and secret, or no auth."
     )
 
 
-def _use_credentials(engine: sa.Engine, source: Renewed) -> None:
-    """Give each new connection valid credentials; try once more if a secret was rotated."""
-
-    @sa.event.listens_for(engine, "do_connect")
-    def connect(dialect: Any, _record: Any, arguments: Any, parameters: dict[str, Any]) -> Any:
-        try:
-            return dialect.connect(*arguments, **(parameters | source()))
-        except dialect.dbapi.OperationalError as error:
-            if "authentication" not in str(error):
-                raise
-            source.forget()
-            return dialect.connect(*arguments, **(parameters | source()))
-
-
-def _fetch_token(url: sa.URL, region: str) -> Credentials:
+def _fetch_token(address: Address, region: str) -> Credentials:
     """Make a token for the user of a URL: a signature made here, without a request."""
     client = _aws_client("rds", region)
-    token = client.generate_db_auth_token(url.host, url.port or 5432, url.username)
+    port = address.port or 5432
+    token = client.generate_db_auth_token(address.host, port, address.user or None)
     return {"password": token}
 
 

@@ -21,6 +21,7 @@ from lsstpipe.registry import (
 from lsstpipe.registry.calibrations import Calibration
 from lsstpipe.registry.collections import Collection
 from lsstpipe.registry.database import Database
+from lsstpipe.registry.direct import Direct, OtherCollectionError
 from lsstpipe.registry.provenance import Provenance
 from lsstpipe.registry.query import parse_where
 from lsstpipe.registry.records import DatasetRecord
@@ -67,6 +68,7 @@ class RegistryReader:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self.direct = Direct(database)
 
     # Collections
 
@@ -151,8 +153,12 @@ class RegistryReader:
         names
             Collections to search, in this order.
         """
-        with self.database.read() as connection:
-            return search.find(connection, as_dataset_type(kind), data_id, names)
+        own = as_dataset_type(kind)
+        try:
+            return self.direct.find(own, data_id, names)
+        except OtherCollectionError:
+            with self.database.read() as connection:
+                return search.find(connection, own, data_id, names)
 
     @repeated
     def query_datasets(

@@ -22,12 +22,14 @@ from lsstpipe.registry import (
     provenance,
     removal,
 )
+from lsstpipe.registry.address import Address, require_present
 from lsstpipe.registry.database import Database
 from lsstpipe.registry.exposures import Polygon
-from lsstpipe.registry.migrations import SCHEMA_VERSION, bring_up_to_date, lock_schema
+from lsstpipe.registry.migrations import bring_up_to_date, lock_schema
 from lsstpipe.registry.provenance import Document
 from lsstpipe.registry.reading import RegistryReader, repeated
 from lsstpipe.registry.records import DatasetRecord, QuantumRecord
+from lsstpipe.registry.schema import SCHEMA_VERSION
 from lsstpipe.registry.tables import METADATA, place_indexes, schema_version
 
 if TYPE_CHECKING:
@@ -52,13 +54,13 @@ class Registry(RegistryReader):
         self.type_ids: dict[str, int] = {}
 
     @classmethod
-    def create(cls, url: str | sa.URL, *, exist_ok: bool = False) -> Registry:
+    def create(cls, url: str | Address, *, exist_ok: bool = False) -> Registry:
         """Make the registry of a new repository.
 
         Parameters
         ----------
         url
-            An SQLAlchemy URL, such as ``sqlite:////data/repo/registry.sqlite3``.
+            As in `lsstpipe.registry.address`, such as ``sqlite:////data/repo/registry.sqlite3``.
         exist_ok
             Whether one that is there is opened instead.
 
@@ -70,7 +72,7 @@ class Registry(RegistryReader):
         database = Database(url)
         registry = cls(database)
         with database.closed_on_error():
-            if database.is_server or not (exist_ok and database.is_present):
+            if database.is_server or not (exist_ok and database.address.is_present):
                 database.prepare()
                 if database.repeat(registry._create_tables):
                     return registry
@@ -93,13 +95,13 @@ class Registry(RegistryReader):
             return True
 
     @classmethod
-    def open(cls, url: str | sa.URL) -> Registry:
+    def open(cls, url: str | Address) -> Registry:
         """Open the registry of a repository; one of an older schema is brought up to date.
 
         Parameters
         ----------
         url
-            An SQLAlchemy URL.
+            As in `lsstpipe.registry.address`.
 
         Raises
         ------
@@ -107,10 +109,7 @@ class Registry(RegistryReader):
             If there is none, or its schema is newer than this code.
         """
         database = Database(url)
-        if not database.is_present:
-            raise RepositoryError(
-                f"There is no repository at {database.name}; `lsstpipe init` makes one."
-            )
+        require_present(database.address)
         with database.closed_on_error():
             database.repeat(lambda: bring_up_to_date(database))
         return cls(database)
@@ -160,17 +159,8 @@ class Registry(RegistryReader):
         ConflictError
             If its run is frozen and has not the same.
         """
-        if not self._put(record):
+        if not self.direct.put(record):
             self.load([record])
-
-    @repeated
-    def _put(self, record: DatasetRecord) -> bool:
-        type_id = self.type_ids.get(record.dataset_type)
-        if type_id is None:
-            return False
-        database = self.database
-        with database.each() if database.is_server else database.write() as connection:
-            return loading.put(connection, type_id, record)
 
     def ingest(self, records: Iterable[DatasetRecord]) -> int:
         """Register datasets that exist, any number with little memory; see `loading.ingest`.

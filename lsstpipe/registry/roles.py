@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from lsstpipe.errors import RepositoryError
-from lsstpipe.registry.postgres import make_engine
+from lsstpipe.registry.database import Database
 
 _IAM_ROLE = "rds_iam"
 
@@ -33,7 +33,7 @@ def grant_user(url: sa.URL, user: str) -> bool:
     RepositoryError
         If the database is not one of RDS, or refuses.
     """
-    engine = make_engine(url)
+    engine = Database(url.render_as_string(hide_password=False)).engine
     quote = engine.dialect.identifier_preparer.quote_identifier
     exists = sa.text("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = :name)")
     name = quote(user)

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import RowMapping
 
-from lsstpipe.data_model import DIMENSIONS, DataId
+from lsstpipe.data_model import DIMENSIONS, DataId, tabulate
 from lsstpipe.datasets import find_dataset_type
 from lsstpipe.registry.database import chunks
 from lsstpipe.registry.records import DatasetRecord, QuantumRecord
+from lsstpipe.registry.schema import DATASET_COLUMNS
 from lsstpipe.registry.tables import collection, dataset, dataset_type, quantum
 
 Row = dict[str, Any]
 
-_DATASET_COLUMNS = tuple(c.name for c in dataset.c)
 _QUANTUM_COLUMNS = tuple(c.name for c in quantum.c if c.name not in {"run_id", "data_id"})
-_NO_DIMENSIONS: dict[str, None] = dict.fromkeys(DIMENSIONS)
 
 
 def select_datasets() -> sa.Select[Any]:
@@ -73,45 +73,49 @@ def read_datasets(
     return found
 
 
-def from_dataset(record: DatasetRecord, type_id: int, run_id: int | None = None) -> Row:
-    """Make a row of a record.
-
-    Parameters
-    ----------
-    record
-        The record.
-    type_id, run_id
-        Ids of its type and run in this database.
-    """
-    own = find_dataset_type(record.dataset_type).path(record.data_id, record.run)
-    return {
-        **_NO_DIMENSIONS,
-        **record.data_id,
-        "id": record.id,
-        "type_id": type_id,
-        "run_id": run_id,
-        "path": None if record.path == own else record.path,
-        "size": record.size,
-        "checksum": record.checksum,
-        "quantum_id": record.quantum_id,
-    }
-
-
 def dataset_values(
-    records: Iterator[DatasetRecord], type_ids: Mapping[str, int], run_ids: Mapping[str, int]
-) -> Iterator[list[Any]]:
+    records: Iterable[DatasetRecord], type_ids: Mapping[str, int], run_ids: Mapping[str, int]
+) -> Iterator[tuple[Any, ...]]:
     """Make the values of many records, in the order of the columns of ``dataset``.
 
     Parameters
     ----------
     records
-        The records, which are taken one by one.
+        The records; they come out by type and run.
     type_ids, run_ids
         Ids of types and runs in this database.
     """
+    # What those of one type and run have in common is worked out once.
+    groups: dict[tuple[str, str, tuple[str, ...]], list[DatasetRecord]] = {}
     for record in records:
-        row = from_dataset(record, type_ids[record.dataset_type], run_ids[record.run])
-        yield [row[name] for name in _DATASET_COLUMNS]
+        key = (record.dataset_type, record.run, record.data_id.names)
+        groups.setdefault(key, []).append(record)
+    for (name, run, dimensions), group in groups.items():
+        values = tabulate([record.data_id for record in group], dimensions)
+        known: dict[str, Iterable[Any]] = {
+            **dict(zip(dimensions, values, strict=True)),
+            "id": [record.id for record in group],
+            "quantum_id": [record.quantum_id for record in group],
+            "size": [record.size for record in group],
+            "run_id": repeat(run_ids[run], len(group)),
+            "type_id": repeat(type_ids[name], len(group)),
+            "checksum": [record.checksum for record in group],
+            "path": _spell_paths(group),
+        }
+        nothing = (None,) * len(group)
+        yield from zip(*(known.get(column, nothing) for column in DATASET_COLUMNS), strict=True)
+
+
+def _spell_paths(group: Sequence[DatasetRecord]) -> list[str | None]:
+    """Give the paths of datasets of one type and run, None where it is the one that it spells."""
+    kind = find_dataset_type(group[0].dataset_type)
+    own = [name for name in DIMENSIONS if name in kind.dimensions]
+    values = tabulate([record.data_id for record in group], own)
+    paths = kind.paths(values, group[0].run, len(group))
+    return [
+        None if record.path == path else record.path
+        for record, path in zip(group, paths, strict=True)
+    ]
 
 
 def quantum_values(

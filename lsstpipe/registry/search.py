@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import RowMapping
@@ -12,7 +11,6 @@ from sqlalchemy import RowMapping
 from lsstpipe.data_model import DIMENSIONS, DataId, DatasetType, make_ref
 from lsstpipe.registry import collections, exposures
 from lsstpipe.registry.collections import Collection
-from lsstpipe.registry.prepared import Prepared
 from lsstpipe.registry.query import Columns, parse_where
 from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.registry.rows import select_datasets, to_dataset
@@ -33,7 +31,7 @@ _EXPOSURE_ATTRIBUTES = (
 def find(
     connection: sa.Connection, kind: DatasetType, data_id: DataId, names: Sequence[str]
 ) -> DatasetRecord | None:
-    """Find the first dataset of a type and data ID: by one statement where only runs are searched.
+    """Find the first dataset of a type and data ID in collections of any kind.
 
     Parameters
     ----------
@@ -47,56 +45,6 @@ def find(
         Collections to search, in this order; calibrations need a time, so their collections are
         passed over.
     """
-    ids = [make_ref(kind, data_id, name).id for name in names]
-    if len(names) == 1:
-        result = _IN_RUN.run(connection, {"name": names[0], "id": ids[0]})
-    else:
-        result = _IN_RUNS.run(connection, {"names": list(names), "ids": ids})
-    rows = result.mappings().all()
-    if {row["run"] for row in rows} == set(names) and all(row["kind"] == "RUN" for row in rows):
-        found = {row["run"]: row for row in rows if row["id"] is not None}
-        first = next((found[name] for name in names if name in found), None)
-        return None if first is None else to_dataset({**first, "type_name": kind.name})
-    return _find_in_any(connection, kind, data_id, names)
-
-
-def _select_in_runs(
-    is_wanted: sa.ColumnElement[bool], is_named: sa.ColumnElement[bool]
-) -> sa.Select[Any]:
-    """Select datasets by ids and runs; of a collection without any, its kind only."""
-    # The id of a dataset says its run, so the primary key finds it in any number of runs. It says
-    # its type too: without its table a server plans and finds in half the time.
-    return (
-        sa.select(collection.c.name.label("run"), collection.c.kind)
-        .add_columns(dataset)
-        .select_from(collection)
-        .outerjoin(dataset, (dataset.c.run_id == collection.c.id) & is_wanted)
-        .where(is_named)
-    )
-
-
-def _select_in_run(_dialect: str) -> sa.Select[Any]:
-    """Select in one run: a list of one would be spelled anew each time."""
-    id_ = sa.bindparam("id", type_=dataset.c.id.type)
-    name = sa.bindparam("name", type_=collection.c.name.type)
-    return _select_in_runs(dataset.c.id == id_, collection.c.name == name)
-
-
-def _select_in_several(_dialect: str) -> sa.Select[Any]:
-    """Select in any number of runs."""
-    ids = sa.bindparam("ids", expanding=True, type_=dataset.c.id.type)
-    names = sa.bindparam("names", expanding=True, type_=collection.c.name.type)
-    return _select_in_runs(dataset.c.id.in_(ids), collection.c.name.in_(names))
-
-
-_IN_RUN = Prepared(_select_in_run)
-_IN_RUNS = Prepared(_select_in_several)
-
-
-def _find_in_any(
-    connection: sa.Connection, kind: DatasetType, data_id: DataId, names: Sequence[str]
-) -> DatasetRecord | None:
-    """Find the first dataset in collections of any kind."""
     flat = collections.flatten(connection, names)
     refs = {make_ref(kind, data_id, c.name).id: c.id for c in flat if c.kind == "RUN"}
     found: list[sa.ColumnElement[bool]] = [dataset.c.id.in_(list(refs))]

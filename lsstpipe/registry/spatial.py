@@ -162,10 +162,14 @@ def _read_regions(
     statement = sa.select(*columns, table.c.region).where(table.c.region.is_not(None))
     if condition is not None:
         statement = statement.where(condition)
-    rows = connection.execute(statement.order_by(*columns)).all()
-    keys = {name: np.array([row[n] for row in rows]) for n, name in enumerate(names)}
+    result = connection.execute(statement.order_by(*columns))
+    # What the driver gives will do: to make rows of it would take as long as to find the overlaps.
+    assert result.cursor is not None
+    rows = result.cursor.fetchall()
+    result.close()
     if not rows:
-        return keys, np.empty((0, 4, 3))
-    content = b"".join(bytes(row[-1]) for row in rows)
-    corners = np.frombuffer(content, dtype="<f8").reshape(len(rows), -1, 2)
+        return {name: np.array([]) for name in names}, np.empty((0, 4, 3))
+    *values, regions = zip(*rows, strict=True)
+    keys = {name: np.array(column) for name, column in zip(names, values, strict=True)}
+    corners = np.frombuffer(b"".join(regions), dtype="<f8").reshape(len(rows), -1, 2)
     return keys, polygons_from_sky(corners[..., 0], corners[..., 1])

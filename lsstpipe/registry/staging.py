@@ -7,23 +7,27 @@ the same statements, whose number does not depend on the number of rows.
 from __future__ import annotations
 
 import io
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice, repeat
 from typing import Any
 
 import sqlalchemy as sa
 
+from lsstpipe.registry.schema import pack_checksums
 from lsstpipe.registry.tables import (
     Checksum,
     Uuid,
     dataset,
-    pack_checksum,
     quantum,
     quantum_input,
     quantum_output,
 )
 
 Values = Sequence[Any]
+
+_ROWS_AT_A_TIME = 2000
+_NULL = "\\N"
 
 _STAGED = sa.MetaData()
 
@@ -62,13 +66,27 @@ def fill(connection: sa.Connection, content: Mapping[sa.Table, Iterable[Values]]
         connection.exec_driver_sql(f"TRUNCATE {names}")
         for table, rows in content.items():
             _copy(connection, table, rows)
-        # Without figures the planner takes a table of a few rows for one of thousands, and reads
-        # all of the table that it is joined to.
-        connection.exec_driver_sql(f"ANALYZE {names}")
         return
     for table, rows in content.items():
         connection.exec_driver_sql(f"DELETE FROM {table.name}")
         _insert_many(connection, table, rows)
+
+
+def analyze_staged(connection: sa.Connection, tables: Iterable[sa.Table]) -> None:
+    """Count temporary tables before they are joined to others.
+
+    Without figures the planner of PostgreSQL takes a table of a few rows for one of thousands, and
+    reads all of the table that it is joined to.
+
+    Parameters
+    ----------
+    connection
+        Within the transaction that filled them.
+    tables
+        Those that were filled.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"ANALYZE {', '.join(table.name for table in tables)}")
 
 
 def _copy(connection: sa.Connection, table: sa.Table, rows: Iterable[Values]) -> None:
@@ -79,12 +97,12 @@ def _copy(connection: sa.Connection, table: sa.Table, rows: Iterable[Values]) ->
 
 def _insert_many(connection: sa.Connection, table: sa.Table, rows: Iterable[Values]) -> None:
     names = ", ".join(column.name for column in table.c)
-    encode = [_sqlite_encoder(column.type) for column in table.c]
-    marks = ", ".join("?" * len(encode))
-    _driver_connection(connection).executemany(
-        f"INSERT INTO {table.name} ({names}) VALUES ({marks})",
-        ([e(v) for e, v in zip(encode, row, strict=True)] for row in rows),
-    )
+    marks = ", ".join("?" * len(table.c))
+    statement = f"INSERT INTO {table.name} ({names}) VALUES ({marks})"
+    driver = _driver_connection(connection)
+    for columns in _transposed(rows):
+        encoded = [_for_sqlite(c.type, v) for c, v in zip(table.c, columns, strict=True)]
+        driver.executemany(statement, zip(*encoded, strict=True))
 
 
 def _driver_connection(connection: sa.Connection) -> Any:
@@ -115,62 +133,58 @@ class _CopyText(io.TextIOBase):
     """Rows as the text of COPY, made as it is read."""
 
     def __init__(self, table: sa.Table, rows: Iterable[Values]) -> None:
-        encode = [_copy_encoder(column.type) for column in table.c]
-        self._lines: Iterator[str] = (
-            "\t".join(e(v) for e, v in zip(encode, row, strict=True)) + "\n" for row in rows
+        form = "\t".join(["%s"] * len(table.c)) + "\n"
+        self._parts: Iterator[str] = (
+            "".join([form % row for row in zip(*_for_copy(table, columns), strict=True)])
+            for columns in _transposed(rows)
         )
 
-    def read(self, size: int | None = -1) -> str:
-        """Give some lines, about as many characters as are asked for; nothing at the end."""
-        parts: list[str] = []
-        length, wanted = 0, float("inf") if size is None or size < 0 else size
-        for line in self._lines:
-            parts.append(line)
-            length += len(line)
-            if length >= wanted:
-                break
-        return "".join(parts)
+    def read(self, _size: int | None = -1) -> str:
+        """Give the lines of some thousands of rows; nothing at the end."""
+        return next(self._parts, "")
 
 
+def _transposed(rows: Iterable[Values]) -> Iterator[list[tuple[Any, ...]]]:
+    """Give the columns of some thousands of rows at a time: encoded one by one, as a whole."""
+    remaining = iter(rows)
+    while part := list(islice(remaining, _ROWS_AT_A_TIME)):
+        yield list(zip(*part, strict=True))
+
+
+def _for_copy(table: sa.Table, columns: Sequence[Values]) -> Iterator[Iterable[object]]:
+    """Make the values of columns as COPY reads them, or what ``%s`` makes that of."""
+    for column, values in zip(table.c, columns, strict=True):
+        n_nulls = values.count(None)
+        if n_nulls == len(values):
+            yield repeat(_NULL, n_nulls)
+            continue
+        given = [v for v in values if v is not None] if n_nulls else values
+        written = _written(column.type, given)
+        if n_nulls:
+            rest = iter(written)
+            written = [_NULL if v is None else next(rest) for v in values]
+        yield written
+
+
+_SPECIAL = re.compile(r"[\\\t\n\r]")
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
-def _copy_encoder(kind: sa.types.TypeEngine[Any]) -> Callable[[Any], str]:
-    """Choose how values of a type are written for COPY."""
-
-    def encode(value: Any) -> str:
-        return "\\N" if value is None else write(value)
-
-    write: Callable[[Any], str]
-    if isinstance(kind, Checksum):
-        write = _hex_of_checksum
-    elif isinstance(kind, sa.String):
-        write = _escaped
-    else:
-        write = str
-    return encode
-
-
-def _hex_of_checksum(value: str) -> str:
-    return "\\\\x" + pack_checksum(value).hex()
-
-
-def _escaped(value: str) -> str:
-    return value.translate(_ESCAPES)
-
-
-def _sqlite_encoder(kind: sa.types.TypeEngine[Any]) -> Callable[[Any], Any]:
-    """Choose how values of a type are given to SQLite."""
+def _written(kind: sa.types.TypeEngine[Any], values: Values) -> Iterable[object]:
+    """Write values that are no nulls for COPY."""
     if isinstance(kind, Uuid):
-        return _uuid_bytes
+        return [f"{value.int:032x}" for value in values]
     if isinstance(kind, Checksum):
-        return pack_checksum
-    return _unchanged
+        return [f"\\\\x{digits}" for digits in pack_checksums(values)]
+    if isinstance(kind, sa.String) and _SPECIAL.search(" ".join(set(values))):
+        return [value.translate(_ESCAPES) for value in values]
+    return values
 
 
-def _uuid_bytes(value: uuid.UUID | None) -> bytes | None:
-    return None if value is None else value.bytes
-
-
-def _unchanged(value: Any) -> Any:
-    return value
+def _for_sqlite(kind: sa.types.TypeEngine[Any], values: Values) -> Values:
+    """Make the values of a column as SQLite stores them."""
+    if isinstance(kind, Uuid):
+        return [None if value is None else value.bytes for value in values]
+    if isinstance(kind, Checksum):
+        return [bytes.fromhex(digits) for digits in pack_checksums(values)]
+    return values

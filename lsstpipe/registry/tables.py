@@ -12,13 +12,12 @@ not pad them.
 
 from __future__ import annotations
 
-import re
 import uuid
 from typing import Any
 
 import sqlalchemy as sa
 
-from lsstpipe.data_model import DIMENSIONS
+from lsstpipe.registry.schema import NARROW, WIDE, WORDS, pack_checksum, unpack_checksum
 
 
 class Uuid(sa.types.TypeDecorator[uuid.UUID]):
@@ -61,43 +60,8 @@ class Checksum(sa.types.TypeDecorator[str]):
         return None if value is None else unpack_checksum(bytes(value))
 
 
-_ALGORITHMS = {"xxh3_128": 1, "blake2b": 2, "sha256": 3, "crc64nvme": 4}
-_ALGORITHM_NAMES = {code: name for name, code in _ALGORITHMS.items()}
-_HEX = re.compile(r"(?:[0-9a-f]{2})+")
-
-
-def pack_checksum(text: str) -> bytes:
-    """Pack a checksum; one of another form is kept as text behind a byte 0.
-
-    Parameters
-    ----------
-    text
-        ``algorithm:hexdigest``.
-    """
-    algorithm, _, digest = text.partition(":")
-    if algorithm in _ALGORITHMS and _HEX.fullmatch(digest):
-        return bytes([_ALGORITHMS[algorithm]]) + bytes.fromhex(digest)
-    return b"\0" + text.encode()
-
-
-def unpack_checksum(packed: bytes) -> str:
-    """Spell what `pack_checksum` packed.
-
-    Parameters
-    ----------
-    packed
-        Its result.
-    """
-    name = _ALGORITHM_NAMES.get(packed[0])
-    return packed[1:].decode() if name is None else f"{name}:{packed[1:].hex()}"
-
-
 # By bytes, as SQLite and Python sort: the order of results must not depend on a server's locale.
 Text = sa.String().with_variant(sa.String(collation="C"), "postgresql")
-
-_WIDE = ("exposure", "visit")
-_NARROW = tuple(n for n, kind in DIMENSIONS.items() if kind is int and n not in _WIDE)
-_WORDS = tuple(n for n, kind in DIMENSIONS.items() if kind is str)
 
 METADATA = sa.MetaData()
 
@@ -170,11 +134,11 @@ dataset = sa.Table(
     sa.Column("id", Uuid, primary_key=True),
     sa.Column("quantum_id", sa.ForeignKey("quantum.id"), nullable=True),
     sa.Column("size", sa.BigInteger, nullable=False),
-    *(sa.Column(name, sa.BigInteger) for name in _WIDE),
+    *(sa.Column(name, sa.BigInteger) for name in WIDE),
     sa.Column("run_id", sa.ForeignKey("collection.id"), nullable=False),
-    *(sa.Column(name, sa.Integer) for name in _NARROW),
+    *(sa.Column(name, sa.Integer) for name in NARROW),
     sa.Column("type_id", sa.SmallInteger, sa.ForeignKey("dataset_type.id"), nullable=False),
-    *(sa.Column(name, Text) for name in _WORDS),
+    *(sa.Column(name, Text) for name in WORDS),
     sa.Column("checksum", Checksum, nullable=False),
     sa.Column("path", Text, comment="null where it is the one that its type spells"),
     sa.Index("dataset_by_quantum", "quantum_id"),

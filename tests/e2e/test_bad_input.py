@@ -19,7 +19,7 @@ import pytest
 from small_campaign import DARKS, Json, Project, frame, ran_again, read_frame, write_frame
 
 from lsstpipe.cli.main import main
-from lsstpipe.registry.migrations import SCHEMA_VERSION
+from lsstpipe.registry.schema import SCHEMA_VERSION
 
 pytestmark = pytest.mark.xdist_group("e2e")
 

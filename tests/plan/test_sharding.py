@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from lsstpipe.config import Campaign
+from lsstpipe.geometry.region import polygons_from_sky
 from lsstpipe.geometry.skymap import PatchGrid, SkyMap
 from lsstpipe.plan.build import Builder
 from lsstpipe.plan.cost import CostModel, chunk_size
@@ -88,7 +89,13 @@ def made_up() -> tuple[Campaign, Selection]:
         {"skymap": np.full(8, "sky"), "tract": np.repeat([0, 1], 4), "patch": np.arange(8) % 4}
     )
     polygons = np.concatenate([tract.patch_polygons() for tract in skymap.tracts])
-    return campaign, replace(chosen, patches=patches, polygons=polygons)
+    # Half as wide as their circles, where they are known.
+    half = chosen.radius_deg / 2
+    ra_deg, dec_deg = (chosen.raws[name][:, None] for name in ("ra_deg", "dec_deg"))
+    x, y = half * np.array([-0.5, 0.5, 0.5, -0.5]), half * np.array([-1.0, -1.0, 1.0, 1.0])
+    outlines = polygons_from_sky(ra_deg + x, dec_deg + y)
+    outlines[::3] = np.nan
+    return campaign, replace(chosen, patches=patches, polygons=polygons, outlines=outlines)
 
 
 @pytest.mark.parametrize("n_blocks", [1, 2, 5])

@@ -16,12 +16,13 @@ import sqlalchemy as sa
 from lsstpipe import datasets
 from lsstpipe.data_model import DataId, make_ref
 from lsstpipe.errors import ConflictError, RepositoryError, TemporaryError
-from lsstpipe.registry import database as database_module
+from lsstpipe.registry import sqlite as sqlite_module
 from lsstpipe.registry.database import Database
 from lsstpipe.registry.dataset_types import register
-from lsstpipe.registry.migrations import SCHEMA_VERSION, migrate, read_version
+from lsstpipe.registry.migrations import migrate, read_version
 from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.registry.registry import Registry
+from lsstpipe.registry.schema import SCHEMA_VERSION
 from lsstpipe.registry.tables import METADATA, dataset_type, schema_version
 
 
@@ -110,7 +111,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 def test_a_registry_that_is_busy_for_too_long_may_be_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_module, "_LOCK_WAIT_S", 0.05)
+    monkeypatch.setattr(sqlite_module, "_LOCK_WAIT_S", 0.05)
     with Registry.create(make_url(tmp_path)) as registry:
         other = sqlite3.connect(tmp_path / "registry.sqlite3", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")

@@ -10,8 +10,9 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from lsstpipe.geometry.position import parse_position
-from lsstpipe.registry.migrations import SCHEMA_VERSION, read_version
+from lsstpipe.registry.migrations import read_version
 from lsstpipe.registry.registry import Registry
+from lsstpipe.registry.schema import SCHEMA_VERSION
 from tests.registry.test_registry import dark, image, info, quantum, raw
 
 

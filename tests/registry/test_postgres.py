@@ -20,18 +20,19 @@ from moto.server import ThreadedMotoServer
 from lsstpipe import datasets
 from lsstpipe.data_model import DataId, make_ref
 from lsstpipe.errors import ConflictError, RepositoryError, TemporaryError
-from lsstpipe.registry import database as database_module
+from lsstpipe.registry import source as source_module
+from lsstpipe.registry.address import parse_address
 from lsstpipe.registry.database import Database
-from lsstpipe.registry.postgres import Renewed
+from lsstpipe.registry.direct import Direct
+from lsstpipe.registry.postgres import Renewed, spell_arguments
 from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.registry.registry import Registry
+from lsstpipe.registry.source import Source
 from tests.postgres_server import PASSWORD, USER, PostgresServer, find_program
 from tests.registry.test_database import PREAMBLE, WRITER, summary
 
 N_KILLS = 50
 """Rounds of a run of the suite in which a process is killed at a random instant."""
-
-Parameters = dict[str, object]
 
 pytestmark = pytest.mark.xdist_group("postgres")
 
@@ -67,39 +68,36 @@ def test_writers_side_by_side_lose_nothing(postgres: PostgresServer) -> None:
         assert registry.query_datasets() == [summary(visit) for visit in range(81)]
 
 
-def test_a_put_is_one_round_trip_and_a_find_another(postgres: PostgresServer) -> None:
-    with Registry.create(postgres.create_database()) as registry:
+def test_a_put_is_one_statement_and_a_find_another(postgres: PostgresServer) -> None:
+    url = postgres.create_database()
+    name = url.rpartition("/")[2]
+    with Registry.create(url) as registry:
         registry.put(image(0))
-        messages: list[str] = []
-        sa.event.listen(
-            registry.database.engine,
-            "before_cursor_execute",
-            lambda _c, _cursor, statement, *_: messages.append(statement),
-        )
-        registry.put(image(1))
-        assert len(messages) == 1
-        assert registry.find("visit_image", image(1).data_id, ["run"]) == image(1)
-        assert len(messages) == 2
-        (raw,) = {registry.database.engine.raw_connection()}
-        assert raw.info is not None
-        raw.close()
+        postgres.execute(f"ALTER DATABASE {name} SET log_statement = 'all'")
+        registry.close()  # the next call needs a new connection
+        registry.put(image(1))  # and makes the plan of its own
+        before = postgres.log().count("LOG:  statement:")
+        registry.put(image(2))
+        assert postgres.log().count("LOG:  statement:") == before + 1
+        assert registry.find("visit_image", image(2).data_id, ["run"]) == image(2)
+        assert postgres.log().count("LOG:  statement:") == before + 2
 
 
 def test_a_put_is_planned_once_a_connection_and_done_without_a_plan_that_a_pooler_lost(
     postgres: PostgresServer,
 ) -> None:
-    plans = sa.text("SELECT name FROM pg_prepared_statements")
     with Registry.create(postgres.create_database()) as registry:
         for visit in range(3):
             registry.put(image(visit))
-        with registry.database.each() as connection:
-            assert connection.scalars(plans).all() == ["lsstpipe_put"]
-            connection.exec_driver_sql("DEALLOCATE ALL")
+        with registry.database.connection() as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT name FROM pg_prepared_statements")
+            assert cursor.fetchall() == [("lsstpipe_put",)]
+            cursor.execute("DEALLOCATE ALL")
         registry.put(image(3))
-        with registry.database.each() as connection:
-            connection.info.clear()
-            connection.exec_driver_sql("PREPARE lsstpipe_put AS SELECT 1")
-        registry.put(image(4, content="b"))
+        with registry.database.connection() as connection, connection.cursor() as cursor:
+            cursor.execute("PREPARE lsstpipe_put AS SELECT 1")
+        # One that does not know what its connection has, as behind a pooler.
+        Direct(registry.database).put(image(4, content="b"))
         for visit in range(4):
             assert registry.find("visit_image", image(visit).data_id, ["run"]) == image(visit)
         assert registry.find("visit_image", image(4).data_id, ["run"]) == image(4, content="b")
@@ -191,19 +189,21 @@ def test_a_server_without_the_right_certificate_is_refused(own_server: PostgresS
 
 
 def test_a_distant_server_must_prove_who_it_is() -> None:
-    engine = Database("postgresql://drp@db.example.org/dr1").engine
-    arguments: Parameters = {}
+    for url, mode in (
+        ("postgresql://drp@db.example.org/dr1", "verify-full"),
+        ("postgresql://drp@db.example.org/dr1?sslmode=require", "require"),
+        ("postgresql://drp@127.0.0.1/dr1", None),
+    ):
+        assert spell_arguments(parse_address(url)).get("sslmode") == mode
 
-    @sa.event.listens_for(engine, "do_connect")
-    def look(
-        _dialect: object, _record: object, _args: object, parameters: dict[str, object]
-    ) -> None:
-        arguments.update(parameters)
-        raise InterruptedError
 
-    with pytest.raises(InterruptedError):
-        engine.connect()
-    assert arguments["sslmode"] == "verify-full"
+def test_libpq_is_told_what_the_url_says() -> None:
+    url = "postgresql+psycopg2://a%40b:p%2Fw@[2001:db8::1]:6432/dr1?auth=iam&connect_timeout=3"
+    told = spell_arguments(parse_address(url))
+    wanted = {"user": "a@b", "password": "p/w", "host": "2001:db8::1", "port": 6432}
+    assert {name: told.get(name) for name in wanted} == wanted
+    assert (told["dbname"], told["connect_timeout"], told.get("auth")) == ("dr1", "3", None)
+    assert "p/w" not in repr(parse_address(url))
 
 
 def test_many_more_clients_than_connections_all_get_through(own_server: PostgresServer) -> None:
@@ -232,13 +232,31 @@ def test_many_more_clients_than_connections_all_get_through(own_server: Postgres
 def test_a_server_that_does_not_come_back_is_one_clear_error(
     own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_module, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(source_module, "PATIENCE_S", 0.5)
     own_server.start()
     with Registry.create(own_server.url("postgres")) as registry:
         registry.put(image(1))
         own_server.kill()
         with pytest.raises(TemporaryError, match=r"postgres on 127\.0\.0\.1 is not free"):
             registry.put(image(2))
+
+
+def test_a_server_that_was_restarted_is_used_again_without_sqlalchemy(
+    own_server: PostgresServer,
+) -> None:
+    own_server.start()
+    url = own_server.url("postgres")
+    with Registry.create(url) as registry:
+        registry.load([image(1)])
+    direct = Direct(Source(url))
+    assert direct.is_current()
+    assert direct.put(image(2))
+    own_server.kill()
+    own_server.start()
+    assert direct.put(image(3))
+    assert direct.find(datasets.visit_image, image(2).data_id, ["run"]) == image(2)
+    assert direct.find(datasets.visit_image, image(3).data_id, ["run"]) == image(3)
+    direct.source.close()
 
 
 def test_a_server_that_dies_again_and_again_loses_nothing(own_server: PostgresServer) -> None:

@@ -27,8 +27,8 @@ def database(postgres: PostgresServer) -> sa.URL:
     return sa.make_url(postgres.create_database())
 
 
-def as_user(url: sa.URL) -> sa.URL:
-    return url.set(username=NAME)
+def as_user(url: sa.URL) -> str:
+    return url.set(username=NAME).render_as_string()
 
 
 def test_the_user_keeps_a_registry_and_can_do_nothing_more(

@@ -27,7 +27,7 @@ from lsstpipe.datastore import ChainedDatastore, Datastore
 from lsstpipe.datastore.s3 import PART_BYTES
 from lsstpipe.errors import ConflictError
 from lsstpipe.execute.publish import publish
-from lsstpipe.registry.postgres import make_engine
+from lsstpipe.registry.database import Database
 from tests.cluster.fakes import FakeSlurm
 from tests.execute import small_repository
 from tests.terraform.iam.site import CONFIG, PRODUCTS, RAW, REGION, Site
@@ -181,4 +181,4 @@ def connect_to_registry() -> None:
         {"auth": "iam", "region": REGION}
     )
     with pytest.raises(sa.exc.OperationalError, match="refused"):
-        make_engine(url).connect()
+        Database(url.render_as_string()).engine.connect()
