@@ -52,7 +52,7 @@ test-terraform: ## check the Terraform code alone: format, validity, tests of ea
 	@terraform/check $(ARGS)
 	@$(if $(ARGS),:,terraform/lint) || test $$? -eq 77 # what cannot be had here was left out by name
 
-ci-hsc: venv ## simulate 33 raws of HSC, process them and hold the products to what was expected (20 min)
+ci-hsc: venv ## simulate 33 raws of HSC, process them and hold the products to what was expected (19 min)
 	@mkdir -p runs
 	@LSSTPIPE_SURVEY=ci_hsc pytest tests/e2e/test_survey.py --basetemp runs/ci-hsc $(ARGS)
 	@lsstpipe status --repo runs/ci-hsc/survey/repo --resources
