@@ -89,10 +89,9 @@ class ProductStore:
         """
         kind = _type_of(dataset)
         if kind.storage == "raw":
-            from lsstpipe.instruments.raw import get_camera, make_exposure
+            from lsstpipe.instruments.raw import make_exposure
 
-            camera = get_camera(str(dataset.data_id["instrument"]))
-            return make_exposure(self.read_raw_file(dataset), camera, info)
+            return make_exposure(self.read_raw_file(dataset), info)
         checksum = dataset.checksum if isinstance(dataset, DatasetRecord) else ""
         content = self.datastore.read(dataset.path, checksum)
         return io.read(content, kind.storage, self.datastore.resolve(dataset.path))

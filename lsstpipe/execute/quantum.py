@@ -222,11 +222,9 @@ def _read_raw_file(key: uuid.UUID, work: Workspace, outcome: Outcome) -> RawFile
 def _exposure(key: uuid.UUID, raw: RawFile, work: Workspace) -> object:
     """Make of a raw's file what tasks take."""
     # The cameras bring astropy, which not every job needs.
-    from lsstpipe.instruments.raw import get_camera, make_exposure
+    from lsstpipe.instruments.raw import make_exposure
 
-    planned = work.datasets[key]
-    camera = get_camera(str(planned.ref.data_id["instrument"]))
-    return _with_pointing(make_exposure(raw, camera, planned.info), work.campaign)
+    return _with_pointing(make_exposure(raw, work.datasets[key].info), work.campaign)
 
 
 def _with_pointing(value: object, campaign: Campaign) -> object:

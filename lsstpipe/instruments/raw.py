@@ -50,6 +50,8 @@ class RawFile:
     ----------
     path
         The file.
+    camera
+        The camera that it should be from.
     header
         Its header.
     pixels
@@ -57,6 +59,7 @@ class RawFile:
     """
 
     path: str
+    camera: Camera
     header: fits.Header
     pixels: npt.NDArray[Any]
 
@@ -89,8 +92,7 @@ def read_info(path: str | Path, camera: Camera) -> ObservationInfo:
         If the file is damaged, is not FITS, is of another camera or size, or has a header that
         cannot be true.
     """
-    header, _ = _read(path, camera)
-    return _translate(header, path, camera)
+    return _translate(read_raw_file(path, camera))
 
 
 def read_raw(path: str | Path, camera: Camera, info: ObservationInfo | None = None) -> Exposure:
@@ -115,7 +117,7 @@ def read_raw(path: str | Path, camera: Camera, info: ObservationInfo | None = No
     InputFileError
         As `read_info`.
     """
-    return make_exposure(read_raw_file(path, camera), camera, info)
+    return make_exposure(read_raw_file(path, camera), info)
 
 
 def read_raw_file(path: str | Path, camera: Camera) -> RawFile:
@@ -133,18 +135,16 @@ def read_raw_file(path: str | Path, camera: Camera) -> RawFile:
     InputFileError
         If the file is damaged, is not FITS, or has a size that no detector of the camera has.
     """
-    return RawFile(str(path), *_read(path, camera))
+    return RawFile(str(path), camera, *_read(path, camera))
 
 
-def make_exposure(raw: RawFile, camera: Camera, info: ObservationInfo | None = None) -> Exposure:
+def make_exposure(raw: RawFile, info: ObservationInfo | None = None) -> Exposure:
     """Put a raw frame into lsstpipe's terms.
 
     Parameters
     ----------
     raw
         The frame.
-    camera
-        The camera that it should be from.
     info
         What its header says, where that is known: the packages that read headers of many cameras
         take longer to load than a frame.
@@ -161,8 +161,8 @@ def make_exposure(raw: RawFile, camera: Camera, info: ObservationInfo | None = N
     InputFileError
         As `read_info`.
     """
-    info = _translate(raw.header, raw.path, camera) if info is None else info
-    detector = camera.detector(info.detector)
+    info = _translate(raw) if info is None else info
+    detector = raw.camera.detector(info.detector)
     image = raw.pixels.astype(np.float32)
     mask = _mask(image, detector)
     unknown = ~np.isfinite(image)
@@ -236,8 +236,9 @@ def _mosaic(
     return images[0].header, np.asarray(images[0].data)
 
 
-def _translate(header: fits.Header, path: str | Path, camera: Camera) -> ObservationInfo:
+def _translate(raw: RawFile) -> ObservationInfo:
     """Put a header into lsstpipe's terms, or say what cannot be true in it."""
+    header, path, camera = raw.header, raw.path, raw.camera
     translator_class = importlib.import_module(
         f"lsstpipe.instruments.headers.{camera.name}"
     ).TRANSLATOR
@@ -245,7 +246,7 @@ def _translate(header: fits.Header, path: str | Path, camera: Camera) -> Observa
         raise InputFileError(
             f"{path} is of the camera '{header.get('INSTRUME', 'unknown')}', not of {camera.name}."
         )
-    translator = translator_class(header, filename=str(path))
+    translator = translator_class(header, filename=path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of years that erfa finds dubious; checked below
