@@ -27,13 +27,7 @@ _config = click.option(
     default="/etc/lsstpipe/pools.json",
     help="The pools.  [default: $LSSTPIPE_CLUSTER_CONFIG, else /etc/lsstpipe/pools.json]",
 )
-_state = click.option(
-    "--state",
-    type=click.Path(path_type=Path),
-    envvar="LSSTPIPE_CLUSTER_STATE",
-    default="/var/lib/lsstpipe",
-    help="Folder of state and events.  [default: $LSSTPIPE_CLUSTER_STATE, else /var/lib/lsstpipe]",
-)
+_state = cluster_head.state_option("Folder of state and events.")
 
 
 @click.group("cluster")
@@ -323,7 +317,7 @@ def _open_pool(config: Path, state: Path, pool: str) -> Head:
     help="File of its events.",
 )
 @click.option("--heartbeat", default="", help="Path or URL of what `reconcile` shares.")
-@click.option("--imds-url", default="http://169.254.169.254", show_default=True)
+@cluster_head.imds_option
 @click.option("--slurmd", default="slurmd", show_default=True, help="Command of slurmd.")
 @click.option("--on-notice", default="", help="Command before Spot takes it, such as an umount.")
 @click.option("--shutdown", default="shutdown -h now", show_default=True, help="Ends the instance.")

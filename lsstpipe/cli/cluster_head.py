@@ -7,13 +7,39 @@ import logging
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 _LOG = logging.getLogger(__name__)
 _PAUSE_S = 30.0
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_region = click.option(
+    "--region", envvar="AWS_REGION", required=True, help="[default: $AWS_REGION]"
+)
+imds_option = click.option("--imds-url", default="http://169.254.169.254", show_default=True)
+"""Where the metadata service is."""
+
+
+def state_option(what: str) -> Callable[[Command], Command]:
+    """Make the option that names the folder of the head node's state.
+
+    Parameters
+    ----------
+    what
+        What a command has there, a sentence.
+    """
+    return click.option(
+        "--state",
+        type=click.Path(path_type=Path),
+        envvar="LSSTPIPE_CLUSTER_STATE",
+        default="/var/lib/lsstpipe",
+        help=f"{what}  [default: $LSSTPIPE_CLUSTER_STATE, else /var/lib/lsstpipe]",
+    )
 
 
 @click.command("conf")
@@ -65,15 +91,9 @@ def bring_key(shared: str, path: Path, make: bool) -> None:
 
 @click.command("budget")
 @click.argument("queue")
-@click.option("--region", envvar="AWS_REGION", required=True, help="[default: $AWS_REGION]")
+@_region
 @click.option("--follow", is_flag=True, help="Go on for ever.")
-@click.option(
-    "--state",
-    type=click.Path(path_type=Path),
-    envvar="LSSTPIPE_CLUSTER_STATE",
-    default="/var/lib/lsstpipe",
-    help="Folder of the flag.  [default: $LSSTPIPE_CLUSTER_STATE, else /var/lib/lsstpipe]",
-)
+@state_option("Folder of the flag.")
 def heed(queue: str, region: str, follow: bool, state: Path) -> None:
     """Put the flag budget-spent when QUEUE, an URL, says so.
 
@@ -118,15 +138,9 @@ def dump(folder: str) -> None:
 @click.command("ship-logs")
 @click.argument("role", type=click.Choice(["head", "compute"]))
 @click.option("--cluster", envvar="CLUSTER", required=True, help="Its name.  [default: $CLUSTER]")
-@click.option("--region", envvar="AWS_REGION", required=True, help="[default: $AWS_REGION]")
+@_region
 @click.option("--every", default=10.0, show_default=True, help="Seconds between two looks.")
-@click.option(
-    "--state",
-    type=click.Path(path_type=Path),
-    envvar="LSSTPIPE_CLUSTER_STATE",
-    default="/var/lib/lsstpipe",
-    help="It knows what was sent.  [default: $LSSTPIPE_CLUSTER_STATE, else /var/lib/lsstpipe]",
-)
+@state_option("It knows what was sent.")
 @click.option(
     "--logs",
     type=click.Path(file_okay=False, path_type=Path),
@@ -134,7 +148,7 @@ def dump(folder: str) -> None:
     show_default=True,
     help="Where daemons write.",
 )
-@click.option("--imds-url", default="http://169.254.169.254", show_default=True)
+@imds_option
 def ship(role: str, cluster: str, region: str, every: float, **where: Any) -> None:
     """Send the logs of this machine to CloudWatch Logs, until it is told to end; then once more.
 
