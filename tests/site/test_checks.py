@@ -50,6 +50,15 @@ def stubbed(service: str) -> tuple[Any, Stubber]:
     return client, stub
 
 
+def stub_quotas(cloud: Aws, *quotas: tuple[str, str, int]) -> Stubber:
+    """Let a cloud tell quotas, each of a service and a code, when it is asked in this order."""
+    cloud.clients["service-quotas"], stub = stubbed("service-quotas")
+    for service, code, value in quotas:
+        asked = {"ServiceCode": service, "QuotaCode": code}
+        stub.add_response("get_service_quota", {"Quota": {"Value": value}}, asked)
+    return stub
+
+
 def test_roles_that_are_absent_are_named_with_the_command_that_makes_them(
     minimal: Settings, cloud: Aws
 ) -> None:
@@ -87,10 +96,7 @@ def test_quotas_of_cpus_are_held_to_what_the_pools_may_launch(
     sentence: str,
 ) -> None:
     codes = {"spot": check_account.SPOT_QUOTA, "on-demand": check_account.ON_DEMAND_QUOTA}
-    cloud.clients["service-quotas"], stub = stubbed("service-quotas")
-    for market, value in quotas.items():
-        asked = {"ServiceCode": "ec2", "QuotaCode": codes[market]}
-        stub.add_response("get_service_quota", {"Quota": {"Value": value}}, asked)
+    stub = stub_quotas(cloud, *(("ec2", codes[market], n) for market, n in quotas.items()))
     findings = run(check_account.check_quotas, look_at(with_pool(minimal, **changes), cloud))
     assert sentence in said(findings, level)
     stub.assert_no_pending_responses()
@@ -99,14 +105,8 @@ def test_quotas_of_cpus_are_held_to_what_the_pools_may_launch(
 def test_a_network_that_cannot_be_made_for_quotas_is_an_error(
     minimal: Settings, cloud: Aws
 ) -> None:
-    answers = {"vpc": ("L-F678F1CE", 1), "ec2": ("L-0263D0A3", 5)}
-
     def look(limit: int) -> list[Finding]:
-        cloud.clients["service-quotas"], stub = stubbed("service-quotas")
-        for service, (code, value) in answers.items():
-            asked = {"ServiceCode": service, "QuotaCode": code}
-            value = limit if service == "vpc" else value
-            stub.add_response("get_service_quota", {"Quota": {"Value": value}}, asked)
+        stub_quotas(cloud, ("vpc", "L-F678F1CE", limit), ("ec2", "L-0263D0A3", 5))
         return run(check_account.check_network_quotas, look_at(minimal, cloud))
 
     # There is one network in a new account.

@@ -12,7 +12,7 @@ from lsstpipe.site.checks import run
 from lsstpipe.site.findings import Aws
 from lsstpipe.site.settings import Lustre, Settings
 from tests.site.conftest import CODE, look_at
-from tests.site.test_checks import said, stubbed, with_cluster
+from tests.site.test_checks import said, stub_quotas, stubbed, with_cluster
 
 
 def file_system(kind: str, gib: int, cluster: str, deployment: str) -> dict[str, Any]:
@@ -42,11 +42,11 @@ def test_quotas_of_lustre_are_held_to_what_others_have_and_the_site_takes(
     ]
     cloud.clients["fsx"], files = stubbed("fsx")
     files.add_response("describe_file_systems", {"FileSystems": rows})
-    cloud.clients["service-quotas"], stub = stubbed("service-quotas")
-    for code, value in ((check_storage.LUSTRE_COUNT_QUOTA, count),
-                        (check_storage.LUSTRE_GIB_QUOTA, gib)):  # fmt: skip
-        asked = {"ServiceCode": "fsx", "QuotaCode": code}
-        stub.add_response("get_service_quota", {"Quota": {"Value": value}}, asked)
+    stub = stub_quotas(
+        cloud,
+        ("fsx", check_storage.LUSTRE_COUNT_QUOTA, count),
+        ("fsx", check_storage.LUSTRE_GIB_QUOTA, gib),
+    )
     findings = run(check_storage.check_lustre_quotas, look_at(settings, cloud))
     assert sentence in said(findings, level)
     assert len(findings) == 2
@@ -83,11 +83,11 @@ def test_quotas_of_databases_are_held_to_what_others_have_and_the_site_takes(
             DBInstanceIdentifier=name, DBInstanceClass="db.t4g.micro", Engine=engine,
             AllocatedStorage=35, MasterUsername="owner", MasterUserPassword="not-a-secret",
         )  # fmt: skip
-    cloud.clients["service-quotas"], stub = stubbed("service-quotas")
-    for code, value in ((check_storage.DATABASE_COUNT_QUOTA, count),
-                        (check_storage.DATABASE_GB_QUOTA, gb)):  # fmt: skip
-        asked = {"ServiceCode": "rds", "QuotaCode": code}
-        stub.add_response("get_service_quota", {"Quota": {"Value": value}}, asked)
+    stub_quotas(
+        cloud,
+        ("rds", check_storage.DATABASE_COUNT_QUOTA, count),
+        ("rds", check_storage.DATABASE_GB_QUOTA, gb),
+    )
     findings = run(check_storage.check_database_quotas, look_at(minimal, cloud))
     assert sentence in said(findings, level)
     assert len(findings) == 2
