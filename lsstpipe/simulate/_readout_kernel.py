@@ -7,7 +7,6 @@ import numpy.typing as npt
 from numba import njit
 
 FloatImage = npt.NDArray[np.float32]
-FloatStack = npt.NDArray[np.float32]
 
 
 @njit(cache=True)
@@ -35,7 +34,7 @@ def draw_many(mean: FloatImage, z: FloatImage, drawn: FloatImage) -> None:
 
 @njit(cache=True)
 def amplify(
-    charge: FloatStack, bend: npt.NDArray[np.float32], crosstalk: npt.NDArray[np.float32]
+    charge: FloatImage, bend: npt.NDArray[np.float32], crosstalk: npt.NDArray[np.float32]
 ) -> None:
     """Bend the signal of each amplifier, then let each see its share of the others, in place.
 

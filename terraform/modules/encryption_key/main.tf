@@ -7,6 +7,7 @@ locals {
   partition = data.aws_partition.current.partition
   region    = data.aws_region.current.region
   services  = "arn:${local.partition}:iam::${local.account}:role/aws-service-role"
+  use       = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"]
 
   # What services of AWS do with the key in their own name.
   for_services = [
@@ -15,7 +16,7 @@ locals {
       Sid       = "LogGroups"
       Effect    = "Allow"
       Principal = { Service = "logs.${local.region}.amazonaws.com" }
-      Action    = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"]
+      Action    = local.use
       Resource  = "*"
       Condition = {
         ArnLike = { "kms:EncryptionContext:aws:logs:arn" = "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:*" }
@@ -38,7 +39,7 @@ locals {
       Sid       = "LustreLinks"
       Effect    = "Allow"
       Principal = { AWS = "*" }
-      Action    = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"]
+      Action    = local.use
       Resource  = "*"
       Condition = {
         StringEquals = { "kms:CallerAccount" = local.account }
@@ -51,7 +52,7 @@ locals {
       Sid       = "SpotDisks"
       Effect    = "Allow"
       Principal = { AWS = "*" }
-      Action    = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"]
+      Action    = local.use
       Resource  = "*"
       Condition = {
         StringEquals = { "kms:CallerAccount" = local.account }
