@@ -131,7 +131,9 @@ def main() -> None:
     step(
         "flat",
         lambda: flat.combine(
-            flat.Inputs(lamp, master, current, bad, transfer, None, curve), flat.Config(), detector
+            flat.Inputs(lamp, master, current, bad.mask, transfer, None, curve),
+            flat.Config(),
+            detector,
         ),
     )
     config = bfk.Config(min_neighbour_significance=0.0)

@@ -104,7 +104,7 @@ def make_signature(raw: Exposure, rng: np.random.Generator) -> Signature:
     return Signature(
         bias=frame(0.0, 2.0),
         dark=frame(5.0, 1.0),
-        defects=defects,
+        defects=defects.mask,
         flat=frame(1.0, 0.01),
         ptc=PhotonTransfer(NAMES, GAIN, GAIN / 100, np.full(N, 4.5), turnoff),
         crosstalk=CrosstalkMatrix(NAMES, coefficients),

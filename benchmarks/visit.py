@@ -40,7 +40,10 @@ Row = dict[str, float]
 
 PARTS = {
     "loading kernels": {"numba.core.caching": ("Cache.load_overload",)},
-    "reading": {"lsstpipe.butler": ("ProductStore.read", "ProductStore.verify")},
+    "reading": {
+        "lsstpipe.butler": ("ProductStore.read", "ProductStore.verify"),
+        "lsstpipe.execute.quantum": ("_read_mask",),
+    },
     "writing": {"lsstpipe.butler": ("ProductStore.write",)},
     "isr": {"lsstpipe.tasks.isr": ("run",)},
     "background": {"lsstpipe.tasks.calibrate": ("fit_background", "estimate_sky_variance")},

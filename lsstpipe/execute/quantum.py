@@ -147,7 +147,8 @@ def _gather(task: Task, quantum: PlannedQuantum, work: Workspace, outcome: Outco
         if port.is_many and port.dataset_type.name == "raw":
             arguments[port.name] = _RawFrames(keys, work, outcome)
             continue
-        values = {data_id: _read(key, work, outcome) for data_id, key in keys.items()}
+        read = _read_mask if port.is_mask else _read
+        values = {data_id: read(key, work, outcome) for data_id, key in keys.items()}
         arguments[port.name] = values if port.is_many else next(iter(values.values()), None)
     return task.module.Inputs(**arguments)
 
@@ -204,6 +205,20 @@ def _read(key: uuid.UUID, work: Workspace, outcome: Outcome) -> object:
     if key in work.wanted and kept + raw.pixels.nbytes <= _KEPT_BYTES:
         work.raw_files[key] = raw
     return _exposure(key, raw, work)
+
+
+def _read_mask(key: uuid.UUID, work: Workspace, outcome: Outcome) -> object:
+    """Take the mask of an exposure alone: its other planes take no memory where it is read."""
+    if key in work.values:
+        made = work.values[key]
+        assert isinstance(made, Exposure)
+        return made.mask
+    from lsstpipe.io.fits import read_mask
+
+    record, datastore = work.available[key], work.store.datastore
+    outcome.bytes_read += record.size
+    content = datastore.read(record.path, record.checksum)
+    return read_mask(content, datastore.resolve(record.path))
 
 
 def _read_raw_file(key: uuid.UUID, work: Workspace, outcome: Outcome) -> RawFile:

@@ -26,7 +26,8 @@ from __future__ import annotations
 import dataclasses
 import io
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -97,12 +98,36 @@ def read_exposure(content: bytes, name: str) -> Exposure:
     InputFileError
         If it is damaged, was not written by `write_exposure`, or has a newer format.
     """
+    with _open(content, name) as hdus:
+        return _read_hdus(hdus, content, name)
+
+
+def read_mask(content: bytes, name: str) -> MaskArray:
+    """Turn the bytes of a FITS file into the mask of the exposure that was written.
+
+    Parameters
+    ----------
+    content, name
+        As of `read_exposure`.
+
+    Raises
+    ------
+    InputFileError
+        As `read_exposure` does.
+    """
+    with _open(content, name) as hdus:
+        return _read_mask(hdus, _read_plain(hdus, name))
+
+
+@contextmanager
+def _open(content: bytes, name: str) -> Iterator[fits.HDUList]:
+    """Open a file of this format; whatever goes wrong with it meanwhile is said in one way."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", AstropyWarning)  # a file cut short is only a warning
             with fits.open(io.BytesIO(content), lazy_load_hdus=False) as hdus:
                 _check_format(hdus[0].header, name)
-                return _read_hdus(hdus, content, name)
+                yield hdus
     except (OSError, KeyError, ValueError, TypeError, AstropyWarning) as error:
         raise InputFileError(f"{name} is damaged or not an lsstpipe exposure: {error}.") from error
 
@@ -214,11 +239,10 @@ def _psf_name(array_name: str) -> str:
 
 
 def _read_hdus(hdus: fits.HDUList, content: bytes, name: str) -> Exposure:
-    plain = read_json(hdus["JSON"].data.tobytes(), f"the JSON of {name}")
-    mask_hdu = hdus["MASK"]
+    plain = _read_plain(hdus, name)
     return Exposure(
         image=_pixels(hdus["IMAGE"], content, plain),
-        mask=_move_planes(_native(mask_hdu.data, plain, np.int32), mask_hdu.header),
+        mask=_read_mask(hdus, plain),
         variance=_pixels(hdus["VARIANCE"], content, plain),
         box=Box(**plain["box"]),
         unit=plain["unit"],
@@ -230,6 +254,16 @@ def _read_hdus(hdus: fits.HDUList, content: bytes, name: str) -> Exposure:
         info=plain["info"] and ObservationInfo(**plain["info"]),
         metadata=plain["metadata"],
     )
+
+
+def _read_plain(hdus: fits.HDUList, name: str) -> Plain:
+    plain: Plain = read_json(hdus["JSON"].data.tobytes(), f"the JSON of {name}")
+    return plain
+
+
+def _read_mask(hdus: fits.HDUList, plain: Plain) -> MaskArray:
+    hdu = hdus["MASK"]
+    return _move_planes(_native(hdu.data, plain, np.int32), hdu.header)
 
 
 def _pixels(

@@ -23,6 +23,7 @@ from lsstpipe.data_model import DatasetType
 from lsstpipe.geometry.sphere import sky_positions, unit_vectors
 from lsstpipe.image.catalog import Catalog
 from lsstpipe.image.exposure import Exposure, ObservationInfo
+from lsstpipe.image.mask import MaskArray
 
 Json = dict[str, typing.Any]
 """A JSON object."""
@@ -36,12 +37,24 @@ class TaskConfig(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """One input or output of a task."""
+    """One input or output of a task.
+
+    Attributes
+    ----------
+    name, dataset_type
+        Its field, and what it names.
+    is_many, is_optional
+        Whether the field is a mapping; whether it may be None.
+    is_mask
+        Whether it is the mask of an exposure alone, as in ``Annotated[MaskArray, defects]``: the
+        other planes are not read then.
+    """
 
     name: str
     dataset_type: DatasetType
     is_many: bool
     is_optional: bool
+    is_mask: bool
 
 
 def read_ports(module: ModuleType, side: typing.Literal["Inputs", "Outputs"]) -> tuple[Port, ...]:
@@ -74,6 +87,7 @@ def read_ports(module: ModuleType, side: typing.Literal["Inputs", "Outputs"]) ->
                 types[0],
                 is_many=typing.get_origin(kind) is Mapping,
                 is_optional=NoneType in typing.get_args(kind),
+                is_mask=MaskArray in (kind, *typing.get_args(kind)),
             )
         )
     return tuple(ports)

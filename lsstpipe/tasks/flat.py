@@ -17,7 +17,7 @@ from lsstpipe.algorithms.lamp_flat import FlatLimits, combine_lamp_flats
 from lsstpipe.data_model import DataId
 from lsstpipe.image.detector import Detector
 from lsstpipe.image.exposure import Exposure
-from lsstpipe.image.mask import MaskPlane, has
+from lsstpipe.image.mask import MaskArray, MaskPlane, has
 from lsstpipe.instruments import get_camera
 from lsstpipe.tasks.base import Json
 from lsstpipe.tasks.frames import FrameStack, know_electronics, name_left_out, read_stack
@@ -72,7 +72,7 @@ class Inputs:
     raw: Annotated[Mapping[DataId, Exposure], datasets.raw]
     bias: Annotated[Exposure | None, datasets.bias]
     dark: Annotated[Exposure | None, datasets.dark]
-    defects: Annotated[Exposure | None, datasets.defects]
+    defects: Annotated[MaskArray | None, datasets.defects]
     ptc: Annotated[Json | None, datasets.ptc] = None
     crosstalk: Annotated[Json | None, datasets.crosstalk] = None
     linearizer: Annotated[Json | None, datasets.linearizer] = None
@@ -123,7 +123,7 @@ def combine(inputs: Inputs, config: Config, detector: Detector) -> Outputs:
     poor = complete_columns(poor, boxes, min_fraction=config.min_column_fraction)
     bad = poor | (made_of.n_used == 0)
     known = np.zeros_like(bad) if inputs.defects is None else has(
-        inputs.defects.mask, MaskPlane.BAD
+        inputs.defects, MaskPlane.BAD
     )  # fmt: skip
     return Outputs(
         Exposure(

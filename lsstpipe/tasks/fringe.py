@@ -15,7 +15,7 @@ from lsstpipe.data_model import DataId
 from lsstpipe.errors import AlgorithmError, NoWorkFound
 from lsstpipe.image.detector import Detector
 from lsstpipe.image.exposure import Exposure
-from lsstpipe.image.mask import MaskPlane
+from lsstpipe.image.mask import MaskArray, MaskPlane
 from lsstpipe.instruments import get_camera
 from lsstpipe.tasks.base import Json
 from lsstpipe.tasks.frames import know_electronics, read_stack
@@ -36,7 +36,7 @@ class Inputs:
     raw: Annotated[Mapping[DataId, Exposure], datasets.raw]
     bias: Annotated[Exposure | None, datasets.bias]
     dark: Annotated[Exposure | None, datasets.dark]
-    defects: Annotated[Exposure | None, datasets.defects]
+    defects: Annotated[MaskArray | None, datasets.defects]
     flat: Annotated[Exposure | None, datasets.flat]
     ptc: Annotated[Json | None, datasets.ptc] = None
     crosstalk: Annotated[Json | None, datasets.crosstalk] = None

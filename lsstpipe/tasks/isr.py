@@ -16,7 +16,7 @@ from lsstpipe.algorithms.saturation import grow_saturated, widen_trails
 from lsstpipe.data_model import DataId
 from lsstpipe.errors import AlgorithmError
 from lsstpipe.image.exposure import Exposure
-from lsstpipe.image.mask import MaskPlane, has
+from lsstpipe.image.mask import MaskArray, MaskPlane, has
 from lsstpipe.instruments import get_camera
 from lsstpipe.tasks.base import Json, get_info
 from lsstpipe.tasks.signature import Signature, SignatureConfig, remove_signature
@@ -42,7 +42,7 @@ class Inputs:
     raw: Annotated[Exposure, datasets.raw]
     bias: Annotated[Exposure | None, datasets.bias] = None
     dark: Annotated[Exposure | None, datasets.dark] = None
-    defects: Annotated[Exposure | None, datasets.defects] = None
+    defects: Annotated[MaskArray | None, datasets.defects] = None
     flat: Annotated[Exposure | None, datasets.flat] = None
     ptc: Annotated[Json | None, datasets.ptc] = None
     crosstalk: Annotated[Json | None, datasets.crosstalk] = None

@@ -93,7 +93,7 @@ class Signature:
         Electrons of ``dark.info.dark_time_s``; of a camera without overscan or bias, with the bias
         level inside.
     defects
-        Its plane BAD is set on pixels that cannot be trusted.
+        A mask whose plane BAD is set on pixels that cannot be trusted.
     flat
         Relative response, mean 1.
     fringe
@@ -107,7 +107,7 @@ class Signature:
 
     bias: Exposure | None = None
     dark: Exposure | None = None
-    defects: Exposure | None = None
+    defects: MaskArray | None = None
     flat: Exposure | None = None
     fringe: Exposure | None = None
     ptc: PhotonTransfer | None = None
@@ -146,6 +146,7 @@ def remove_signature(
     known = apply_photon_transfer(detector, signature.ptc)
     image, mask, figures = _read_out(raw, known, signature, config)
     planes = (image, np.zeros_like(image))
+    del image  # or what comes before the sharpening stays in memory after it
     has_bias = detector.has_overscan or signature.bias is not None
     if signature.bias is not None:
         # The master bias is in electrons by the described gains: the measured ones come after it.
@@ -157,9 +158,9 @@ def remove_signature(
         dark = signature.dark
         subtract_dark(planes, dark.image, dark.variance, scale=scale, pedestal=pedestal)
     if signature.defects is not None:
-        mask |= signature.defects.mask & _BAD
+        mask |= signature.defects & _BAD
     if signature.bfk is not None:
-        planes = (_sharpen(image, mask, signature.bfk, config, figures), planes[1])
+        planes = (_sharpen(planes[0], mask, signature.bfk, config, figures), planes[1])
     noise = _read_noise(known, signature.dark, has_bias=has_bias)
     add_photon_noise(planes, known, noise)
     if signature.flat is not None:

@@ -21,6 +21,7 @@ from lsstpipe.image.mask import MaskPlane
 from lsstpipe.image.photocalib import PhotoCalib
 from lsstpipe.image.psf import CellPsf, PolynomialPsf, Psf
 from lsstpipe.io import read, write
+from lsstpipe.io.fits import read_mask
 
 ALL_PLANES = sum(MaskPlane)
 FLOATS = st.floats(width=64)
@@ -144,6 +145,9 @@ def test_an_exposure_comes_back_bit_for_bit(exposure: Exposure) -> None:
             assert same(getattr(back, name), getattr(exposure, name))
     assert same(sorted(back.metadata.items()), sorted(exposure.metadata.items()))
     assert write(back, "exposure") == content
+    mask = read_mask(content, "a.fits")
+    assert mask.dtype == np.int32
+    assert (mask.shape, mask.tobytes()) == (exposure.mask.shape, exposure.mask.tobytes())
 
 
 @pytest.mark.parametrize("sip", [(), ((0.0, 0.0, 1e-7), (0.0, -2e-7, 0.0), (3e-7, 0.0, 0.0))])
@@ -211,6 +215,8 @@ def test_a_file_cut_anywhere_is_refused() -> None:
     for size in [0, 1, 2879, *range(2880, len(content), 2880 * 3), len(content) - 2881]:
         with pytest.raises(InputFileError, match=r"^the file "):
             read(content[:size], "exposure")
+        with pytest.raises(InputFileError, match=r"^the file "):
+            read_mask(content[:size], "the file")
 
 
 def test_a_file_of_a_newer_format_or_of_others_is_refused() -> None:

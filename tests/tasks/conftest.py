@@ -74,7 +74,9 @@ def world() -> World:
 def calibs(world: World) -> Calibs:
     master = dark.run(dark.Inputs(world.raw_darks, None), dark.Config(), DETECTOR_ID).dark
     bad = defects.run(defects.Inputs(None, master), defects.Config(), DETECTOR_ID).defects
-    made = flat.run(flat.Inputs(world.raws, None, master, bad), flat.Config(), DETECTOR_ID).flat
+    made = flat.run(
+        flat.Inputs(world.raws, None, master, bad.mask), flat.Config(), DETECTOR_ID
+    ).flat
     return Calibs(master, bad, made)
 
 
@@ -82,7 +84,7 @@ def calibs(world: World) -> Calibs:
 def post_isr(world: World, calibs: Calibs) -> dict[DataId, Exposure]:
     made = {}
     for visit, raw in zip(world.visits, world.raws.values(), strict=True):
-        inputs = isr.Inputs(raw, None, calibs.dark, calibs.defects, calibs.flat)
+        inputs = isr.Inputs(raw, None, calibs.dark, calibs.defects.mask, calibs.flat)
         made[visit.data_id] = isr.run(inputs, isr.Config(), visit.data_id).post_isr_image
     return made
 

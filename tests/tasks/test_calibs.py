@@ -106,6 +106,6 @@ def test_a_dead_spot_is_bad_on_the_flat_and_divides_by_one(calibs: Calibs) -> No
 
 
 def test_four_exposures_are_too_few_for_a_sky_flat(world: World, calibs: Calibs) -> None:
-    inputs = flat.Inputs(first(world.raws, 4), None, calibs.dark, calibs.defects)
+    inputs = flat.Inputs(first(world.raws, 4), None, calibs.dark, calibs.defects.mask)
     with pytest.raises(AlgorithmError, match="at least 5 dithered exposures, got 4"):
         flat.run(inputs, flat.Config(), DETECTOR_ID)

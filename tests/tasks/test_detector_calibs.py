@@ -134,7 +134,7 @@ def night() -> Night:
     current = dark.combine(dark.Inputs(darks, master, transfer), dark.Config(), DETECTOR).dark
     bad = defects.find(defects.Inputs(master, current), defects.Config(), DETECTOR).defects
     response = flat.combine(
-        flat.Inputs(lamp, master, current, bad, transfer, None, curve), flat.Config(), DETECTOR
+        flat.Inputs(lamp, master, current, bad.mask, transfer, None, curve), flat.Config(), DETECTOR
     ).flat
     return Night(biases, darks, lamp, master, transfer, curve, current, bad, response)
 
@@ -255,7 +255,7 @@ def test_flats_that_saturate_or_are_faint_are_left_out_and_named(night: Night) -
         expose(rng, number, "flat", level * make_response(), time_s=9.0)
         for number, level in ((300, 400000.0), (301, 500.0))
     )
-    inputs = flat.Inputs({**night.lamp, **more}, night.bias, night.dark, night.defects)
+    inputs = flat.Inputs({**night.lamp, **more}, night.bias, night.dark, night.defects.mask)
     made = flat.combine(inputs, flat.Config(), DETECTOR).flat
     assert made.metadata["n_used"] == 12
     left_out = str(made.metadata["left_out"])
@@ -367,7 +367,9 @@ def test_fringes_are_found_after_the_flat_and_a_sky_without_them_is_no_work(nigh
             expose(rng, i, "science", 4000 * (1 + strength * pattern) * make_response(), time_s=60)
             for i in range(6)
         )
-        inputs = fringe.Inputs(skies, night.bias, night.dark, night.defects, night.flat, night.ptc)
+        inputs = fringe.Inputs(
+            skies, night.bias, night.dark, night.defects.mask, night.flat, night.ptc
+        )
         if strength:
             made = fringe.combine(inputs, fringe.Config(), DETECTOR).fringe
             good = plain_pixels() & ~has(made.mask, MaskPlane.BAD)

@@ -70,7 +70,7 @@ def test_hot_and_dead_pixels_are_bad(world: World, post_isr: dict[DataId, Exposu
 
 def test_without_a_flat_the_response_stays_in(world: World, calibs: Calibs) -> None:
     key, raw = first_raw(world)
-    inputs = isr.Inputs(raw, None, calibs.dark, calibs.defects, None)
+    inputs = isr.Inputs(raw, None, calibs.dark, calibs.defects.mask, None)
     image = isr.run(inputs, isr.Config(), key).post_isr_image
     corner = (slice(5, 45), slice(5, 45))
     expected = world.visits[0].sky * world.response[corner].mean()
@@ -83,7 +83,7 @@ def test_without_the_noise_of_a_flat_the_errors_are_those_of_photons_and_camera(
 ) -> None:
     key, raw = first_raw(world)
     visit = world.visits[0]
-    inputs = isr.Inputs(raw, None, calibs.dark, calibs.defects, None)
+    inputs = isr.Inputs(raw, None, calibs.dark, calibs.defects.mask, None)
     image = isr.run(inputs, isr.Config(), key).post_isr_image
     light = visit.sky + draw_stars(SHAPE, y=visit.y, x=visit.x, flux=visit.flux, sigma=visit.sigma)
     good = image.mask == 0
@@ -96,7 +96,7 @@ def test_without_growth_the_saturated_pixels_are_those_of_the_raw(
     world: World, calibs: Calibs
 ) -> None:
     key, raw = first_raw(world)
-    inputs = isr.Inputs(raw, None, calibs.dark, calibs.defects, calibs.flat)
+    inputs = isr.Inputs(raw, None, calibs.dark, calibs.defects.mask, calibs.flat)
     image = isr.run(inputs, isr.Config(saturation_growth_pix=0), key).post_isr_image
     assert (has(image.mask, MaskPlane.SAT) == has(raw.mask, MaskPlane.SAT)).all()
 
@@ -104,7 +104,7 @@ def test_without_growth_the_saturated_pixels_are_those_of_the_raw(
 def test_the_raw_is_left_as_it_was(world: World, calibs: Calibs) -> None:
     key, raw = first_raw(world)
     mask, image = raw.mask.copy(), raw.image.copy()
-    isr.run(isr.Inputs(raw, None, calibs.dark, calibs.defects, calibs.flat), isr.Config(), key)
+    isr.run(isr.Inputs(raw, None, calibs.dark, calibs.defects.mask, calibs.flat), isr.Config(), key)
     assert (raw.mask == mask).all()
     assert (raw.image == image).all()
 
@@ -112,7 +112,7 @@ def test_the_raw_is_left_as_it_was(world: World, calibs: Calibs) -> None:
 def test_a_dark_of_another_exposure_time_is_refused(world: World, calibs: Calibs) -> None:
     key, raw = first_raw(world)
     longer = replace(raw, info=make_info(1, "science", exposure_s=60.0))
-    inputs = isr.Inputs(longer, None, calibs.dark, calibs.defects, calibs.flat)
+    inputs = isr.Inputs(longer, None, calibs.dark, calibs.defects.mask, calibs.flat)
     with pytest.raises(AlgorithmError, match="dark is of 45 s, the exposure of 60 s"):
         isr.run(inputs, isr.Config(), key)
 
@@ -121,7 +121,9 @@ def test_a_frame_that_is_mostly_without_values_is_given_up(world: World, calibs:
     key, raw = first_raw(world)
     mask = raw.mask.copy()
     mask[: int(0.6 * SHAPE[0])] |= MaskPlane.UNMASKEDNAN | MaskPlane.BAD
-    inputs = isr.Inputs(replace(raw, mask=mask), None, calibs.dark, calibs.defects, calibs.flat)
+    inputs = isr.Inputs(
+        replace(raw, mask=mask), None, calibs.dark, calibs.defects.mask, calibs.flat
+    )
     with pytest.raises(AlgorithmError, match=r"60% of the pixels have no value; at most 50% may"):
         isr.run(inputs, isr.Config(), key)
 
@@ -130,7 +132,7 @@ def test_trails_are_widened_before_they_are_grown(world: World, calibs: Calibs) 
     key, raw = first_raw(world)
     wide = replace(raw, mask=raw.mask.copy())
     wide.mask[400, 500:510] |= MaskPlane.SAT
-    inputs = isr.Inputs(wide, None, calibs.dark, calibs.defects, calibs.flat)
+    inputs = isr.Inputs(wide, None, calibs.dark, calibs.defects.mask, calibs.flat)
     for widen, more in ((True, 4), (False, 0)):
         config = isr.Config(widen_saturation_trails=widen)
         full = has(isr.run(inputs, config, key).post_isr_image.mask, MaskPlane.SAT)

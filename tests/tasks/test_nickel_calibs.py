@@ -46,7 +46,9 @@ def night(test_data: Path) -> Night:
     master = bias.run(bias.Inputs(biases), bias.Config(), SENSOR).bias
     transfer = ptc.run(ptc.Inputs(flats, master), ptc.Config(), SENSOR).ptc
     bad = defects.run(defects.Inputs(master, None), defects.Config(), SENSOR).defects
-    response = flat.run(flat.Inputs(flats, master, None, bad, transfer), flat.Config(), FLAT).flat
+    response = flat.run(
+        flat.Inputs(flats, master, None, bad.mask, transfer), flat.Config(), FLAT
+    ).flat
     return Night(flats, master, transfer, bad, response)
 
 
@@ -73,7 +75,7 @@ def test_columns_that_read_65535_are_bad_on_defects_and_flat(night: Night) -> No
 
 
 def test_each_flat_over_the_master_is_even_but_for_noise(night: Night) -> None:
-    signature = Signature(bias=night.bias, defects=night.defects, flat=night.flat)
+    signature = Signature(bias=night.bias, defects=night.defects.mask, flat=night.flat)
     detector = get_camera("nickel").detector(0)
     for raw in night.flats.values():
         made = remove_signature(raw, detector, signature, flat.Config())

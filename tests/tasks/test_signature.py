@@ -170,7 +170,7 @@ def test_every_saturated_pixel_and_defect_is_flagged_where_it_is_and_no_other(
     full = rng.uniform(size=SHAPE) < 0.01
     bad = rng.uniform(size=SHAPE) < 0.01
     raw = expose(np.where(full, 2e5, 1000.0), truth, layout)
-    defects = replace(calibration(uniform(0.0)), mask=np.where(bad, 1, 0).astype(np.int32))
+    defects = np.where(bad, 1, 0).astype(np.int32)
     signature = replace(known(truth), defects=defects)
     made = remove_signature(raw, make_detector(layout), signature, CONFIG)
     np.testing.assert_array_equal(has(made.mask, MaskPlane.SAT), full)
