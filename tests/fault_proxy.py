@@ -136,15 +136,22 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
             return self._read_chunks()
-        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        return self._read_whole(int(self.headers.get("Content-Length") or 0))
 
     def _read_chunks(self) -> bytes:
         parts = []
-        while size := int(self.rfile.readline().split(b";")[0], 16):
-            parts.append(self.rfile.read(size))
+        while size := int(self.rfile.readline().split(b";")[0] or b"-1", 16):
+            parts.append(self._read_whole(size))
             self.rfile.readline()
         self.rfile.readline()
         return b"".join(parts)
+
+    def _read_whole(self, size: int) -> bytes:
+        """Read as much as was announced: of a client that was killed no half reaches the server."""
+        content = self.rfile.read(size)
+        if len(content) != size:
+            raise ConnectionResetError
+        return content
 
     def _ask(self, body: bytes) -> tuple[http.client.HTTPResponse, bytes]:
         connection = http.client.HTTPConnection(*self.server.backend)
