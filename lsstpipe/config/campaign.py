@@ -174,11 +174,12 @@ class Campaign(_Section):
     pointing: Pointing | None = None
     skymap: Skymap
     target: Target | None = None
-    visits_per_chunk: Annotated[int, Field(ge=1)] = 1
-    """How many visits one job runs in stages that run visit by visit."""
-    target_minutes: Annotated[float, Field(gt=0)] | None = None
-    """How long a chunk of such a stage should take at most, in minutes of one processor: then the
-    plan chooses how many visits, or detectors of a visit, it holds."""
+    target_minutes: Annotated[float, Field(gt=0)] = 5.0
+    """How long a job should take at most in stages that run visit by visit, in minutes of one
+    processor: the plan chooses how many visits, or detectors of a visit, it holds. Short jobs keep
+    the cores of a laptop busy, on a cluster each pays for its start: there 5 to 30 are right."""
+    visits_per_chunk: Annotated[int, Field(ge=1)] | None = None
+    """How many visits a job of such a stage has, whatever time they take."""
     plan_shards: Annotated[int, Field(ge=1)] = 1
     """Visits, tracts and detectors are planned in so many blocks each, with the memory of one; it
     changes no product."""

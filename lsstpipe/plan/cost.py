@@ -223,7 +223,7 @@ class ChunkSize:
 def chunk_size(stage: Stage, campaign: Campaign, model: CostModel) -> ChunkSize:
     """Choose how much of a stage goes into one chunk.
 
-    With ``target_minutes`` it is the largest power of two whose chunks take no longer, for visits
+    It is the largest power of two whose chunks take no longer than ``target_minutes``, for visits
     with all detectors of the camera: a size that depends on the exposures would change when some
     are added, and with it every chunk.
 
@@ -232,12 +232,12 @@ def chunk_size(stage: Stage, campaign: Campaign, model: CostModel) -> ChunkSize:
     stage
         The stage.
     campaign
-        ``target_minutes``, else ``visits_per_chunk``.
+        ``visits_per_chunk``, else ``target_minutes``.
     model
         What quanta take.
     """
-    if campaign.target_minutes is None or "visit" not in stage.chunk_dimensions:
-        return ChunkSize(campaign.visits_per_chunk)
+    if campaign.visits_per_chunk is not None or "visit" not in stage.chunk_dimensions:
+        return ChunkSize(campaign.visits_per_chunk or 1)
     per_detector = sum(model.of(task.name).cpu_s for task in stage.tasks)
     is_by_detector = all("detector" in task.dimensions for task in stage.tasks)
     n_detectors = len(get_camera(campaign.instrument).detectors) if is_by_detector else 1

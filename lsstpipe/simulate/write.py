@@ -159,6 +159,7 @@ def campaign_document(survey: Survey, folder: Path) -> dict[str, Any]:
                 }
             ],
         },
+        "visits_per_chunk": 1,
         "visit": {"calibrate": {"pointing_radius_arcmin": _POINTING_RADIUS_ARCMIN}},
         "visit_summary": {
             "isolated_star": {"match_radius_arcsec": 1.0, "isolation_radius_arcsec": 2.0},

@@ -148,6 +148,7 @@ def make_campaign(repo: Path, **changes: object) -> Campaign:
         "repo": str(repo),
         "run": "fake",
         "reference_catalog": {"path": "stars.csv"},
+        "visits_per_chunk": 1,
         "skymap": {
             "name": "sky",
             "pixel_scale_arcsec": 1.0,

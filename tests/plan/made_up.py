@@ -90,6 +90,8 @@ def mosaic(places: Sequence[tuple[int, int]]) -> Selection:
 def campaign_of(**changes: object) -> Campaign:
     """The settings of the fake production with the real stages."""
     settings = fake.make_campaign(Path("repo")).model_dump(mode="json", exclude=set(fake.STAGES))
+    if "target_minutes" in changes:
+        del settings["visits_per_chunk"]
     return parse_campaign(settings | changes)
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from lsstpipe.butler import Butler
+from lsstpipe.config import Campaign
 from lsstpipe.data_model import DataId
 from lsstpipe.errors import RepositoryError
+from lsstpipe.instruments import get_camera
 from lsstpipe.plan.chunking import assign_chunks, make_chunks
 from lsstpipe.plan.cost import (
     ChunkSize,
@@ -79,7 +81,19 @@ def test_a_chunk_is_the_largest_power_of_two_that_fits_its_time() -> None:
         ("hsc", 10.0): ChunkSize(1, 4),  # 19 of 104 detectors
         ("hsc", 120.0): ChunkSize(2),  # 2 visits of 52 minutes
     }
-    assert chunk_size(stage, campaign_of(visits_per_chunk=3), model) == ChunkSize(3)
+    given = campaign_of(visits_per_chunk=3, target_minutes=10.0)
+    assert chunk_size(stage, given, model) == ChunkSize(3)
+
+
+def test_a_job_of_the_default_size_bears_a_start_that_hardly_counts() -> None:
+    # Measured by benchmarks/cluster_overhead.py: 1.1 CPU s a job, whatever it does.
+    stage, default = STAGES["visit"], Campaign.model_fields["target_minutes"].default
+    for camera in ("st10", "simcam", "hsc", "lsstcam"):
+        campaign = campaign_of(instrument=camera, target_minutes=default)
+        size = chunk_size(stage, campaign, CostModel())
+        is_cut = size.detector_bits >= 0
+        n = 2**size.detector_bits if is_cut else len(get_camera(camera).detectors) * size.visits
+        assert 1.1 / (n * len(stage.tasks)) <= 0.01
 
 
 def test_detectors_of_a_visit_are_cut_into_blocks_that_the_next_stage_waits_for() -> None:
