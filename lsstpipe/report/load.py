@@ -21,6 +21,7 @@ from lsstpipe.report.manifests import (
 )
 from lsstpipe.report.page import CoaddPicture, FloatArray, Page, StarSizes
 from lsstpipe.report.products import load_lightcurve, load_metrics, parse_lightcurve, read_all
+from lsstpipe.report.remarks import list_remarks
 
 _UNIX_EPOCH_MJD = 40587.0
 _LINKED = ("object_table", "forced_source_table", "source_table", "visit_table", "metrics")
@@ -45,6 +46,9 @@ def load_page(repo: Path, records: Records) -> Page:
     frames = sorted(
         read_all(repo, records, "visit_detector_summary", dict), key=lambda f: f["mid_mjd"]
     )
+    astrometry = tuple(read_all(repo, records, "joint_astrometry", dict))
+    photometry = tuple(read_all(repo, records, "joint_photometry", dict))
+    remarks = list_remarks(frames, astrometry=astrometry, photometry=photometry)
     return Page(
         title=_title(records, measured),
         subtitle=_subtitle(frames, records),
@@ -52,12 +56,12 @@ def load_page(repo: Path, records: Records) -> Page:
         target=measured["target"],
         lightcurve=parse_lightcurve(load_lightcurve(repo, records)),
         frames=tuple(frames),
-        joint_astrometry=tuple(read_all(repo, records, "joint_astrometry", dict)),
-        joint_photometry=tuple(read_all(repo, records, "joint_photometry", dict)),
+        joint_astrometry=astrometry,
+        joint_photometry=photometry,
         coadd=_load_coadd(repo, records),
         sizes=_star_sizes(read_all(repo, records, "source_table", Catalog)),
         stages=sum_stages(records),
-        exceptional=list_exceptions(records),
+        exceptional=list_exceptions(records) + remarks,
         provenance=_provenance(records),
         links=_links(records),
     )
