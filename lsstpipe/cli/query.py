@@ -15,6 +15,7 @@ from rich.tree import Tree
 from lsstpipe.butler import Butler
 from lsstpipe.cli.options import repo_option
 from lsstpipe.data_model import DIMENSIONS
+from lsstpipe.datastore.atomic import write_atomically
 from lsstpipe.errors import UserError
 from lsstpipe.geometry.position import parse_position
 from lsstpipe.registry.provenance import Provenance
@@ -37,6 +38,12 @@ _WIDEST = 10_000
 @click.option("--provenance", "dataset_id", help="Id of a dataset: show all that led to it.")
 @click.option("--downstream", "maker_id", help="Id of a dataset: list all that was made of it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--to",
+    "target",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the datasets as a table to this Parquet file instead.",
+)
 def command(  # noqa: PLR0913  (click gives each option as a parameter)
     dataset_type: str | None,
     repo: Path,
@@ -46,6 +53,7 @@ def command(  # noqa: PLR0913  (click gives each option as a parameter)
     dataset_id: str | None,
     maker_id: str | None,
     as_json: bool,
+    target: Path | None,
 ) -> None:
     """List datasets, or show where one came from.
 
@@ -55,7 +63,9 @@ def command(  # noqa: PLR0913  (click gives each option as a parameter)
     \b
     Example:
       lsstpipe query visit_image --repo runs/demo --where "visit IN (1..20)"
+      lsstpipe query visit_image --where "mid_mjd > T'2012-06-17 05:30/utc'" --repo runs/demo
       lsstpipe query deep_coadd --repo runs/demo --pos "CIRCLE 286.04 36.63 0.1"
+      lsstpipe query --repo runs/demo --to datasets.parquet
       lsstpipe query --repo runs/demo --provenance 6c7c2b0e-6a3b-5d0b-9f4e-2d1b8f0c5a11
     """
     with Butler(repo, collections) as butler:
@@ -69,6 +79,9 @@ def command(  # noqa: PLR0913  (click gives each option as a parameter)
             else:
                 position = None if pos is None else parse_position(pos)
                 records = butler.query(dataset_type, where, position)
+            if target is not None:
+                _write_table(records, target)
+                return
             content = [_dataset_as_json(record) for record in records]
             picture = _draw_datasets(records)
     if as_json:
@@ -79,6 +92,18 @@ def command(  # noqa: PLR0913  (click gives each option as a parameter)
         wide = console.options.update(max_width=_WIDEST)
         console.width = max(console.width, console.measure(picture, options=wide).maximum)
         console.print(picture)
+
+
+def _write_table(records: list[DatasetRecord], target: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from lsstpipe.registry.arrow import to_table
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(to_table(records), sink)
+    write_atomically(target, sink.getvalue().to_pybytes())
+    click.echo(f"{len(records)} datasets are in {target}.")
 
 
 def _parse_id(text: str) -> uuid.UUID:

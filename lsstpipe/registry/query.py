@@ -7,9 +7,11 @@
     term        = "NOT" term | "(" condition ")" | column comparison
     comparison  = ("=" | "!=" | "<" | "<=" | ">" | ">=") value
                 | ["NOT"] "IN" "(" item ("," item)* ")"
-    item        = value | integer ".." integer        both ends included
-    value       = number | 'text' | "text"
+    item        = value | value ".." value            both ends included
+    value       = number | 'text' | "text" | time
+    time        = T'2012-06-17 05:30' | T'2012-06-17 05:30/utc'
 
+A time, written as in Rubin's queries, is TAI where it does not say UTC and stands for its MJD.
 Words may be written in lower case. Values reach the database as bound parameters only.
 """
 
@@ -19,6 +21,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -32,6 +35,7 @@ Value = int | float | str
 _TOKEN = re.compile(
     r"""\s*(?:
     (?P<number>[+-]?(?:\d+\.(?!\.)\d*|\.\d+|\d+)(?:[eE][+-]?\d+)?)
+    | (?P<time>[Tt]'[^']*')
     | (?P<text>'[^']*'|"[^"]*")
     | (?P<sign>\.\.|<=|>=|!=|<>|==|[=<>(),])
     | (?P<word>\w+)
@@ -44,6 +48,7 @@ _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
 }  # fmt: skip
 _WORDS = {"AND", "OR", "NOT", "IN"}
 _MAX_DEPTH = 50
+_MJD_ZERO = datetime(1858, 11, 17)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,26 @@ def _split(text: str) -> list[_Token]:
         tokens.append(_Token(kind, match[kind]))
         position = match.end()
     return tokens
+
+
+def _read_time(text: str) -> float:
+    """Turn a time of a condition into its TAI MJD."""
+    moment, _, scale = text.partition("/")
+    try:
+        time = datetime.fromisoformat(moment)
+        is_known = time.tzinfo is None and scale.lower() in {"", "tai", "utc"}
+    except ValueError:
+        is_known = False
+    if not is_known:
+        raise UserError(
+            f"'{text}' is no time; allowed are such as T'2012-06-17', T'2012-06-17 05:30:00' (TAI) "
+            "and T'2012-06-17 05:30/utc'."
+        )
+    if scale.lower() == "utc":
+        from astropy.time import Time  # knows the leap seconds, and takes long to import
+
+        return float(Time(time, scale="utc").tai.mjd)
+    return (time - _MJD_ZERO) / timedelta(days=1)
 
 
 class _Parser:
@@ -173,7 +198,7 @@ class _Parser:
 
     def _parse_value(self, name: str, column: sa.ColumnElement[Any]) -> Value:
         token = self._peek()
-        if token is None or token.kind not in {"number", "text"}:
+        if token is None or token.kind not in {"number", "text", "time"}:
             raise self._error("a number or text in quotes")
         self._next += 1
         is_text = isinstance(column.type, sa.String)
@@ -184,6 +209,8 @@ class _Parser:
             )
         if is_text:
             return token.text[1:-1]
+        if token.kind == "time":
+            return _read_time(token.text[2:-1])
         return int(token.text) if re.fullmatch(r"[+-]?\d+", token.text) else float(token.text)
 
     def _peek(self) -> _Token | None:

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
@@ -46,6 +47,17 @@ def test_json_has_what_was_asked_for(repository: Path) -> None:
     assert [item["data_id"]["visit"] for item in found] == [2, 3]
     record = find(repository, 2)
     assert (found[0]["id"], found[0]["checksum"]) == (str(record.id), record.checksum)
+
+
+def test_a_file_has_what_was_asked_for_as_a_table(repository: Path, tmp_path: Path) -> None:
+    target = tmp_path / "found.parquet"
+    result = invoke(SUMMARY, "--repo", repository, "--where", "visit >= 2", "--to", target)
+    assert result.output == f"2 datasets are in {target}.\n"
+    found = pq.read_table(target).to_pylist()
+    assert [(row["visit"], row["detector"], row["patch"]) for row in found] == [
+        (2, 0, None), (3, 0, None),
+    ]  # fmt: skip
+    assert found[0]["id"] == str(find(repository, 2).id)
 
 
 def test_the_table_shows_whole_ids(repository: Path) -> None:

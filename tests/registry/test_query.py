@@ -100,6 +100,21 @@ def test_a_condition_selects_what_python_would(
     assert select(connection, condition.text) == [r for r in ROWS if condition.holds(r)]
 
 
+def test_a_time_is_its_mjd_in_tai(connection: sa.Connection) -> None:
+    """2012 June 17 is MJD 56095; TAI was 34 s ahead of UTC then."""
+    column = sa.column("mid_mjd", sa.Float)
+
+    def bound(text: str) -> float:
+        (value,) = parse_where(f"mid_mjd > {text}", {"mid_mjd": column}).compile().params.values()
+        return float(value)
+
+    assert bound("T'2012-06-17'") == 56095.0
+    assert bound("t'2012-06-17T18:00/tai'") == 56095.75
+    assert bound("T'2012-06-17 18:00/utc'") == pytest.approx(56095.75 + 34 / 86400, abs=1e-9)
+    span = parse_where("mid_mjd IN (T'2012-06-17'..T'2012-06-18')", {"mid_mjd": column})
+    assert sorted(span.compile().params.values()) == [56095.0, 56096.0]
+
+
 def test_and_binds_tighter_than_or_and_not_tighter_than_and(connection: sa.Connection) -> None:
     assert select(connection, "visit = 3 OR visit = 20 AND band = 'r'") == select(
         connection, "visit = 3 OR (visit = 20 AND band = 'r')"
@@ -122,6 +137,10 @@ def test_text_in_a_condition_is_never_sql(connection: sa.Connection) -> None:
         ("band = 3", "band is compared with text in quotes, got 3"),
         ("visit = 'r'", "visit is compared with numbers, got 'r'"),
         ("visit =", "needs a number or text in quotes, got its end"),
+        ("band = T'2012-06-17'", "band is compared with text in quotes, got T'2012-06-17'"),
+        ("visit > T'noon'", r"'noon' is no time; allowed are such as T'2012-06-17'"),
+        ("visit > T'2012-06-17/ut1'", "'2012-06-17/ut1' is no time"),
+        ("visit > T'2012-06-17T00:00+01:00'", "is no time"),
         ("visit 3", "needs a comparison such as = or IN, got '3'"),
         ("visit = 3 band = 'r'", "needs AND, OR or the end, got 'band'"),
         ("(visit = 3", r"needs '\)', got its end"),
