@@ -174,10 +174,11 @@ class Campaign(_Section):
     pointing: Pointing | None = None
     skymap: Skymap
     target: Target | None = None
-    target_minutes: Annotated[float, Field(gt=0)] = 5.0
+    target_minutes: Annotated[float, Field(gt=0)] | None = 5.0
     """How long a job should take at most in stages that run visit by visit, in minutes of one
     processor: the plan chooses how many visits, or detectors of a visit, it holds. Short jobs keep
-    the cores of a laptop busy, on a cluster each pays for its start: there 5 to 30 are right."""
+    the cores of a laptop busy, on a cluster each pays for its start: there 5 to 30 are right. With
+    null, and no number below, it is one visit."""
     visits_per_chunk: Annotated[int, Field(ge=1)] | None = None
     """How many visits a job of such a stage has, whatever time they take."""
     plan_shards: Annotated[int, Field(ge=1)] = 1

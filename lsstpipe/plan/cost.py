@@ -236,12 +236,13 @@ def chunk_size(stage: Stage, campaign: Campaign, model: CostModel) -> ChunkSize:
     model
         What quanta take.
     """
-    if campaign.visits_per_chunk is not None or "visit" not in stage.chunk_dimensions:
-        return ChunkSize(campaign.visits_per_chunk or 1)
+    minutes, visits = campaign.target_minutes, campaign.visits_per_chunk
+    if visits is not None or minutes is None or "visit" not in stage.chunk_dimensions:
+        return ChunkSize(visits or 1)
     per_detector = sum(model.of(task.name).cpu_s for task in stage.tasks)
     is_by_detector = all("detector" in task.dimensions for task in stage.tasks)
     n_detectors = len(get_camera(campaign.instrument).detectors) if is_by_detector else 1
-    fit = (60.0 * campaign.target_minutes - START_CPU_S) / per_detector
+    fit = (60.0 * minutes - START_CPU_S) / per_detector
     if fit >= n_detectors or not is_by_detector:
         return ChunkSize(2 ** _bits(fit / n_detectors))
     return ChunkSize(1, _bits(fit))

@@ -83,6 +83,9 @@ def test_a_chunk_is_the_largest_power_of_two_that_fits_its_time() -> None:
     }
     given = campaign_of(visits_per_chunk=3, target_minutes=10.0)
     assert chunk_size(stage, given, model) == ChunkSize(3)
+    # As plans have it that were made before there was a default.
+    given = campaign_of(visits_per_chunk=1, target_minutes=None)
+    assert chunk_size(stage, given, model) == ChunkSize(1)
 
 
 def test_a_job_of_the_default_size_bears_a_start_that_hardly_counts() -> None:
