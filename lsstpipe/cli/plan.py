@@ -52,10 +52,10 @@ def command(
       lsstpipe plan config/campaigns/demo.yaml --explain 'forced visit=24'
     """
     from lsstpipe.config import load_campaign
-    from lsstpipe.plan.cost import read_costs
+    from lsstpipe.plan.cost import fit_to_pixels, read_costs
 
     settings = load_campaign(campaign)
-    model = _learn(settings) if learn else read_costs(settings.repo)
+    model = fit_to_pixels(_learn(settings) if learn else read_costs(settings.repo), settings)
     if explain is not None:
         _explain(settings, model, explain)
         return

@@ -104,11 +104,13 @@ def make_chunks(
     for task in quanta.tasks:
         chunk_of = chunking.chunk_of[task.start : task.start + len(task.rows)]
         stage_of[chunk_of] = stages.index(task.stage.name)
-        counts = np.bincount(chunk_of[quanta.own_rows(task)], minlength=n_chunks)
+        own = quanta.own_rows(task)
+        counts = np.bincount(chunk_of[own], minlength=n_chunks)
         n_quanta += counts
         cost = model.of(task.task.name)
         cpu_s += counts * cost.cpu_s
-        memory = np.maximum(memory, (counts > 0) * cost.memory_mb)
+        n_inputs = np.diff(task.input_offsets)[own]
+        np.maximum.at(memory, chunk_of[own], model.memory_mb(task.task.name, n_inputs))
     names = [
         (stages[i], label) for i, label in zip(stage_of.tolist(), chunking.labels, strict=True)
     ]

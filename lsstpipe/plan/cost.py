@@ -1,18 +1,20 @@
 """What a quantum of each task is expected to take, and how large chunks become of it.
 
 The expectation is learnt from what the quanta of a registry took (`learn_costs`) and kept as a
-small file beside the plan; for tasks that never ran it is that of the frames of 0.8 megapixels that
-come with lsstpipe.
+small file beside the plan. For tasks that never ran it is a guess: their time is that of the frames
+of 0.8 megapixels that come with lsstpipe, their memory follows from the size of what they hold.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from lsstpipe.config import Campaign
 from lsstpipe.datastore.atomic import write_atomically
@@ -44,10 +46,30 @@ _CPU_S: dict[str, float] = {
     "tables": 0.8,
     "metrics": 0.5,
 }
-_BASE_MB = 350.0
-"""Memory of a job that holds no pixels yet, in MB."""
-_MB: dict[str, float] = {"dark": 250, "flat": 750, "fringe": 750, "assemble": 650, "object": 700}
-_OTHER_MB = 150.0
+
+
+class _Memory(NamedTuple):
+    """Memory of a task, MB: at least, and for each megapixel of what it holds."""
+
+    least: float
+    detector: float = 0.0
+    patch: float = 0.0
+    patch_of_each_input: float = 0.0
+
+
+_CALIBRATION, _OTHER = _Memory(550.0, detector=180.0), _Memory(500.0)
+_MEMORY: dict[str, _Memory] = {
+    **dict.fromkeys(
+        ("bias", "ptc", "linearizer", "crosstalk", "bfk", "dark", "defects", "flat", "fringe"),
+        _CALIBRATION,
+    ),
+    **dict.fromkeys(("isr", "calibrate"), _Memory(450.0, detector=80.0)),
+    "warp": _Memory(400.0, detector=40.0, patch=40.0),
+    "assemble": _Memory(400.0, patch_of_each_input=80.0),
+    "object": _Memory(400.0, patch=100.0),
+    "forced": _Memory(400.0, detector=60.0),
+}
+"""Above what was seen of frames of 0.8, 1.0 and 8.6 megapixels on patches of 0.4, 0.6 and 17.6."""
 
 START_CPU_S = 2.0
 """CPU seconds to start a job: the interpreter and its imports."""
@@ -90,10 +112,14 @@ class CostModel:
         What was learnt, by task.
     usd_per_cpu_h
         Price of a processor for an hour.
+    detector_mpix, patch_mpix
+        Megapixels of the largest detector and of a patch, for the guess of what was not learnt.
     """
 
     tasks: Mapping[str, TaskCost] = field(default_factory=dict)
     usd_per_cpu_h: float = _USD_PER_CPU_H
+    detector_mpix: float = 0.8
+    patch_mpix: float = 0.4
 
     def of(self, task: str) -> TaskCost:
         """Give what a quantum of a task takes.
@@ -104,11 +130,53 @@ class CostModel:
             Name of the task.
         """
         known = self.tasks.get(task)
-        return known or TaskCost(_CPU_S.get(task, 1.0), _BASE_MB + _MB.get(task, _OTHER_MB))
+        return known or TaskCost(_CPU_S.get(task, 1.0), float(self._guess_memory(task, 1)))
+
+    def memory_mb(self, task: str, n_inputs: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Give the memory that quanta of a task take, MB.
+
+        Parameters
+        ----------
+        task
+            Name of the task.
+        n_inputs
+            How many datasets each of them reads, shape ``(n,)``.
+        """
+        known = self.tasks.get(task)
+        if known is not None:
+            return np.full(len(n_inputs), known.memory_mb)
+        return np.broadcast_to(self._guess_memory(task, n_inputs), n_inputs.shape)
+
+    def _guess_memory(
+        self, task: str, n_inputs: npt.NDArray[np.int64] | int
+    ) -> npt.NDArray[np.float64]:
+        guess = _MEMORY.get(task, _OTHER)
+        held = guess.detector * self.detector_mpix + guess.patch * self.patch_mpix
+        each = guess.patch_of_each_input * self.patch_mpix
+        return np.asarray(guess.least + held + each * np.asarray(n_inputs))
 
     def usd(self, cpu_s: float) -> float:
         """Give the price of some CPU seconds."""
         return cpu_s / 3600.0 * self.usd_per_cpu_h
+
+
+def fit_to_pixels(model: CostModel, campaign: Campaign) -> CostModel:
+    """Guess what was not learnt by the sizes of a campaign's detectors and patches.
+
+    Parameters
+    ----------
+    model
+        What quanta take.
+    campaign
+        Its camera and its sky map.
+    """
+    boxes = [detector.box for detector in get_camera(campaign.instrument).detectors.values()]
+    sky, border = campaign.skymap, 2 * campaign.skymap.border_pix
+    return replace(
+        model,
+        detector_mpix=max(box.ny * box.nx for box in boxes) / 1e6,
+        patch_mpix=(sky.patch_inner_y + border) * (sky.patch_inner_x + border) / 1e6,
+    )
 
 
 def cost_path(repo: str | Path) -> Path:
@@ -152,7 +220,9 @@ def write_costs(repo: str | Path, model: CostModel) -> None:
     model
         What was learnt.
     """
-    text = json.dumps(asdict(model), indent=1) + "\n"
+    tasks = {name: asdict(cost) for name, cost in model.tasks.items()}
+    plain = {"tasks": tasks, "usd_per_cpu_h": model.usd_per_cpu_h}
+    text = json.dumps(plain, indent=1) + "\n"
     write_atomically(cost_path(repo), text.encode())
 
 

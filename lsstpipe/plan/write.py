@@ -224,7 +224,7 @@ def _quantum_table(quanta: Quanta, chunking: Chunking, model: CostModel) -> pa.T
     for task in quanta.tasks:
         taken = quanta.own_rows(task)
         rows, cost = task.rows.take(taken), model.of(task.task.name)
-        n_rows = len(rows)
+        n_rows, n_inputs = len(rows), np.diff(task.input_offsets)[taken]
         chunk_of = pa.array(chunking.chunk_of[task.start + taken], pa.int32())
         columns: dict[str, Any] = {
             "quantum_id": _id_array(quantum_ids[task.start + taken]),
@@ -235,7 +235,7 @@ def _quantum_table(quanta: Quanta, chunking: Chunking, model: CostModel) -> pa.T
             "inputs": _id_lists(ids, *take_lists(task.inputs, task.input_offsets, taken)),
             "outputs": _id_lists(ids, *take_lists(task.outputs, task.output_offsets, taken)),
             "cpu_s": pa.array(np.full(n_rows, cost.cpu_s, np.float32)),
-            "memory_mb": pa.array(np.full(n_rows, cost.memory_mb, np.float32)),
+            "memory_mb": pa.array(model.memory_mb(task.task.name, n_inputs).astype(np.float32)),
         }
         parts.append(pa.table(columns))
         places.append(place[task.start + taken])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lsstpipe.butler import Butler
@@ -19,6 +20,7 @@ from lsstpipe.plan.cost import (
     TaskCost,
     chunk_size,
     cost_path,
+    fit_to_pixels,
     learn_costs,
     read_costs,
     write_costs,
@@ -64,6 +66,27 @@ def test_a_repository_that_learnt_nothing_has_the_defaults(tmp_path: Path) -> No
     cost_path(tmp_path).write_text('{"tasks": 3}')
     with pytest.raises(RepositoryError, match=r"cost.json is no file of costs"):
         read_costs(tmp_path)
+
+
+# Peak of a job in MB, as `lsstpipe status --resources` had it: of TrES-1, ci_small and ci_hsc.
+_SEEN = {
+    ("st10", 560, 740): {"flat": (24, 577), "calibrate": (2, 397), "assemble": (24, 882),
+                         "object": (3, 356), "forced": (5, 379)},
+    ("simcam_small", 800, 800): {"flat": (10, 673), "calibrate": (2, 507), "assemble": (10, 770),
+                                 "object": (5, 416), "forced": (5, 349)},
+    ("hsc", 4200, 4200): {"flat": (20, 1880), "calibrate": (2, 1030), "assemble": (6, 7040)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", _SEEN)
+def test_the_first_job_of_a_task_asks_for_what_it_takes(case: tuple[str, int, int]) -> None:
+    camera, ny, nx = case
+    sky = campaign_of().skymap.model_dump(mode="json")
+    sky |= {"border_pix": 100, "patch_inner_y": ny - 200, "patch_inner_x": nx - 200}
+    model = fit_to_pixels(CostModel(), campaign_of(instrument=camera, skymap=sky))
+    for task, (n_inputs, peak) in _SEEN[case].items():
+        (asked,) = model.memory_mb(task, np.array([n_inputs]))
+        assert peak < asked < 2 * peak, (task, asked)
 
 
 def test_a_chunk_is_the_largest_power_of_two_that_fits_its_time() -> None:
