@@ -11,7 +11,14 @@ from lsstpipe.cluster.assign import Wanted, assign, group
 from lsstpipe.cluster.decide import Power, cooldown_s
 from lsstpipe.cluster.ec2 import Instance
 from lsstpipe.cluster.errors import ErrorClass, classify, worst
-from lsstpipe.cluster.fleet import Launch, Launched, fall_back, make_request, make_token
+from lsstpipe.cluster.fleet import (
+    MOST_AT_ONCE,
+    Launch,
+    Launched,
+    fall_back,
+    make_request,
+    make_token,
+)
 from lsstpipe.cluster.head import Head
 from lsstpipe.cluster.hostlist import compress, expand
 from lsstpipe.cluster.state import Promise, State
@@ -108,18 +115,7 @@ def _pass_guard(head: Head, launch: Launch, jobs: Sequence[Wanted]) -> Launch | 
     instances = head.ec2.instances()
     with head.state.hold() as state:
         launch, addresses = _leave_out_served(head, state, launch, instances)
-        if state.is_resting(pool.name, head.now()):
-            code = state.rests[pool.name].code
-            verdict = guard.Verdict((), launch.nodes, f"pool {pool.name} rests")
-        else:
-            code = "Guard"
-            promised = state.promised({item.id for item in instances}, head.now())
-            spending = head.spending(instances, promised)
-            verdict = guard.check(
-                head.cluster, head.prices, spending, pool, launch.nodes, launch.market
-            )
-        if launch.is_whole and verdict.refused:
-            verdict = guard.Verdict((), launch.nodes, verdict.reason)
+        code, verdict = _judge(head, state, launch, instances)
         allowed, refused, reason = verdict.allowed, verdict.refused, verdict.reason
         passed = replace(launch, nodes=allowed) if allowed else None
         if passed is not None:
@@ -137,6 +133,28 @@ def _pass_guard(head: Head, launch: Launch, jobs: Sequence[Wanted]) -> Launch | 
         told = [wanted.job.id for wanted in jobs if not without.isdisjoint(wanted.nodes)]
         head.slurm.comment(told, f"not launched: {reason}")
     return passed
+
+
+def _judge(
+    head: Head, state: State, launch: Launch, instances: Sequence[Instance]
+) -> tuple[str, guard.Verdict]:
+    """Decide which nodes may be asked for, and by which code the others are refused."""
+    pool, n = launch.pool, len(launch.nodes)
+    if state.is_resting(pool.name, head.now()):
+        reason = f"pool {pool.name} rests"
+        return state.rests[pool.name].code, guard.Verdict((), launch.nodes, reason)
+    if launch.is_whole and n > MOST_AT_ONCE:
+        reason = (
+            f"a job's nodes are launched all at once or not at all, and EC2 gives {MOST_AT_ONCE} "
+            f"at once, not {n}"
+        )
+        return "TooLarge", guard.Verdict((), launch.nodes, reason)
+    promised = state.promised({item.id for item in instances}, head.now())
+    spending = head.spending(instances, promised)
+    verdict = guard.check(head.cluster, head.prices, spending, pool, launch.nodes, launch.market)
+    if launch.is_whole and verdict.refused:
+        verdict = guard.Verdict((), launch.nodes, verdict.reason)
+    return "Guard", verdict
 
 
 def _leave_out_served(
