@@ -207,7 +207,7 @@ def test_a_static_node_that_was_lost_is_replaced_and_its_job_runs_again(tmp_path
     assert (new.node, slurm.addresses[STATIC]) == (STATIC, new.private_ip)
     slurm.join(STATIC)
     slurm.schedule()
-    assert slurm.running == {1: STATIC}
+    assert slurm.running == {1: (STATIC,)}
     assert reconcile(head) == []
 
 
