@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from lsstpipe.cluster.config import Cluster
 from lsstpipe.cluster.fleet import Job, Launch
 
+LAUNCHED_TOGETHER = 500
+"""Nodes of one request at most. EC2 gives a fleet of type ``instant`` 1,000 instances at most, and
+an account may launch 1,000 before it must wait for more (request throttling for the EC2 API): half
+of that lets a second pool launch too, and a request that fails loses half as much."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -67,7 +72,10 @@ def group(
     for pool_name, members_left in by_pool.items():
         pool = own[members_left[0]]
         job = users[pool_name][0] if len(users[pool_name]) == 1 else None
-        launches.append(Launch(pool, pool.capacity, tuple(members_left), job, event))
+        # The order is that of Slurm: a call that is repeated has the same parts, with their tokens.
+        for start in range(0, len(members_left), LAUNCHED_TOGETHER):
+            part = tuple(members_left[start : start + LAUNCHED_TOGETHER])
+            launches.append(Launch(pool, pool.capacity, part, job, event))
     return launches, foreign
 
 

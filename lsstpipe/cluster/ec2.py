@@ -14,6 +14,8 @@ from lsstpipe.errors import TemporaryError
 
 _ALIVE = ("pending", "running")
 _BATCH = 500
+VALUES_OF_A_FILTER = 200
+"""More are the error ``FilterLimitExceeded``."""
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 15.0
 
 _GONE = "InvalidInstanceID.NotFound"
@@ -126,10 +128,14 @@ class Ec2Client:
         waited, wait_s = 0.0, _FIRST_WAIT_S
         while missing:
             # By a filter: asking for an id that EC2 does not show yet is an error for all.
-            shown = self._describe(Filters=[{"Name": "instance-id", "Values": missing}])
-            if found := [item for item in shown if item.private_ip]:
-                yield found
-            missing = [key for key in missing if key not in {item.id for item in found}]
+            asked, missing = missing, []
+            for start in range(0, len(asked), VALUES_OF_A_FILTER):
+                part = asked[start : start + VALUES_OF_A_FILTER]
+                shown = self._describe(Filters=[{"Name": "instance-id", "Values": part}])
+                if found := [item for item in shown if item.private_ip]:
+                    yield found
+                there = {item.id for item in found}
+                missing += [key for key in part if key not in there]
             if not missing or waited >= self._wait_budget_s:
                 return
             self._sleep(wait_s)

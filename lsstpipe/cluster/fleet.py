@@ -13,6 +13,9 @@ TAG_CLUSTER, TAG_POOL, TAG_NODE = "lsstpipe:cluster", "lsstpipe:pool", "lsstpipe
 TAG_ROLE, TAG_JOB, TAG_USER = "lsstpipe:role", "lsstpipe:job", "lsstpipe:user"
 TAG_ACCOUNT, TAG_CAMPAIGN = "lsstpipe:account", "lsstpipe:campaign"
 
+MOST_AT_ONCE = 1000
+"""Instances that EC2 gives to one fleet of type ``instant`` at most."""
+
 _TAGGED = ("instance", "volume", "network-interface")
 _LONGEST_TAG = 255
 

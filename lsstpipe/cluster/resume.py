@@ -11,7 +11,14 @@ from lsstpipe.cluster.assign import Wanted, assign, group
 from lsstpipe.cluster.decide import Power, cooldown_s
 from lsstpipe.cluster.ec2 import Instance
 from lsstpipe.cluster.errors import ErrorClass, classify, worst
-from lsstpipe.cluster.fleet import Launch, Launched, fall_back, make_request, make_token
+from lsstpipe.cluster.fleet import (
+    MOST_AT_ONCE,
+    Launch,
+    Launched,
+    fall_back,
+    make_request,
+    make_token,
+)
 from lsstpipe.cluster.head import Head
 from lsstpipe.cluster.hostlist import compress, expand
 from lsstpipe.cluster.state import Promise, State
@@ -93,7 +100,7 @@ def _turn_to(
     """Give what is asked for instead of what is missing; nothing where that is given up."""
     after = fall_back(launch, missing) if worst(codes) is ErrorClass.CAPACITY else None
     if after is None:
-        _give_up(head, launch, missing, codes)
+        _give_up(head, launch, missing, codes, jobs)
         return None
     head.events.emit("fell-back", pool=launch.pool.name, nodes=list(after.nodes))
     return _pass_guard(head, after, jobs)
@@ -108,18 +115,7 @@ def _pass_guard(head: Head, launch: Launch, jobs: Sequence[Wanted]) -> Launch | 
     instances = head.ec2.instances()
     with head.state.hold() as state:
         launch, addresses = _leave_out_served(head, state, launch, instances)
-        if state.is_resting(pool.name, head.now()):
-            code = state.rests[pool.name].code
-            verdict = guard.Verdict((), launch.nodes, f"pool {pool.name} rests")
-        else:
-            code = "Guard"
-            promised = state.promised({item.id for item in instances}, head.now())
-            spending = head.spending(instances, promised)
-            verdict = guard.check(
-                head.cluster, head.prices, spending, pool, launch.nodes, launch.market
-            )
-        if launch.is_whole and verdict.refused:
-            verdict = guard.Verdict((), launch.nodes, verdict.reason)
+        code, verdict = _judge(head, state, launch, instances)
         allowed, refused, reason = verdict.allowed, verdict.refused, verdict.reason
         passed = replace(launch, nodes=allowed) if allowed else None
         if passed is not None:
@@ -132,11 +128,33 @@ def _pass_guard(head: Head, launch: Launch, jobs: Sequence[Wanted]) -> Launch | 
         _tell_addresses(head, addresses)
     if refused:
         head.events.emit("launch-refused", pool=pool.name, nodes=list(refused), reason=reason)
-        _refuse(head, refused, code, reason)
+        _refuse(head, _end_companions(head, launch, refused, jobs), code, reason)
         without = set(refused)
         told = [wanted.job.id for wanted in jobs if not without.isdisjoint(wanted.nodes)]
         head.slurm.comment(told, f"not launched: {reason}")
     return passed
+
+
+def _judge(
+    head: Head, state: State, launch: Launch, instances: Sequence[Instance]
+) -> tuple[str, guard.Verdict]:
+    """Decide which nodes may be asked for, and by which code the others are refused."""
+    pool, n = launch.pool, len(launch.nodes)
+    if state.is_resting(pool.name, head.now()):
+        reason = f"pool {pool.name} rests"
+        return state.rests[pool.name].code, guard.Verdict((), launch.nodes, reason)
+    if launch.is_whole and n > MOST_AT_ONCE:
+        reason = (
+            f"a job's nodes are launched all at once or not at all, and EC2 gives {MOST_AT_ONCE} "
+            f"at once, not {n}"
+        )
+        return "TooLarge", guard.Verdict((), launch.nodes, reason)
+    promised = state.promised({item.id for item in instances}, head.now())
+    spending = head.spending(instances, promised)
+    verdict = guard.check(head.cluster, head.prices, spending, pool, launch.nodes, launch.market)
+    if launch.is_whole and verdict.refused:
+        verdict = guard.Verdict((), launch.nodes, verdict.reason)
+    return "Guard", verdict
 
 
 def _leave_out_served(
@@ -275,7 +293,13 @@ def _class_of(answer: Launched) -> ErrorClass | None:
     return worst(code for code, _ in answer.errors)
 
 
-def _give_up(head: Head, launch: Launch, missing: Sequence[str], codes: Sequence[str]) -> None:
+def _give_up(
+    head: Head,
+    launch: Launch,
+    missing: Sequence[str],
+    codes: Sequence[str],
+    jobs: Sequence[Wanted],
+) -> None:
     """Let the pool rest as long as the error asks for, and let Slurm look elsewhere."""
     gravest = worst(codes)
     code = next(code for code in codes if classify(code) is gravest)
@@ -289,7 +313,35 @@ def _give_up(head: Head, launch: Launch, missing: Sequence[str], codes: Sequence
             head.events.emit("breaker-open", pool=launch.pool.name, reason=code)
         if gravest is ErrorClass.QUOTA:
             head.events.emit("quota-met", pool=launch.pool.name, code=code)
-    _refuse(head, missing, code, "Failure when resuming nodes")
+    left = _end_companions(head, launch, missing, jobs)
+    _refuse(head, left, code, "Failure when resuming nodes")
+
+
+def _end_companions(
+    head: Head, launch: Launch, missing: Sequence[str], jobs: Sequence[Wanted]
+) -> list[str]:
+    """Give the nodes to refuse: with the missing ones all that only their job has a use for.
+
+    The instances of these are ended. Slurm would take them for idle nodes, and they would cost
+    money until it had no use for them for long enough.
+    """
+    if not launch.is_whole or launch.job is None:
+        return list(missing)
+    of_job = [name for w in jobs if w.job.id == launch.job.id for name in w.nodes]
+    kept = {name for w in jobs if w.job.id != launch.job.id for name in w.nodes} | set(missing)
+    others = [name for name in dict.fromkeys(of_job) if name not in kept]
+    with head.state.hold() as state:
+        ids = [state.assigned[name] for name in others if name in state.assigned]
+        state.forget(others)
+    try:
+        stuck = head.ec2.terminate(ids) if ids else []
+        message = "EC2 does not end them"
+    except TemporaryError as error:
+        stuck, message = ids, str(error)
+    if stuck:
+        # Their nodes lose their power all the same: `reconcile` then ends what still lives.
+        head.events.emit("action-failed", nodes=others, action="terminate", message=message)
+    return [*missing, *others]
 
 
 def _refuse(head: Head, nodes: Iterable[str], code: str, why: str) -> None:

@@ -66,6 +66,8 @@ class FakeEc2:
         How many instances each market of each pool has left; no entry is without end.
     code
         What it answers where there is no room.
+    throttled
+        How many of the next requests it does not look at.
     shown_after_s
         How old an instance is before it is shown.
     stuck
@@ -75,6 +77,7 @@ class FakeEc2:
     now: list[float]
     room: dict[tuple[str, str], int] = field(default_factory=dict)
     code: str = "InsufficientInstanceCapacity"
+    throttled: int = 0
     shown_after_s: float = 0.0
     all: dict[str, Instance] = field(default_factory=dict)
     requests: list[Mapping[str, Any]] = field(default_factory=list)
@@ -86,6 +89,9 @@ class FakeEc2:
         """Launch what there is room for; the same token gets the same answer."""
         self.requests.append(request)
         token = request["ClientToken"]
+        if self.throttled:
+            self.throttled -= 1
+            return Launched((), (("RequestLimitExceeded", "simulated"),))
         if token in self.answers:
             return self.answers[token]
         wanted = request["TargetCapacitySpecification"]
@@ -150,7 +156,7 @@ class FakeEc2:
 
 @dataclass
 class FakeSlurm:
-    """Slurm: nodes that power up and down, and jobs that wait for one node each.
+    """Slurm: nodes that power up and down, and jobs that wait for them.
 
     Attributes
     ----------
@@ -159,7 +165,13 @@ class FakeSlurm:
     flags, addresses, reasons
         Of each node.
     waiting, running, done
-        Jobs by id: those that wait, the node of those that run, those that ended.
+        Jobs by id: those that wait, the nodes of those that run, those that ended.
+    sizes
+        How many nodes a job needs; no entry is one.
+    booting
+        The job of each node that is given to a job which cannot run yet.
+    called
+        Nodes without a job that were powered up: Slurm calls the program for them too.
     held
         Jobs that could not be started, and how often they were tried again.
     """
@@ -169,9 +181,11 @@ class FakeSlurm:
     addresses: dict[str, str] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     waiting: list[int] = field(default_factory=list)
-    running: dict[int, str] = field(default_factory=dict)
+    running: dict[int, tuple[str, ...]] = field(default_factory=dict)
     done: list[int] = field(default_factory=list)
+    sizes: dict[int, int] = field(default_factory=dict)
     booting: dict[str, int] = field(default_factory=dict)
+    called: list[str] = field(default_factory=list)
     comments: dict[int, str] = field(default_factory=dict)
     held: dict[int, int] = field(default_factory=dict)
 
@@ -201,14 +215,19 @@ class FakeSlurm:
                 self.reasons.pop(name, None)
             elif state == "power_up":
                 self.flags[name] = frozenset({"IDLE", "CLOUD", "POWERING_UP"})
+                self.called.append(name)
 
     def _requeue(self, name: str) -> None:
-        jobs = [job for job, node in self.running.items() if node == name]
-        jobs += [job for node, job in self.booting.items() if node == name]
+        """Let the job of a node wait again; its other nodes have no work then."""
+        jobs = [job for job, nodes in self.running.items() if name in nodes]
+        jobs += [self.booting[name]] if name in self.booting else []
         for job in jobs:
-            self.running.pop(job, None)
+            nodes = self.running.pop(job, ())
+            nodes += tuple(n for n, of in self.booting.items() if of == job)
+            for node in nodes:
+                self.booting.pop(node, None)
+                self.flags[node] = (self.flags[node] - _BASE) | {"IDLE"}
             self.waiting.append(job)
-        self.booting.pop(name, None)
 
     def set_addresses(self, addresses: Mapping[str, str]) -> None:
         """Note addresses."""
@@ -244,26 +263,39 @@ class FakeSlurm:
             n for n, f in self.flags.items()
             if "IDLE" in f and not f & {"POWERING_UP", "POWERED_DOWN", "POWERING_DOWN", "DRAIN"}
         ]  # fmt: skip
-        for name in free:
-            if self.waiting:
-                self.start(self.waiting.pop(0), name)
-        wanted: list[tuple[int, str]] = []
         asleep = [
             n for n, f in self.flags.items()
             if "POWERED_DOWN" in f and not f & {"DOWN", "DRAIN", "NOT_RESPONDING"}
         ]  # fmt: skip
-        for name in asleep:
-            if self.waiting:
-                job = self.waiting.pop(0)
-                self.booting[name] = job
-                self.flags[name] = frozenset({"ALLOCATED", "CLOUD", "POWERING_UP"})
-                wanted.append((job, name))
+        wanted: list[tuple[int, str]] = []
+        for job in list(self.waiting):
+            size = self.sizes.get(job, 1)
+            nodes = (free + asleep)[:size]
+            if len(nodes) < size:
+                continue
+            self.waiting.remove(job)
+            wanted += [(job, name) for name in nodes if name in asleep]
+            self._allocate(job, nodes, [name for name in nodes if name in asleep])
+            free = [name for name in free if name not in nodes]
+            asleep = [name for name in asleep if name not in nodes]
         return wanted
 
-    def start(self, job: int, name: str) -> None:
-        """Let a job run on a node."""
-        self.running[job] = name
-        self.flags[name] = frozenset({"ALLOCATED", "CLOUD"})
+    def _allocate(self, job: int, nodes: Sequence[str], asleep: Sequence[str]) -> None:
+        """Give nodes to a job; it runs once all of them have power."""
+        if not asleep:
+            self.start(job, *nodes)
+            return
+        for name in nodes:
+            power = {"POWERING_UP"} if name in asleep else set()
+            self.flags[name] = frozenset({"ALLOCATED", "CLOUD"} | power)
+            self.booting[name] = job
+
+    def start(self, job: int, *names: str) -> None:
+        """Let a job run on nodes."""
+        self.running[job] = names
+        for name in names:
+            self.flags[name] = frozenset({"ALLOCATED", "CLOUD"})
+            self.booting.pop(name, None)
 
     def join(self, name: str) -> None:
         """Let a node that powers up come in."""
@@ -271,13 +303,17 @@ class FakeSlurm:
             return
         self.flags[name] = frozenset({"IDLE", "CLOUD"})
         if name in self.booting:
-            self.start(self.booting.pop(name), name)
+            job = self.booting[name]
+            self.flags[name] = frozenset({"ALLOCATED", "CLOUD"})
+            nodes = [n for n, of in self.booting.items() if of == job]
+            if not any("POWERING_UP" in self.flags[n] for n in nodes):
+                self.start(job, *nodes)
 
     def finish(self, job: int) -> None:
         """Let a job end."""
-        name = self.running.pop(job)
+        for name in self.running.pop(job):
+            self.flags[name] = frozenset({"IDLE", "CLOUD"})
         self.done.append(job)
-        self.flags[name] = frozenset({"IDLE", "CLOUD"})
 
     def idle(self) -> list[str]:
         """Give nodes with power and without work."""

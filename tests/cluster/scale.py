@@ -21,7 +21,7 @@ import numpy as np
 from lsstpipe.cluster.assign import Wanted
 from lsstpipe.cluster.config import Cluster
 from lsstpipe.cluster.decide import Power
-from lsstpipe.cluster.ec2 import Instance
+from lsstpipe.cluster.ec2 import VALUES_OF_A_FILTER, Instance
 from lsstpipe.cluster.events import EventLog
 from lsstpipe.cluster.fleet import Job, Launched
 from lsstpipe.cluster.head import Head
@@ -103,7 +103,7 @@ class MeteredEc2(FakeEc2):
     buckets: dict[str, Bucket] = field(
         default_factory=lambda: {name: Bucket(*values) for name, values in BUCKETS.items()}
     )
-    longest_wait_s: Counter[str] = field(default_factory=Counter)
+    longest_wait_s: dict[str, float] = field(default_factory=lambda: dict.fromkeys(BUCKETS, 0.0))
     launched_at: dict[str, float] = field(default_factory=dict)
     named_at: dict[str, float] = field(default_factory=dict)
     lag_s: float = 0.0
@@ -135,7 +135,7 @@ class MeteredEc2(FakeEc2):
         """Look once for what was launched."""
         if not ids:
             return
-        self._ask("DescribeInstances", max(1, -(-len(ids) // PAGE)))
+        self._ask("DescribeInstances", -(-len(ids) // VALUES_OF_A_FILTER))
         yield from super().arrivals(ids)
 
     def name(self, nodes: Mapping[str, str]) -> None:

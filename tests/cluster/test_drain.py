@@ -51,7 +51,7 @@ def test_what_runs_ends_and_then_the_nodes_go(tmp_path: Path) -> None:
     assert not any("DRAIN" in flags for name, flags in slurm.flags.items() if "other" in name)
     reconcile(head)
     assert [item.node for item in ec2.alive()] == ["spot-1"], "only the one without work has gone"
-    assert slurm.running == {7: "spot-1"}
+    assert slurm.running == {7: ("spot-1",)}
     slurm.flags["spot-1"] = frozenset({"IDLE", "CLOUD", "DRAIN"})
     slurm.running.clear()
     for _ in range(3):
@@ -69,7 +69,7 @@ def test_it_can_be_undone_at_any_moment(tmp_path: Path) -> None:
     reconcile(head)
     open_again(head, "spot")
     assert "DRAIN" not in slurm.flags["spot-1"]
-    assert slurm.running == {7: "spot-1"}, "the job has seen nothing of it"
+    assert slurm.running == {7: ("spot-1",)}, "the job has seen nothing of it"
     for _ in range(3):
         reconcile(head)
     assert not any(flags & {"DRAIN", "DOWN"} for flags in slurm.flags.values())
