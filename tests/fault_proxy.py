@@ -13,9 +13,12 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 
-Fault = Literal["500", "503", "409", "reset", "lose_answer", "truncate", "damage", "delay"]
+Fault = Literal[
+    "500", "503", "409", "skewed", "reset", "lose_answer", "truncate", "damage", "delay"
+]
 """
 ``500``, ``503``, ``409``   the server says InternalError, SlowDown, ConditionalRequestConflict
+``skewed``                  the server says RequestTimeTooSkewed, and that it is `SKEW_S` later
 ``reset``                   the connection breaks before the request is passed on
 ``lose_answer``             the request is done, and the connection breaks before the answer
 ``truncate``                the body breaks off in the middle
@@ -24,8 +27,14 @@ Fault = Literal["500", "503", "409", "reset", "lose_answer", "truncate", "damage
 """
 
 DELAY_S = 1.5
+SKEW_S = 3600.0
 
-_CODES = {"500": "InternalError", "503": "SlowDown", "409": "ConditionalRequestConflict"}
+_CODES = {
+    "500": (500, "InternalError"),
+    "503": (503, "SlowDown"),
+    "409": (409, "ConditionalRequestConflict"),
+    "skewed": (403, "RequestTimeTooSkewed"),
+}
 _NOT_PASSED_ON = {"connection", "transfer-encoding", "content-length", "keep-alive"}
 
 Rule = Callable[[str, str, int], Fault | None]
@@ -179,10 +188,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             self._reset()
 
-    def _refuse(self, status: str) -> None:
-        code = _CODES[status]
+    def _refuse(self, fault: Fault) -> None:
+        status, code = _CODES[fault]
         content = f"<?xml version='1.0'?><Error><Code>{code}</Code></Error>".encode()
-        self.send_response(int(status))
+        self.send_response_only(status)
+        now = time.time() + (SKEW_S if fault == "skewed" else 0.0)
+        self.send_header("Date", self.date_time_string(int(now)))
         self.send_header("Content-Type", "application/xml")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lsstpipe.errors import ConflictError
+
 if TYPE_CHECKING:
     from lsstpipe.config import Campaign
     from lsstpipe.plan.cost import CostModel
@@ -92,8 +94,11 @@ def _plan(settings: Campaign, model: CostModel, n_blocks: int, n_jobs: int) -> d
 
     folder = plan_folder(settings.repo)
     if n_blocks == 1:
-        return write_plan(folder, build_plan(settings), settings, model)
+        quanta = build_plan(settings)
+        _refuse_frozen(settings)
+        return write_plan(folder, quanta, settings, model)
     source = SelectionSource(select(settings))
+    _refuse_frozen(settings)
     shards = make_shards(source, settings, STAGES, n_blocks, model)
     return plan_shards(
         folder,
@@ -103,6 +108,22 @@ def _plan(settings: Campaign, model: CostModel, n_blocks: int, n_jobs: int) -> d
         (settings, model),
         n_jobs,
     )
+
+
+def _refuse_frozen(settings: Campaign) -> None:
+    """Refuse a plan of a run that is closed.
+
+    Jobs, which know no registry, would write over its files before `collect` could refuse them. A
+    plan that is there stays, so a damaged file can still be made again.
+    """
+    from lsstpipe.registry.registry import Registry
+    from lsstpipe.repository import registry_url
+
+    with Registry.open(registry_url(settings.repo)) as registry:
+        try:
+            registry.require_open(settings.run)
+        except ConflictError as error:
+            raise ConflictError(f"{error} Give the campaign another `run`.") from error
 
 
 def _explain(settings: Campaign, model: CostModel, text: str) -> None:

@@ -18,6 +18,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from lsstpipe.datastore.remote import RemoteFiles
@@ -34,6 +35,9 @@ _REFUSALS = {
     "AccessDenied", "ExpiredToken", "Forbidden", "InvalidAccessKeyId", "InvalidToken",
     "SignatureDoesNotMatch", "TokenRefreshRequired", "403",
 }  # fmt: skip
+_SKEWED = {"RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed"}
+_ALLOWED_SKEW_S = 900.0
+"""S3 takes no request whose time is further from its own."""
 _TEMPORARY = {
     "ConditionalRequestConflict", "InternalError", "OperationAborted", "RequestTimeout",
     "ServiceUnavailable", "SlowDown", "409", "500", "502", "503", "504",
@@ -185,7 +189,13 @@ class S3Files(RemoteFiles):
                 f"{path} cannot be {verb}: there are no credentials of AWS; set AWS_PROFILE or use "
                 "a machine with a role."
             )
-        if isinstance(error, PermissionError) or code in _REFUSALS:
+        is_refused = isinstance(error, PermissionError) or code in _REFUSALS
+        if code in _SKEWED or (is_refused and abs(_skew_s(error)) > _ALLOWED_SKEW_S):
+            return RepositoryError(
+                f"{path} cannot be {verb}: the clock of this machine is {_spell_skew(error)}; set "
+                "it right (`timedatectl set-ntp true` keeps it so)."
+            )
+        if is_refused:
             return RepositoryError(
                 f"{path} cannot be {verb}: access is refused ({code}); check the credentials and "
                 "what they allow."
@@ -209,14 +219,39 @@ def _attempts() -> int:
     return int(given)
 
 
-def _code(error: BaseException | None) -> str:
-    """Give the code of S3's answer; empty where there was none."""
+def _answer(error: BaseException | None) -> dict[str, Any]:
+    """Give S3's answer as botocore does; empty where there was none."""
     while error is not None:
         response = getattr(error, "response", None)
         if isinstance(response, dict):
-            return str(response.get("Error", {}).get("Code", ""))
+            return response
         error = error.__cause__
-    return ""
+    return {}
+
+
+def _code(error: BaseException | None) -> str:
+    """Give the code of S3's answer; empty where there was none."""
+    return str(_answer(error).get("Error", {}).get("Code", ""))
+
+
+def _skew_s(error: BaseException) -> float:
+    """Tell how far this clock is ahead of S3's, seconds; 0 where its answer has no time.
+
+    The answer to HEAD has no body, so the time of its header is all that tells a wrong clock from
+    wrong credentials.
+    """
+    headers = _answer(error).get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    try:
+        theirs = parsedate_to_datetime(headers["date"]).timestamp()
+    except (KeyError, ValueError):
+        return 0.0
+    return time.time() - theirs
+
+
+def _spell_skew(error: BaseException) -> str:
+    """Say how wrong the clock is."""
+    minutes = round(_skew_s(error) / 60.0)
+    return f"{abs(minutes)} min {'ahead' if minutes > 0 else 'behind'}" if minutes else "wrong"
 
 
 def _is_ours_to_repeat(error: TemporaryError) -> bool:

@@ -242,6 +242,31 @@ def test_wrong_credentials_are_refused_and_no_secret_is_told(
     assert s3.objects(bucket) == {}
 
 
+def test_a_clock_that_is_wrong_is_named_at_once(
+    s3: S3Server, bucket: str, store: Datastore
+) -> None:
+    stored = store.create("a", b"abc")
+    s3.plan.clear()
+    s3.plan.rule = first(1000, "skewed")
+    calls: list[Callable[[], object]] = [
+        lambda: store.write("a", b"x"),
+        lambda: store.create("b", b"x"),
+        lambda: store.read("a"),
+        lambda: store.read_ranges("a", [(0, 1)]),
+        lambda: store.exists("a"),  # to HEAD, S3 gives no code, but its own time
+        lambda: store.holds(stored),
+        lambda: store.remove("a"),
+        lambda: list(store.scan()),
+    ]
+    for n_asked, call in enumerate(calls, 1):
+        with pytest.raises(RepositoryError, match=r"clock of this machine is 60 min behind") as e:
+            call()
+        assert "credentials" not in str(e.value)
+        assert len(s3.plan.requests) == n_asked  # it is not asked again
+    s3.plan.clear()
+    assert s3.objects(bucket) == {"products/a": b"abc"}
+
+
 def test_a_datastore_keeps_copies_of_remote_files_that_are_checked(
     s3: S3Server, bucket: str, tmp_path: Path
 ) -> None:
