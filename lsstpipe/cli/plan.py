@@ -55,6 +55,7 @@ def command(
     from lsstpipe.plan.cost import read_costs
 
     settings = load_campaign(campaign)
+    _check_target(settings)
     model = _learn(settings) if learn else read_costs(settings.repo)
     if explain is not None:
         _explain(settings, model, explain)
@@ -64,6 +65,15 @@ def command(
         click.echo(json.dumps(summary, indent=1))
         return
     _report(settings, model)
+
+
+def _check_target(settings: Campaign) -> None:
+    """Refuse a prefix in a bucket that the repository does not know, long before it is needed."""
+    from lsstpipe.datastore.layout import locate, parse_prefix
+    from lsstpipe.repository import read_repository
+
+    if settings.publish:
+        parse_prefix(locate(settings.publish, read_repository(settings.repo).products))
 
 
 def _learn(settings: Campaign) -> CostModel:

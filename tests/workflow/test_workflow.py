@@ -7,6 +7,7 @@ real one would; the plan is real.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -42,6 +43,10 @@ if arguments[0] == "run":
 elif arguments[0] == "report":
     for name in ("report.html", "lightcurve.csv"):
         (pathlib.Path(arguments[1]) / name).write_text("")
+elif arguments[0] == "publish":
+    import json
+    record = pathlib.Path(arguments[arguments.index("--record") + 1])
+    record.write_text(json.dumps(arguments))
 """
 
 
@@ -109,6 +114,36 @@ def test_targets_staleness_and_restart(project: Project) -> None:
     project.write(project.settings | {"retain": ["direct_warp"]})
     after = ["coadd", "collect", "forced", "object", "report", "tables"]
     assert project.run() == after, "what makes warps, and what follows"
+
+
+def test_products_are_published_after_all_else_where_the_campaign_says_so(
+    project: Project,
+) -> None:
+    record = project.folder / "runs" / "demo" / "published.json"
+    process = project.start("publish")
+    output, _ = process.communicate()
+    assert process.returncode == 1
+    assert "does not say where to publish: set publish to s3://BUCKET/releases/RIGHT" in output
+    assert "publish" not in project.run()
+    assert not record.exists()
+
+    target = "s3://products/releases/dp1"
+    project.write(project.settings | {"publish": target})
+    assert project.run() == ["publish"], "it is a stage of its own, and changes no product"
+    words = ["publish", "demo", target, "--repo", "runs/demo", "--record"]
+    assert json.loads(record.read_text()) == [*words, "runs/demo/published.json"]
+    assert project.run() == []
+    assert project.run("publish") == [], "nothing changed"
+
+    project.write(project.settings | {"retain": ["direct_warp"]})
+    project.run()
+    jobs = (project.folder / "jobs.txt").read_text().splitlines()
+    assert "run coadd" in jobs
+    assert jobs.index("collect --plan") < jobs.index("publish demo"), "products changed"
+    project.write(project.settings | {"publish": target.replace("dp1", "dp2")})
+    assert project.run() == ["publish"], "the place changed"
+    project.write(project.settings | {"publish": ""})
+    assert project.run() == []
 
 
 def test_killed_run_goes_on_without_unlocking(project: Project) -> None:
