@@ -111,39 +111,27 @@ def test_targets_staleness_and_restart(project: Project) -> None:
     assert project.run() == [], "a default that is written down changes nothing"
     project.write(project.settings | {"coadd": {"max_flagged": 0.25}})
     assert project.run() == [], "a policy makes no product"
+    target = "s3://products/releases/dp1"
+    project.write(project.settings | {"publish": target})
+    assert project.run() == ["publish"], "where to publish changes no product"
+    repo = Path("runs/demo")
+    words = ["publish", "demo", target, "--repo", str(repo), "--record"]
+    record = repo / "published.json"
+    assert json.loads((project.folder / record).read_text()) == [*words, str(record)]
+    assert project.run("publish") == [], "it was published"
     project.write(project.settings | {"retain": ["direct_warp"]})
-    after = ["coadd", "collect", "forced", "object", "report", "tables"]
+    after = ["coadd", "collect", "forced", "object", "publish", "report", "tables"]
     assert project.run() == after, "what makes warps, and what follows"
+    project.write(project.settings | {"publish": target.replace("dp1", "dp2")})
+    assert project.run() == ["publish"], "it goes to another place too"
 
 
-def test_products_are_published_after_all_else_where_the_campaign_says_so(
-    project: Project,
-) -> None:
-    record = project.folder / "runs" / "demo" / "published.json"
+def test_publishing_without_a_target_says_what_to_set(project: Project) -> None:
     process = project.start("publish")
     output, _ = process.communicate()
     assert process.returncode == 1
     assert "does not say where to publish: set publish to s3://BUCKET/releases/RIGHT" in output
-    assert "publish" not in project.run()
-    assert not record.exists()
-
-    target = "s3://products/releases/dp1"
-    project.write(project.settings | {"publish": target})
-    assert project.run() == ["publish"], "it is a stage of its own, and changes no product"
-    words = ["publish", "demo", target, "--repo", "runs/demo", "--record"]
-    assert json.loads(record.read_text()) == [*words, "runs/demo/published.json"]
-    assert project.run() == []
-    assert project.run("publish") == [], "nothing changed"
-
-    project.write(project.settings | {"retain": ["direct_warp"]})
-    project.run()
-    jobs = (project.folder / "jobs.txt").read_text().splitlines()
-    assert "run coadd" in jobs
-    assert jobs.index("collect --plan") < jobs.index("publish demo"), "products changed"
-    project.write(project.settings | {"publish": target.replace("dp1", "dp2")})
-    assert project.run() == ["publish"], "the place changed"
-    project.write(project.settings | {"publish": ""})
-    assert project.run() == []
+    assert not (project.folder / "jobs.txt").exists(), "nothing was begun"
 
 
 def test_killed_run_goes_on_without_unlocking(project: Project) -> None:
