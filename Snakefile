@@ -28,6 +28,7 @@ include: "workflow/rules/tables.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/pilots.smk"
 include: "workflow/rules/collect.smk"
+include: "workflow/rules/publish.smk"
 
 
 # They use the registry or take a second: the head node runs them.
@@ -36,6 +37,7 @@ localrules:
     ingest,
     plan,
     collect,
+    publish,
     report_page,
 
 
@@ -44,6 +46,7 @@ rule all:
     input:
         rules.collect.output,
         rules.report_page.output,
+        rules.publish.output if config.get("publish") else [],
 
 
 onstart:

@@ -104,7 +104,7 @@ def test_a_stage_has_a_section_in_the_configuration_with_a_part_for_each_task(st
 
 def test_every_rule_file_belongs_to_a_stage() -> None:
     files = {path.stem for path in (REPOSITORY / "workflow" / "rules").glob("*.smk")}
-    assert files - set(STAGES) <= {"plan", "collect", "chunks", "pilots"}
+    assert files - set(STAGES) <= {"plan", "collect", "publish", "chunks", "pilots"}
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -93,6 +93,25 @@ def test_skipped_stage_must_exist() -> None:
     assert "names the stage 'coad'" in _error(skip={"coad": "no time"})
 
 
+@pytest.mark.parametrize(
+    "target", ["", "releases/dp1", "s3://products/releases/dp1", "s3://products/embargo/2026-11-26"]
+)
+def test_what_publish_takes_may_be_the_target_of_a_campaign(target: str) -> None:
+    assert parse_campaign(_SMALLEST | {"publish": target}).publish == target
+
+
+def test_target_that_is_no_place_for_a_release_is_refused() -> None:
+    assert _error(publish="releases/DP1") == (
+        "'publish' is no target: A right is named by up to 63 small letters, digits and hyphens, "
+        "got 'DP1'."
+    )
+    assert "a date such as 2026-11-26, got 'today'" in _error(publish="s3://bucket/embargo/today")
+    for target in ("dp1", "s3://products/dp1", "s3://releases/dp1"):
+        assert "'publish' is no target: Products are published to s3://BUCKET/r" in _error(
+            publish=target
+        )
+
+
 def test_campaign_must_be_settings_by_name() -> None:
     with pytest.raises(ConfigError, match="A campaign is settings by name, got 'demo'"):
         parse_campaign("demo")

@@ -57,6 +57,7 @@ def command(
     from lsstpipe.plan.cost import fit_to_pixels, read_costs
 
     settings = load_campaign(campaign)
+    _check_target(settings)
     model = fit_to_pixels(_learn(settings) if learn else read_costs(settings.repo), settings)
     if explain is not None:
         _explain(settings, model, explain)
@@ -66,6 +67,15 @@ def command(
         click.echo(json.dumps(summary, indent=1))
         return
     _report(settings, model)
+
+
+def _check_target(settings: Campaign) -> None:
+    """Refuse a prefix in a bucket that the repository does not know, long before it is needed."""
+    from lsstpipe.datastore.layout import locate, parse_prefix
+    from lsstpipe.repository import read_repository
+
+    if settings.publish:
+        parse_prefix(locate(settings.publish, read_repository(settings.repo).products))
 
 
 def _learn(settings: Campaign) -> CostModel:

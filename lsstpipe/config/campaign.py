@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 
 from lsstpipe.datasets import DATASET_TYPES
+from lsstpipe.datastore.layout import locate, parse_prefix
+from lsstpipe.errors import UserError
 from lsstpipe.stages import STAGES, Stage
 from lsstpipe.tasks.base import TaskConfig
 
@@ -193,6 +195,10 @@ class Campaign(_Section):
     """Dataset types to keep besides those that their stage keeps anyway."""
     skip: Mapping[str, str] = Field(default_factory=dict)
     """Stages to leave out, each with the reason."""
+    publish: str = ""
+    """Where the run is published once all of it is collected: s3://BUCKET/releases/RIGHT,
+    s3://BUCKET/embargo/NIGHT, or in a repository of a site releases/RIGHT alone. The run is frozen
+    by it; nothing is published where it is empty. It changes no product."""
 
     @field_validator("retain")
     @classmethod
@@ -211,6 +217,17 @@ class Campaign(_Section):
         if unknown:
             raise ValueError(f"names the stage '{unknown[0]}', which there is not")
         return reasons
+
+    @field_validator("publish")
+    @classmethod
+    def _check_target(cls, target: str) -> str:
+        # Which bucket a prefix alone lies in, if in any, only the repository knows.
+        try:
+            if target:
+                parse_prefix(locate(target, "s3://bucket"))
+        except UserError as error:
+            raise ValueError(f"is no target: {str(error).rstrip('.')}") from None
+        return target
 
     def stage(self, stage: str) -> StageConfig:
         """Return the section of a stage."""

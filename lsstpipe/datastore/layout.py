@@ -93,6 +93,8 @@ def parse_prefix(url: str) -> str:
         If it does not lie in the layout.
     """
     bucket, kind, name = (["", "", *url.rsplit("/", 2)])[-3:]
+    if bucket.rstrip("/").endswith(":"):
+        bucket = ""  # s3://releases/dp1 would be a bucket of the name releases
     if kind == "releases" and bucket:
         return release_prefix(name)
     if kind == "embargo" and bucket and embargo_prefix(name) == f"embargo/{name}":

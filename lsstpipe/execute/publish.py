@@ -12,12 +12,16 @@ In this order, so that a kill at any instant is harmless and doing it again goes
 
 from __future__ import annotations
 
+import hashlib
+import json
 import uuid
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from lsstpipe.butler import Butler
 from lsstpipe.datastore import Datastore, Stored
+from lsstpipe.datastore.atomic import write_atomically
 from lsstpipe.datastore.layout import INDEX
 from lsstpipe.errors import ConflictError, InputFileError
 from lsstpipe.execute.index import make_index, place_of
@@ -41,6 +45,8 @@ class Publication:
         What was not there before.
     n_raws
         Raws, which are left out: they are ingested from where they lie.
+    digest
+        Of the paths and checksums of all files: the same where the same is published.
     """
 
     root: str
@@ -50,6 +56,7 @@ class Publication:
     n_copied: int
     bytes_copied: int
     n_raws: int
+    digest: str
 
     def describe(self, would: str) -> str:
         """Say it in a sentence or two.
@@ -223,6 +230,29 @@ def write_index(butler: Butler, target: Datastore, tag: str) -> None:
     target.write(INDEX, index.to_bytes())
 
 
+def write_record(path: Path, collection: str, done: Publication) -> None:
+    """Note what was published, in the same words however often it took to be done.
+
+    Parameters
+    ----------
+    path
+        File, made anew.
+    collection
+        Collection that was published.
+    done
+        What was published.
+    """
+    record = {
+        "target": done.root,
+        "collection": collection,
+        "tag": done.collection,
+        "n_files": done.n_files,
+        "n_bytes": done.n_bytes,
+        "digest": done.digest,
+    }
+    write_atomically(path, (json.dumps(record, indent=1) + "\n").encode())
+
+
 def _check_files(butler: Butler, records: Sequence[DatasetRecord]) -> None:
     """Refuse a collection that is not whole."""
     for record in records:
@@ -268,8 +298,20 @@ def summarise(
         Raws that are left out.
     """
     return Publication(
-        root, tag, len(records), _bytes(records), len(copied), _bytes(copied), n_raws
+        root,
+        tag,
+        len(records),
+        _bytes(records),
+        len(copied),
+        _bytes(copied),
+        n_raws,
+        _digest(records),
     )
+
+
+def _digest(records: Sequence[DatasetRecord]) -> str:
+    lines = sorted(f"{place_of(record).path} {record.checksum}\n" for record in records)
+    return hashlib.blake2b("".join(lines).encode(), digest_size=16).hexdigest()
 
 
 def _bytes(records: Sequence[DatasetRecord]) -> int:

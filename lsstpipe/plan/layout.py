@@ -38,6 +38,11 @@ def ingest_manifest_path(repo: str | Path) -> Path:
     return manifest_path(repo, "ingest", INGEST_CHUNK)
 
 
+def publication_path(repo: str | Path) -> Path:
+    """File that says what was published, and where."""
+    return Path(repo) / "published.json"
+
+
 def log_path(repo: str | Path, stage: str, chunk: str) -> Path:
     """Log of a chunk."""
     return Path(repo) / "logs" / stage / f"{chunk}.log"

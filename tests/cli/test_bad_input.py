@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from lsstpipe.cli.main import COMMANDS, cli, main
+from lsstpipe.repository import Repository, write_repository
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,17 @@ def _sentence(result: Result) -> str:
     (line,) = result.stderr.strip().splitlines()
     assert line.startswith("lsstpipe: ")
     return line
+
+
+def test_a_release_in_a_bucket_that_the_repository_does_not_know_is_refused_by_the_plan(
+    campaign: Path, call: Call
+) -> None:
+    _change(campaign, publish="releases/dp1")
+    said = _sentence(call(campaign, "plan", "demo.yaml"))
+    assert "only where the repository knows its site's; got 'releases/dp1'" in said
+    write_repository(campaign / "runs" / "demo", Repository(products="s3://products"))
+    said = _sentence(call(campaign, "plan", "demo.yaml"))
+    assert "`lsstpipe ingest` does it" in said, "the target is good, it is the raws that lack"
 
 
 def test_damaged_files_are_refused_and_the_rest_goes_on(campaign: Path, call: Call) -> None:

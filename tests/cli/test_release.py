@@ -50,6 +50,24 @@ def test_publish_then_verify_then_fetch(repo: Path, bucket: str, tmp_path: Path)
     assert small.files_of(mine).items() <= theirs.items()
 
 
+def test_what_was_published_is_noted_the_same_each_time_and_never_by_a_dry_run(
+    repo: Path, bucket: str, tmp_path: Path
+) -> None:
+    target, record = f"{bucket}/releases/dp1", tmp_path / "published.json"
+    command = ("publish", "main", target, "--repo", repo, "--record", record)
+    invoke(*command, "--dry-run")
+    assert not record.exists()
+    invoke(*command)
+    first = record.read_bytes()
+    noted = json.loads(first)
+    files = small.files_of(repo)
+    assert (noted["target"], noted["collection"], noted["tag"]) == (target, "main", "releases/dp1")
+    assert (noted["n_files"], noted["n_bytes"]) == (9, sum(map(len, files.values())))
+    record.unlink()
+    invoke(*command)
+    assert record.read_bytes() == first, "nothing was copied, and all of it is published"
+
+
 def test_export_then_import(repo: Path, tmp_path: Path) -> None:
     folder, mine = tmp_path / "folder", tmp_path / "mine"
     dry = invoke("export", "main", folder, "--repo", repo, "--dry-run")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lsstpipe.datastore.layout import embargo_prefix, release_prefix
+from lsstpipe.datastore.layout import embargo_prefix, parse_prefix, release_prefix
 from lsstpipe.errors import UserError
 
 
@@ -24,3 +24,9 @@ def test_a_right_that_would_leave_its_prefix_is_refused(right: str) -> None:
 def test_a_night_that_is_no_date_is_refused(night: str) -> None:
     with pytest.raises(UserError, match="A night is a date"):
         embargo_prefix(night)
+
+
+@pytest.mark.parametrize("url", ["s3://releases/dp1", "s3:///releases/dp1", "s3://b/dp1", ""])
+def test_a_url_that_names_no_bucket_or_no_prefix_is_refused(url: str) -> None:
+    with pytest.raises(UserError, match="Products are published to s3://BUCKET/releases/RIGHT"):
+        parse_prefix(url)

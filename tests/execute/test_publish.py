@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,7 @@ def test_a_run_is_published(repo: Path, bucket: str, s3: S3Server) -> None:
     done = release(repo, bucket)
     files = small.files_of(repo)
     n_bytes = sum(map(len, files.values()))
-    assert done == Publication(f"{bucket}/{TAG}", TAG, 9, n_bytes, 9, n_bytes, 0)
+    assert done == Publication(f"{bucket}/{TAG}", TAG, 9, n_bytes, 9, n_bytes, 0, done.digest)
     check_published(repo, bucket, s3)
     with Butler(repo, run="main") as butler, pytest.raises(ConflictError, match="frozen"):
         butler.put({"visit": 5}, small.SUMMARY, instrument="st10", visit=5, detector=0)
@@ -70,6 +71,16 @@ def test_publishing_again_copies_nothing(repo: Path, bucket: str, s3: S3Server) 
     puts = [path for method, path in s3.plan.requests if method == "PUT"]
     assert [path.rsplit("/", 1)[1] for path in puts] == ["index.json"]
     check_published(repo, bucket, s3)
+
+
+def test_the_digest_is_that_of_the_content_wherever_and_however_often_it_is_published(
+    repo: Path, bucket: str, s3: S3Server, tmp_path: Path
+) -> None:
+    digest = release(repo, bucket).digest
+    assert release(repo, bucket).digest == digest
+    elsewhere = [s3.make_bucket(f"bucket-{uuid.uuid4()}") for _ in range(2)]
+    assert release(small.make_repository(tmp_path / "same"), elsewhere[0]).digest == digest
+    assert release(small.make_repository(tmp_path / "more", 5), elsewhere[1]).digest != digest
 
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(

@@ -96,8 +96,8 @@ class Demo:
         self.run(LSSTPIPE, "simulate", "ci_small", "--to", str(SURVEY), "--jobs", "2")
         self.run(LSSTPIPE, "init", str(REPO), "--site", str(self.etc / "lsstpipe" / "site.json"))
         settings = ("--configfile", str(SURVEY / "campaign.yaml"), "--config", "visits_per_chunk=5")
-        self.run(*self._cluster.snakemake(*settings, cwd=REPOSITORY))
-        self.run(LSSTPIPE, "publish", "main", f"releases/{RIGHT}", "--repo", str(REPO))
+        where = f"publish=releases/{RIGHT}"
+        self.run(*self._cluster.snakemake(*settings, where, cwd=REPOSITORY))
 
     def prove(self) -> list[str]:
         """Print what there is now; give what is not as it must be."""

@@ -57,9 +57,8 @@ def produced(trial: Trial) -> Trial:
     trial.run(
         str(BIN / "snakemake"), "--snakefile", str(REPOSITORY / "Snakefile"), "--cores", "2",
         "--workflow-profile", str(REPOSITORY / "workflow" / "profiles" / "default"),
-        "--configfile", "unit/campaign.yaml", "--config", "repo=repo",
+        "--configfile", "unit/campaign.yaml", "--config", "repo=repo", "publish=releases/trial",
     )  # fmt: skip
-    trial.lsstpipe("publish", "main", "releases/trial", "--repo", "repo")
     return trial
 
 

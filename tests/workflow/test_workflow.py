@@ -7,6 +7,7 @@ real one would; the plan is real.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -42,6 +43,10 @@ if arguments[0] == "run":
 elif arguments[0] == "report":
     for name in ("report.html", "lightcurve.csv"):
         (pathlib.Path(arguments[1]) / name).write_text("")
+elif arguments[0] == "publish":
+    import json
+    record = pathlib.Path(arguments[arguments.index("--record") + 1])
+    record.write_text(json.dumps(arguments))
 """
 
 
@@ -106,9 +111,27 @@ def test_targets_staleness_and_restart(project: Project) -> None:
     assert project.run() == [], "a default that is written down changes nothing"
     project.write(project.settings | {"coadd": {"max_flagged": 0.25}})
     assert project.run() == [], "a policy makes no product"
+    target = "s3://products/releases/dp1"
+    project.write(project.settings | {"publish": target})
+    assert project.run() == ["publish"], "where to publish changes no product"
+    repo = Path("runs/demo")
+    words = ["publish", "demo", target, "--repo", str(repo), "--record"]
+    record = repo / "published.json"
+    assert json.loads((project.folder / record).read_text()) == [*words, str(record)]
+    assert project.run("publish") == [], "it was published"
     project.write(project.settings | {"retain": ["direct_warp"]})
-    after = ["coadd", "collect", "forced", "object", "report", "tables"]
+    after = ["coadd", "collect", "forced", "object", "publish", "report", "tables"]
     assert project.run() == after, "what makes warps, and what follows"
+    project.write(project.settings | {"publish": target.replace("dp1", "dp2")})
+    assert project.run() == ["publish"], "it goes to another place too"
+
+
+def test_publishing_without_a_target_says_what_to_set(project: Project) -> None:
+    process = project.start("publish")
+    output, _ = process.communicate()
+    assert process.returncode == 1
+    assert "does not say where to publish: set publish to s3://BUCKET/releases/RIGHT" in output
+    assert not (project.folder / "jobs.txt").exists(), "nothing was begun"
 
 
 def test_killed_run_goes_on_without_unlocking(project: Project) -> None:

@@ -183,6 +183,16 @@ def all_manifests(wildcards):
     return [file for stage in plan for file in made_by(stage, plan[stage])]
 
 
+def publishable(wildcards):
+    """What says that the registry knows all products, in a campaign that says where they go."""
+    if not config.get("publish"):
+        raise WorkflowError(
+            "The campaign does not say where to publish: set publish to s3://BUCKET/releases/RIGHT,"
+            " or in a repository of a site to releases/RIGHT."
+        )
+    return rules.collect.output
+
+
 def take_lock():
     """Be the only run on this repository, until this process ends, however it ends.
 
