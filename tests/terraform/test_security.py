@@ -43,7 +43,7 @@ KEEPS_NOTHING = {
     "aws_default_security_group",
     "aws_flow_log",
     "aws_fsx_data_repository_association",
-    "aws_fsx_lustre_file_system",  # of SCRATCH_2: it takes no key of ours; FSx encrypts it with its own
+    "aws_fsx_lustre_file_system",  # SCRATCH_2 takes no key of ours; FSx encrypts it with its own
     "aws_iam_instance_profile",
     "aws_iam_role",
     "aws_iam_role_policy",
