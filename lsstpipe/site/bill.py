@@ -234,6 +234,10 @@ def _data(settings: Settings, prices: PriceTable) -> Iterator[Line]:
     if count:
         usd = count * zones * prices.service("endpoint_hour")
         yield Line("endpoints", f"{count} in {zones} zones", usd)
+    if kept := data.persistent_lustre:
+        each, gib = kept.throughput_mbps_per_tib, kept.storage_gib
+        usd = gib * prices.service(f"lustre_persistent_{each}_gb_month") / HOURS_A_MONTH
+        yield Line("persistent Lustre", f"{gib:.0f} GiB, {each} MB/s for each TiB", usd)
     keys = KEYS * prices.service("key_month") + prices.service("secret_month")
     yield Line("keys and secrets", f"{KEYS} and 1", keys / HOURS_A_MONTH)
 

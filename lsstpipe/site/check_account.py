@@ -33,7 +33,7 @@ def check_roles(look: Look) -> Iterator[Finding]:
     wanted = {"EC2Fleet": "ec2fleet.amazonaws.com", "RDS": "rds.amazonaws.com"}
     if "spot" in markets:
         wanted["EC2Spot"] = "spot.amazonaws.com"
-    if look.settings.cluster.lustre:
+    if look.settings.cluster.lustre or look.settings.data.persistent_lustre:
         wanted["AmazonFSx"] = "fsx.amazonaws.com"
     for name, service in wanted.items():
         yield _check_role(look, f"AWSServiceRoleFor{name}", service)

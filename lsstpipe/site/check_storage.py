@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lsstpipe.site.findings import Finding, Look, tags_of
 
@@ -13,13 +13,17 @@ LUSTRE_COUNT_QUOTA, LUSTRE_GIB_QUOTA = (
     "L-C48231E5",  # Lustre Scratch file systems
     "L-AD2FC696",  # Lustre Scratch storage capacity, GiB
 )
+PERSISTENT_COUNT_QUOTA, PERSISTENT_GIB_QUOTA = (
+    "L-FD6F2F22",  # Lustre Persistent_2 file systems
+    "L-8F1B9C74",  # Lustre Persistent_2 storage capacity, GiB
+)
 DATABASE_COUNT_QUOTA, DATABASE_GB_QUOTA = (
     "L-7B6409FD",  # DB instances: those of RDS, Aurora, Neptune and DocumentDB
     "L-7ADDB58A",  # Total storage for all DB instances, GB; not that of Aurora
 )
 
-SCRATCH = "SCRATCH_"
-"""How types of deployment begin that these quotas are for; terraform/modules/lustre has one."""
+SCRATCH, PERSISTENT = "SCRATCH_", "PERSISTENT_2"
+"""How types of deployment begin that these quotas are for; terraform/modules/lustre has both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +39,43 @@ class _Need:
 
 
 def check_lustre_quotas(look: Look) -> Iterator[Finding]:
-    """Compare the quotas of scratch file systems with those that are there and the one that comes.
+    """Compare the quotas of file systems with those that are there and the one that comes.
+
+    It is the cluster's own, or that of the data; a site has one at most.
 
     Parameters
     ----------
     look
         The site.
     """
-    lustre = look.settings.cluster.lustre
-    if lustre is None:
-        return
-    rows = look.aws.all("fsx", "describe_file_systems", "FileSystems")
+    data, cluster = look.settings.data, look.settings.cluster
+    if cluster.lustre:
+        own = ("lsstpipe:cluster", cluster.name)
+        need = _Need("file systems", "fsx", LUSTRE_COUNT_QUOTA, 0, 1)
+        size = _Need("GiB of Lustre", "fsx", LUSTRE_GIB_QUOTA, 0, cluster.lustre.storage_gib)
+        yield from _judge_lustre(look, SCRATCH, own, (need, size))
+    if data.persistent_lustre:
+        own = ("lsstpipe:data", data.name)
+        gib = data.persistent_lustre.storage_gib
+        need = _Need("persistent file systems", "fsx", PERSISTENT_COUNT_QUOTA, 0, 1)
+        size = _Need("GiB of persistent Lustre", "fsx", PERSISTENT_GIB_QUOTA, 0, gib)
+        yield from _judge_lustre(look, PERSISTENT, own, (need, size))
+
+
+def _judge_lustre(
+    look: Look, kind: str, own: tuple[str, str], needs: tuple[_Need, _Need]
+) -> Iterator[Finding]:
+    """Judge the number and the size of file systems of a kind, but for one that is ours."""
+    tag, name = own
     others = [
         row
-        for row in rows
-        if row.get("LustreConfiguration", {}).get("DeploymentType", "").startswith(SCRATCH)
-        and tags_of(row.get("Tags", [])).get("lsstpipe:cluster") != look.settings.cluster.name
+        for row in look.aws.all("fsx", "describe_file_systems", "FileSystems")
+        if row.get("LustreConfiguration", {}).get("DeploymentType", "").startswith(kind)
+        and tags_of(row.get("Tags", [])).get(tag) != name
     ]
-    stored = sum(row["StorageCapacity"] for row in others)
-    yield _judge(look, _Need("file systems", "fsx", LUSTRE_COUNT_QUOTA, len(others), 1))
-    yield _judge(look, _Need("GiB of Lustre", "fsx", LUSTRE_GIB_QUOTA, stored, lustre.storage_gib))
+    count, size = needs
+    yield _judge(look, replace(count, there=len(others)))
+    yield _judge(look, replace(size, there=sum(row["StorageCapacity"] for row in others)))
 
 
 def check_database_quotas(look: Look) -> Iterator[Finding]:

@@ -56,6 +56,13 @@ class Registry(_Section):
     multi_az: bool
 
 
+class PersistentLustre(_Section):
+    """A file system that outlives clusters."""
+
+    storage_gib: float
+    throughput_mbps_per_tib: int
+
+
 class Data(_Section):
     """What ``terraform/data`` makes."""
 
@@ -64,6 +71,7 @@ class Data(_Section):
     network: Network | None = None
     existing_network: ExistingNetwork | None = None
     registry: Registry
+    persistent_lustre: PersistentLustre | None = None
 
     def zones(self) -> list[str]:
         """Give the zones with a subnet for nodes."""
@@ -109,7 +117,7 @@ class HeadNode(_Section):
 
 
 class Lustre(_Section):
-    """The scratch file system."""
+    """The scratch file system, gone with the cluster."""
 
     storage_gib: float
 
@@ -175,7 +183,13 @@ def read_settings(folder: Path, code: Path) -> Settings:
     data = _read_root(Data, "data", folder, code)
     if (data.network is None) == (data.existing_network is None):
         raise ConfigError("Either network or existing_network is set in data.tfvars, not both.")
-    return Settings(data, _read_root(Cluster, "cluster", folder, code))
+    cluster = _read_root(Cluster, "cluster", folder, code)
+    if data.persistent_lustre and cluster.lustre:
+        raise ConfigError(
+            "The cluster mounts persistent_lustre of data.tfvars in place of a file system of its "
+            "own: lustre is left out of cluster.tfvars."
+        )
+    return Settings(data, cluster)
 
 
 def _read_root(model: type[Section], root: str, folder: Path, code: Path) -> Section:

@@ -42,24 +42,6 @@ module "budget" {
   emails      = var.budget.emails
 }
 
-module "lustre" {
-  source = "../modules/lustre"
-  count  = var.lustre == null ? 0 : 1
-
-  name               = var.name
-  kms_key_arn        = var.data.kms_key_arn
-  log_retention_days = var.log_retention_days
-  vpc_id             = var.data.network.vpc_id
-  subnet_id          = local.place.subnet_id
-  clients            = { "the head node" = module.security_groups.head_id, "compute nodes" = module.security_groups.compute_id }
-  storage_gib        = var.lustre.storage_gib
-  release_days       = var.lustre.release_days
-  links = {
-    raw      = "s3://${var.data.buckets["raw"].name}"
-    products = "s3://${var.data.buckets["products"].name}"
-  }
-}
-
 module "head_node" {
   source = "../modules/head_node"
 

@@ -1,7 +1,5 @@
 # What the workflow needs to know, as config/site.json: the only seam between Terraform and lsstpipe.
 locals {
-  mounts = var.lustre == null ? {} : module.lustre[0].mounts
-
   site = {
     schema_version = 1
     name           = var.name

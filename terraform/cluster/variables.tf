@@ -32,6 +32,10 @@ variable "data" {
       owner_secret_arn  = string
       security_group_id = string
     })
+    persistent_lustre = optional(object({
+      mounts            = map(object({ source = string, target = string, type = string, options = string }))
+      security_group_id = string
+    }))
   })
 
   validation {
@@ -96,6 +100,12 @@ variable "lustre" {
     release_days = optional(number, 7)
   })
   default = null
+
+  validation {
+    # Both would be /lustre, and FSx would write what either has to the same places in S3.
+    condition     = var.lustre == null ? true : var.data.persistent_lustre == null
+    error_message = "The data have a persistent file system, which the cluster mounts in place of one of its own: leave lustre out."
+  }
 }
 
 variable "permissions_boundary_arn" {

@@ -12,6 +12,10 @@ output "data" {
       owner_secret_arn  = module.registry.owner_secret_arn
       security_group_id = module.registry.security_group_id
     })
+    persistent_lustre = var.persistent_lustre == null ? null : {
+      mounts            = module.lustre[0].mounts
+      security_group_id = module.lustre[0].security_group_id
+    }
   }
 }
 

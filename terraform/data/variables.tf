@@ -77,6 +77,36 @@ variable "registry" {
   default = {}
 }
 
+variable "persistent_lustre" {
+  description = "A file system that outlives clusters: GiB, MB/s for each TiB, after how many days without use files that are in S3 make room (null for never). Null for none: each cluster has its own, or none."
+  type = object({
+    storage_gib             = number
+    throughput_mbps_per_tib = number
+    release_days            = optional(number)
+  })
+  default = null
+
+  validation {
+    # FSx API, CreateFileSystem, StorageCapacity of SSD.
+    condition     = var.persistent_lustre == null ? true : var.persistent_lustre.storage_gib == 1200 || (var.persistent_lustre.storage_gib >= 2400 && var.persistent_lustre.storage_gib % 2400 == 0)
+    error_message = "A persistent file system has 1200 GiB, 2400 GiB or a multiple of that."
+  }
+  validation {
+    # FSx API, PerUnitStorageThroughput of PERSISTENT_2 SSD.
+    condition     = var.persistent_lustre == null ? true : contains([125, 250, 500, 1000], var.persistent_lustre.throughput_mbps_per_tib)
+    error_message = "A persistent file system has 125, 250, 500 or 1000 MB/s for each TiB."
+  }
+  validation {
+    condition     = var.persistent_lustre == null ? true : var.persistent_lustre.release_days == null ? true : var.persistent_lustre.release_days >= 1
+    error_message = "A file of the persistent file system makes room after a day without use at least."
+  }
+  validation {
+    # What belongs to the file system is called NAME-data.
+    condition     = var.persistent_lustre == null ? true : length(var.name) <= 26
+    error_message = "With a persistent file system the name of the data has at most 26 letters, digits and hyphens."
+  }
+}
+
 variable "raw_days" {
   description = "After how many days raw frames go to cheaper storage."
   type        = object({ infrequent = optional(number, 60), archive = optional(number, 365) })

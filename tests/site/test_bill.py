@@ -23,7 +23,7 @@ from lsstpipe.site.bill import (
     price_site,
     total,
 )
-from lsstpipe.site.settings import Lustre, Settings
+from lsstpipe.site.settings import Lustre, PersistentLustre, Settings
 from tests.site.conftest import CODE, settings_of
 
 
@@ -79,6 +79,16 @@ def test_lustre_of_a_month_costs_what_its_list_price_says(
     larger = with_cluster(minimal, lustre=Lustre(storage_gib=1200))
     added = total(price_site(larger, prices).idle) - total(price_site(minimal, prices).idle)
     assert HOURS_A_MONTH * added == pytest.approx(168)
+
+
+@pytest.mark.parametrize(("throughput", "usd_a_month"), [(125, 174), (250, 252), (1000, 720)])
+def test_persistent_lustre_costs_more_the_faster_it_is(
+    minimal: Settings, prices: PriceTable, throughput: int, usd_a_month: float
+) -> None:
+    kept = PersistentLustre(storage_gib=1200, throughput_mbps_per_tib=throughput)
+    larger = Settings(minimal.data.model_copy(update={"persistent_lustre": kept}), minimal.cluster)
+    line = usd(price_site(larger, prices).idle, "persistent Lustre")
+    assert HOURS_A_MONTH * line == pytest.approx(usd_a_month)
 
 
 def test_limits_let_as_many_nodes_run_as_the_guard_does(

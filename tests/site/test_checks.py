@@ -17,7 +17,7 @@ from lsstpipe.cli.main import cli
 from lsstpipe.site import check_account, check_capacity, check_data, check_storage
 from lsstpipe.site.checks import CHECKS, Check, check, run
 from lsstpipe.site.findings import Aws, Finding
-from lsstpipe.site.settings import Settings
+from lsstpipe.site.settings import Lustre, PersistentLustre, Settings
 from tests.site.conftest import ACCOUNT, CODE, look_at
 
 ZONES = ("us-east-1a", "us-east-1b")
@@ -75,6 +75,16 @@ def test_roles_that_are_absent_are_named_with_the_command_that_makes_them(
             cloud.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument="{}")
     findings = run(check_account.check_roles, look_at(minimal, cloud))
     assert [item.level for item in findings] == ["ok"] * 3
+
+
+def test_either_kind_of_lustre_needs_the_role_of_fsx(minimal: Settings, cloud: Aws) -> None:
+    kept = PersistentLustre(storage_gib=1200, throughput_mbps_per_tib=125)
+    for settings in (
+        with_cluster(minimal, lustre=Lustre(storage_gib=1200)),
+        with_data(minimal, persistent_lustre=kept),
+    ):
+        findings = run(check_account.check_roles, look_at(settings, cloud))
+        assert "AWSServiceRoleForAmazonFSx is absent" in said(findings, "warning")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from lsstpipe.errors import ConfigError, TemporaryError, UserError
 from lsstpipe.site.settings import Settings, read_settings
 from tests.site.conftest import CODE
 
+PERSISTENT = "persistent_lustre = { storage_gib = 2400, throughput_mbps_per_tib = 500 }"
+
 
 @pytest.fixture
 def folder(tmp_path: Path, minimal: Settings) -> Path:
@@ -64,6 +66,16 @@ def test_what_terraform_refuses_is_refused_in_its_words(
     assert str(caught.value).startswith(str(folder / f"{root}.tfvars"))
     assert "\n" not in str(caught.value)
     assert "│" not in str(caught.value)
+
+
+def test_one_file_system_is_enough(folder: Path) -> None:
+    change(folder, "data", "network = {", f"{PERSISTENT}\nnetwork = {{")
+    kept = read_settings(folder, CODE).data.persistent_lustre
+    assert kept is not None
+    assert (kept.storage_gib, kept.throughput_mbps_per_tib) == (2400, 500)
+    change(folder, "cluster", "pools =", "lustre = {}\npools =")
+    with pytest.raises(ConfigError, match=r"lustre is left out of cluster\.tfvars"):
+        read_settings(folder, CODE)
 
 
 def test_an_absent_file_is_named(folder: Path, tmp_path: Path) -> None:

@@ -10,14 +10,16 @@ import pytest
 from lsstpipe.site import check_storage
 from lsstpipe.site.checks import run
 from lsstpipe.site.findings import Aws
-from lsstpipe.site.settings import Lustre, Settings
+from lsstpipe.site.settings import Lustre, PersistentLustre, Settings
 from tests.site.conftest import CODE, look_at
-from tests.site.test_checks import said, stub_quotas, stubbed, with_cluster
+from tests.site.test_checks import said, stub_quotas, stubbed, with_cluster, with_data
 
 
-def file_system(kind: str, gib: int, cluster: str, deployment: str) -> dict[str, Any]:
+def file_system(
+    kind: str, gib: int, owner: str, deployment: str, tag: str = "lsstpipe:cluster"
+) -> dict[str, Any]:
     """A file system as FSx describes it."""
-    tags = [{"Key": "lsstpipe:cluster", "Value": cluster}]
+    tags = [{"Key": tag, "Value": owner}]
     row = {"FileSystemType": kind, "StorageCapacity": gib, "Tags": tags}
     return row | ({"LustreConfiguration": {"DeploymentType": deployment}} if deployment else {})
 
@@ -53,6 +55,39 @@ def test_quotas_of_lustre_are_held_to_what_others_have_and_the_site_takes(
     stub.assert_no_pending_responses()
 
 
+@pytest.mark.parametrize(
+    ("count", "gib", "level", "sentence"),
+    [
+        (2, 14400, "ok", "14400 are allowed, others have 9600, the site takes 4800."),
+        (2, 14399, "error", "quota of GiB of persistent Lustre: 14399 are allowed, others have"),
+        (1, 14400, "error", "quota of persistent file systems: 1 are allowed, others have 1, the"),
+    ],
+)
+def test_quotas_of_persistent_lustre_are_others_than_those_of_scratch(
+    minimal: Settings, cloud: Aws, count: int, gib: int, level: str, sentence: str
+) -> None:
+    asked = PersistentLustre(storage_gib=4800, throughput_mbps_per_tib=125)
+    settings = with_data(minimal, persistent_lustre=asked)
+    ours = (settings.data.name, "PERSISTENT_2", "lsstpipe:data")
+    rows = [
+        file_system("LUSTRE", 2400, "other", "SCRATCH_2"),
+        file_system("LUSTRE", 2400, *ours),  # from before it grew
+        file_system("LUSTRE", 9600, "other", "PERSISTENT_2", "lsstpipe:data"),
+        file_system("LUSTRE", 1200, "other", "PERSISTENT_1"),
+    ]
+    cloud.clients["fsx"], files = stubbed("fsx")
+    files.add_response("describe_file_systems", {"FileSystems": rows})
+    stub = stub_quotas(
+        cloud,
+        ("fsx", check_storage.PERSISTENT_COUNT_QUOTA, count),
+        ("fsx", check_storage.PERSISTENT_GIB_QUOTA, gib),
+    )
+    findings = run(check_storage.check_lustre_quotas, look_at(settings, cloud))
+    assert sentence in said(findings, level)
+    assert len(findings) == 2
+    stub.assert_no_pending_responses()
+
+
 def test_a_site_without_lustre_asks_for_no_quota_of_it(minimal: Settings, cloud: Aws) -> None:
     assert run(check_storage.check_lustre_quotas, look_at(minimal, cloud)) == []
 
@@ -62,7 +97,9 @@ def test_the_quotas_of_lustre_are_for_what_terraform_makes() -> None:
     default = re.search(r'variable "deployment_type" \{.*?default += "(\w+)"', variables, re.DOTALL)
     assert default is not None
     assert default[1].startswith(check_storage.SCRATCH)
-    assert "deployment_type" not in (CODE / "cluster" / "main.tf").read_text()
+    assert "deployment_type" not in (CODE / "cluster" / "lustre.tf").read_text()
+    of_data = (CODE / "data" / "lustre.tf").read_text()
+    assert re.findall(r'deployment_type += "(\w+)"', of_data) == [check_storage.PERSISTENT]
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,8 @@ def test_a_new_image_reaches_nodes_by_a_new_version_and_leaves_the_head_node(
 
 def test_data_are_destroyed_only_with_two_switches(tmp_path: Path) -> None:
     roots = copy_roots(tmp_path)
-    settings = roots.settings("data", "minimal")
+    lustre = "-var=persistent_lustre={storage_gib=1200,throughput_mbps_per_tib=125}"
+    settings = [*roots.settings("data", "minimal"), lustre]
     roots.terraform("data", "apply", "-auto-approve", *settings)
     script = str(roots.folder / "destroy-data")
 

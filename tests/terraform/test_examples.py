@@ -75,7 +75,13 @@ def require_true_bill(roots: Roots, example: str) -> None:
     endpoints = [row for row in made["aws_vpc_endpoint"] if row["vpc_endpoint_type"] == "Interface"]
     interfaces = sum(len(row["subnet_ids"]) for row in endpoints)
     head_gib = head["root_block_device"][0]["volume_size"] + disk["size"]
-    lustre_gib = sum(row["storage_capacity"] for row in made["aws_fsx_lustre_file_system"])
+    scratch, kept = 0.0, 0.0
+    for row in made["aws_fsx_lustre_file_system"]:
+        if row["deployment_type"] == "SCRATCH_2":
+            scratch += row["storage_capacity"] * prices.service("lustre_gb_month")
+        else:
+            name = f"lustre_persistent_{row['per_unit_storage_throughput']}_gb_month"
+            kept += row["storage_capacity"] * prices.service(name)
     gateway = prices.service("nat_gateway_hour") + prices.service("public_ipv4_hour")
     expected = {
         "database": copies * prices.database(database["instance_class"]),
@@ -93,7 +99,8 @@ def require_true_bill(roots: Roots, example: str) -> None:
             len(made["aws_cloudwatch_metric_alarm"]) * prices.service("alarm_month")
             + (len(made["aws_cloudwatch_log_metric_filter"]) + 7) * prices.service("metric_month")
         ) * month,
-        "Lustre": lustre_gib * prices.service("lustre_gb_month") * month,
+        "Lustre": scratch * month,
+        "persistent Lustre": kept * month,
     }  # fmt: skip
     assert head["monitoring"]
     assert len(made["aws_eip"]) == len(made["aws_nat_gateway"]) <= 1

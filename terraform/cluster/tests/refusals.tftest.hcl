@@ -104,3 +104,17 @@ run "needs_no_quota_of_spot_where_a_pool_falls_back" {
     error_message = "A pool that falls back on demand starts without the Spot market."
   }
 }
+
+run "refuses_a_file_system_of_its_own_beside_that_of_the_data" {
+  command = plan
+  variables {
+    data = merge(var.data, {
+      persistent_lustre = {
+        mounts            = { lustre = { source = "fs-0b.fsx.us-east-1.amazonaws.com@tcp:/kept", target = "/lustre", type = "lustre", options = "noatime" } }
+        security_group_id = "sg-0c"
+      }
+    })
+    lustre = {}
+  }
+  expect_failures = [var.lustre]
+}

@@ -59,3 +59,36 @@ run "refuses_a_network_that_knows_no_names" {
   }
   expect_failures = [data.aws_vpc.existing]
 }
+
+run "refuses_a_persistent_file_system_between_two_sizes" {
+  command = plan
+  variables {
+    persistent_lustre = { storage_gib = 3600, throughput_mbps_per_tib = 125 }
+  }
+  expect_failures = [var.persistent_lustre]
+}
+
+run "refuses_a_throughput_of_an_older_type" {
+  command = plan
+  variables {
+    persistent_lustre = { storage_gib = 1200, throughput_mbps_per_tib = 200 }
+  }
+  expect_failures = [var.persistent_lustre]
+}
+
+run "refuses_files_that_make_room_at_once" {
+  command = plan
+  variables {
+    persistent_lustre = { storage_gib = 1200, throughput_mbps_per_tib = 125, release_days = 0 }
+  }
+  expect_failures = [var.persistent_lustre]
+}
+
+run "refuses_a_name_too_long_for_a_file_system" {
+  command = plan
+  variables {
+    name              = "a-survey-of-27-letters-long"
+    persistent_lustre = { storage_gib = 1200, throughput_mbps_per_tib = 125 }
+  }
+  expect_failures = [var.persistent_lustre]
+}

@@ -15,3 +15,5 @@ registry = {
 }
 raw_days           = { infrequent = 90, archive = 365 }
 log_retention_days = 731
+# In place of lustre in cluster.tfvars, a file system that outlives clusters:
+# persistent_lustre = { storage_gib = 12000, throughput_mbps_per_tib = 125, release_days = 30 }

@@ -27,6 +27,18 @@ resource "aws_fsx_lustre_file_system" "this" {
   }
 }
 
+# Ending or replacing the file system replaces or ends this, which is refused. The rule stands here because it takes no variable:
+# a scratch file system goes with its cluster. terraform/destroy-data takes it away.
+resource "terraform_data" "kept" {
+  for_each = local.is_persistent ? toset(["file system"]) : toset([])
+
+  triggers_replace = aws_fsx_lustre_file_system.this.id
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
 # One direction for each, because FSx promises no order where both sides change a file. What lies elsewhere, such as /scratch,
 # is in Lustre alone.
 resource "aws_fsx_data_repository_association" "raw" {

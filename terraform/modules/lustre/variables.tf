@@ -1,5 +1,5 @@
 variable "name" {
-  description = "Name of the cluster that the file system is for."
+  description = "Name of the cluster, or of the data, that the file system is for."
   type        = string
 
   validation {
@@ -52,7 +52,7 @@ variable "clients" {
 }
 
 variable "deployment_type" {
-  description = "SCRATCH_2, for weeks and gone with the cluster, or PERSISTENT_2."
+  description = "SCRATCH_2, for weeks and gone with the cluster, or PERSISTENT_2, which cannot be destroyed."
   type        = string
   default     = "SCRATCH_2"
 

@@ -45,6 +45,10 @@ run "makes_a_scratch_file_system_that_takes_links" {
     error_message = "A scratch file system takes no throughput."
   }
   assert {
+    condition     = length(terraform_data.kept) == 0
+    error_message = "A scratch file system goes with its cluster."
+  }
+  assert {
     condition     = length(aws_vpc_security_group_ingress_rule.this) == 4 && alltrue([for rule in aws_vpc_security_group_ingress_rule.this : rule.cidr_ipv4 == null])
     error_message = "Clients and servers reach it on two ranges of ports, nobody else does."
   }
@@ -78,6 +82,14 @@ run "makes_a_persistent_file_system_with_our_key" {
   assert {
     condition     = aws_fsx_lustre_file_system.this.kms_key_id == var.kms_key_arn && aws_fsx_lustre_file_system.this.per_unit_storage_throughput == 125
     error_message = "A persistent file system has our key and its throughput."
+  }
+  assert {
+    condition     = aws_fsx_lustre_file_system.this.deployment_type == "PERSISTENT_2" && aws_fsx_lustre_file_system.this.file_system_type_version == "2.15"
+    error_message = "Type and version are said."
+  }
+  assert {
+    condition     = length(terraform_data.kept) == 1
+    error_message = "A persistent file system is held."
   }
   assert {
     condition     = length(aws_scheduler_schedule.release) == 0
