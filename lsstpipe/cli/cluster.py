@@ -106,9 +106,16 @@ def suspend_nodes(nodes: str, config: Path, state: Path) -> None:
     help="Go on for ever, with so many seconds from begin to begin.",
 )
 @click.option("--share", help="Path or URL where nodes find its sign of life.")
+@click.option(
+    "--share-every",
+    type=click.FloatRange(min=0.0),
+    help="Share none for so many seconds after one: each costs a request.  [default: 120]",
+)
 @_config
 @_state
-def reconcile_all(every: float | None, share: str | None, config: Path, state: Path) -> None:
+def reconcile_all(
+    every: float | None, share: str | None, share_every: float | None, config: Path, state: Path
+) -> None:
     """Make Slurm and EC2 agree.
 
     While it is silent, nothing is launched: there would be nobody to end it. Nodes that listen to
@@ -118,12 +125,13 @@ def reconcile_all(every: float | None, share: str | None, config: Path, state: P
     Example:
       lsstpipe cluster reconcile --every 30
     """
-    from lsstpipe.cluster.heartbeat import SharedHeartbeat
+    from lsstpipe.cluster.heartbeat import SHARE_EVERY_S, SharedHeartbeat
     from lsstpipe.cluster.reconcile import reconcile
     from lsstpipe.errors import TemporaryError
 
     head = _open(config, state)
-    shared = SharedHeartbeat(share) if share else None
+    pause = SHARE_EVERY_S if share_every is None else share_every
+    shared = SharedHeartbeat(share, pause) if share else None
     while True:
         begun = time.monotonic()
         try:

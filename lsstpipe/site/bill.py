@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from lsstpipe.cluster.heartbeat import SHARE_EVERY_S
 from lsstpipe.cluster.prices import PriceTable
 from lsstpipe.errors import ConfigError
 from lsstpipe.site.settings import Market, Pool, Settings
@@ -31,6 +32,11 @@ METRICS = 19
 
 IDLE_LOG_GB = 2
 """Assumed, a month: flow logs, those of the database and of the daemons, while nothing runs."""
+
+CONFIGURATION_READS = 8
+"""Requests of the head node each minute: it asks for the size of four files, and for each."""
+
+MINUTES_AN_HOUR = 60
 
 UTILISATION = 0.72
 """Share of what nodes offer that jobs use: benchmarks/replay_tract.py, with measured memory."""
@@ -268,6 +274,7 @@ def _cluster(settings: Settings, prices: PriceTable) -> Iterator[Line]:
     yield Line("alarms and metrics", f"{ALARMS} and {METRICS}", watching / HOURS_A_MONTH)
     logs = IDLE_LOG_GB * prices.service("log_gb") / HOURS_A_MONTH
     yield Line("logs", f"{IDLE_LOG_GB} GB a month, assumed", logs)
+    yield _signs_of_life(sum(pool.min_nodes for pool in settings.cluster.pools.values()), prices)
     if settings.cluster.lustre:
         gib = settings.cluster.lustre.storage_gib
         usd = gib * prices.service("lustre_gb_month") / HOURS_A_MONTH
@@ -275,6 +282,14 @@ def _cluster(settings: Settings, prices: PriceTable) -> Iterator[Line]:
     for name, pool in settings.cluster.pools.items():
         if pool.min_nodes:
             yield _nodes(name, pool, pool.min_nodes, prices)
+
+
+def _signs_of_life(nodes: int, prices: PriceTable) -> Line:
+    """Price what head node and reaper ask of S3 by the hour, and nodes that are always there."""
+    puts = 3600 / SHARE_EVERY_S
+    gets = MINUTES_AN_HOUR * (CONFIGURATION_READS + nodes)
+    usd = puts * prices.service("s3_put") + gets * prices.service("s3_get")
+    return Line("signs of life", f"{puts:.0f} PUTs and {gets} GETs of S3 an hour", usd)
 
 
 def _nodes(name: str, pool: Pool, count: int, prices: PriceTable) -> Line:

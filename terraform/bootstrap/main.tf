@@ -14,7 +14,7 @@ module "key" {
 }
 
 resource "aws_s3_bucket" "state" {
-  #checkov:skip=CKV_AWS_18:The bucket that would take its access logs would need one itself; CloudTrail says who reads the state
+  #checkov:skip=CKV_AWS_18:The bucket that would take its access logs would need one itself; who wants to know who reads the state makes a trail of CloudTrail, which is not made here
   #checkov:skip=CKV_AWS_144:A state that is lost with its region has nothing left to describe
   #checkov:skip=CKV2_AWS_62:Nobody waits for a state to change
   bucket = local.bucket

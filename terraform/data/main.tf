@@ -29,5 +29,6 @@ module "registry" {
   storage_gib         = var.registry.storage_gib
   multi_az            = var.registry.multi_az
   backup_days         = var.registry.backup_days
+  monitoring_seconds  = var.registry.monitoring_seconds
   deletion_protection = !var.allow_destroy
 }

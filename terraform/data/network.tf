@@ -26,20 +26,6 @@ data "aws_vpc" "existing" {
   }
 }
 
-# Without it each frame would pass a NAT gateway, which costs by the byte, or reach nothing: the plan ends here if it is absent.
-# tflint-ignore: terraform_unused_declarations
-data "aws_vpc_endpoint" "s3" {
-  count = var.existing_network == null ? 0 : 1
-
-  vpc_id       = var.existing_network.vpc_id
-  service_name = "com.amazonaws.${var.region}.s3"
-
-  filter {
-    name   = "vpc-endpoint-type"
-    values = ["Gateway"]
-  }
-}
-
 locals {
   needed_endpoints = ["ec2", "ec2messages", "kms", "logs", "monitoring", "secretsmanager", "sqs", "ssm", "ssmmessages", "sts"]
 

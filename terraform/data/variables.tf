@@ -66,13 +66,15 @@ variable "existing_network" {
 }
 
 variable "registry" {
-  description = "The database: size, disk, whether another stands by, for how many days it can be brought back."
+  description = "The database: size, disk, whether another stands by, for how many days it can be brought back, whether the load of its machine is written down."
   type = object({
     engine_version = optional(string, "17")
     instance_class = optional(string, "db.t4g.medium")
     storage_gib    = optional(object({ first = optional(number, 50), most = optional(number, 500) }), {})
     multi_az       = optional(bool, false)
     backup_days    = optional(number, 14)
+    # For how many seconds; whose log it is, modules/registry_db says.
+    monitoring_seconds = optional(number, 0)
   })
   default = {}
 }

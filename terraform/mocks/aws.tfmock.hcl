@@ -49,6 +49,15 @@ mock_resource "aws_iam_openid_connect_provider" {
 mock_data "aws_vpc" {
   defaults = { cidr_block = "10.0.0.0/16", enable_dns_support = true, enable_dns_hostnames = true }
 }
+mock_data "aws_prefix_list" {
+  defaults = { id = "pl-0a" }
+}
+mock_data "aws_route_tables" {
+  defaults = { ids = ["rtb-0a"] }
+}
+mock_data "aws_network_interfaces" {
+  defaults = { ids = [] }
+}
 mock_data "aws_ec2_instance_type_offerings" {
   defaults = { instance_types = ["m7a.xlarge"], locations = ["us-east-1a"] }
 }

@@ -144,7 +144,7 @@ class ElasticCluster:
             self._reaper = subprocess.Popen(
                 self._command(
                     "reconcile", "--every", str(2 * self._every_s),
-                    "--share", str(self.state / "shared-heartbeat"),
+                    "--share", str(self.state / "shared-heartbeat"), "--share-every", "0",
                 ),
                 env=self.environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
             )  # fmt: skip

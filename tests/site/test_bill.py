@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,13 @@ import pytest
 from click.testing import CliRunner
 
 from lsstpipe.cli.main import cli
+from lsstpipe.cluster.head_files import FILES, configure
+from lsstpipe.cluster.node_agent import NodeSettings
 from lsstpipe.cluster.prices import PriceTable, read_prices
+from lsstpipe.datastore.files import files_of
 from lsstpipe.errors import ConfigError
 from lsstpipe.site.bill import (
+    CONFIGURATION_READS,
     HOURS_A_MONTH,
     Line,
     Work,
@@ -24,6 +29,7 @@ from lsstpipe.site.bill import (
     total,
 )
 from lsstpipe.site.settings import Lustre, PersistentLustre, Settings
+from tests.s3_server import S3Server
 from tests.site.conftest import CODE, settings_of
 
 
@@ -51,6 +57,7 @@ def test_an_idle_day_of_the_minimal_site_costs_3_dollars_at_most(
 ) -> None:
     idle = price_site(minimal, prices).idle
     assert 2 < 24 * total(idle) <= 3
+    assert 0 < 24 * usd(idle, "signs of life") < 0.01
     assert dominating(idle)[0].item == "NAT gateway"
 
 
@@ -61,9 +68,29 @@ def test_each_line_is_price_times_number(complete: Settings, prices: PriceTable)
     assert usd(idle, "endpoints") == pytest.approx(3 * 10 * 0.01)
     assert usd(idle, "head node") == pytest.approx(0.23184)
     assert usd(idle, "Lustre") == pytest.approx(12000 * 0.14 / HOURS_A_MONTH)
+    # A sign each two minutes; two requests for each of four files, and one of a node, each minute.
+    assert usd(idle, "signs of life") == pytest.approx(30 * 5e-6 + 60 * (8 + 1) * 4e-7)
     steady = prices.hourly("m7a.4xlarge", "on-demand") + 50 * 0.08 / HOURS_A_MONTH
     assert usd(idle, "nodes of steady") == pytest.approx(steady)
     assert not [line for line in idle if line.item == "NAT gateway"]
+
+
+def test_requests_are_counted_as_programs_make_them(
+    s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    place = s3_server.make_bucket(f"config-{uuid.uuid4()}") + "/clusters/survey"
+    for name in FILES:
+        files_of(place).write(f"{place}/{name}", b"{}")
+    s3_server.plan.clear()
+    with pytest.raises(ConfigError):  # that there are no pools is seen when all is read
+        configure(tmp_path, place)
+    assert len(s3_server.plan.requests) == CONFIGURATION_READS
+    units = CODE.parent / "envs" / "image" / "root" / "etc" / "systemd" / "system"
+    assert "OnUnitInactiveSec=60\n" in (units / "lsstpipe-conf.timer").read_text()
+    assert NodeSettings("head", Path("events")).listen_s == 60
+    assert "--share-every" not in (units / "lsstpipe-reconcile.service").read_text()
 
 
 def test_full_size_counts_what_is_always_there_once(complete: Settings, prices: PriceTable) -> None:
@@ -131,7 +158,7 @@ def test_the_tract_that_lsst_processed_costs_less_than_it_did_in_2019(
 def test_an_absent_price_is_an_error_and_never_nothing(
     minimal: Settings, prices: PriceTable
 ) -> None:
-    for name in ("nat_gateway_hour", "alarm_month", "s3_put"):
+    for name in ("nat_gateway_hour", "alarm_month", "s3_put", "s3_get"):
         services = {key: price for key, price in prices.services.items() if key != name}
         with pytest.raises(ConfigError, match=f"no price of {name} in us-east-1"):
             price_site(minimal, replace(prices, services=services))

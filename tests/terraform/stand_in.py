@@ -19,6 +19,15 @@ MIRROR = TERRAFORM.parents[1] / "shared" / "terraform-mirror"
 BACKEND = 'terraform {\n  backend "local" {}\n}\n'
 # What AWS would answer, and the stand-in does not.
 DATABASE = 'output "resource_id" {\n  value = "db-ABCDEFGHIJKLMNOPQRSTUVWXYZ"\n}\n'
+# And it lists no route tables: where a network leads is for the tests of the root.
+ROUTES_OVERRIDE = "routes_override.tf"
+NO_ROUTES = """data "aws_route_tables" "to_s3" {
+  count = 0
+}
+data "aws_network_interfaces" "endpoints" {
+  count = 0
+}
+"""
 
 # Run with the real provider by mistake, the first call would fail: nothing is changed anywhere.
 NO_CLOUD = {
@@ -128,6 +137,7 @@ def copy_roots(folder: Path) -> Roots:
     shutil.copytree(TERRAFORM, folder / "terraform", ignore=ignored)
     roots = Roots(folder / "terraform", config)
     (roots.folder / "modules" / "registry_db" / "answer_override.tf").write_text(DATABASE)
+    (roots.folder / "data" / ROUTES_OVERRIDE).write_text(NO_ROUTES)
     for root in ("data", "cluster"):
         (roots.folder / root / "backend_override.tf").write_text(BACKEND)
         roots.terraform(root, "init", "-input=false")

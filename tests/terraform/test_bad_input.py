@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.terraform.stand_in import Roots
+from tests.terraform.stand_in import ROUTES_OVERRIDE, Roots, copy_roots
 
 pytestmark = pytest.mark.xdist_group("terraform")
 
@@ -57,3 +59,13 @@ def test_bad_input_is_refused_at_plan(complete: Roots, name: str) -> None:
     said = complete.terraform(root, "plan", *words, check=False)
     assert "Error: " in said
     assert sentence in said
+
+
+def test_a_network_that_leads_nowhere_is_refused_at_plan(tmp_path: Path) -> None:
+    roots = copy_roots(tmp_path)
+    (roots.folder / "data" / ROUTES_OVERRIDE).unlink()
+    said = roots.terraform("data", "plan", *roots.settings("data", "existing_vpc"), check=False)
+    subnets = "subnet-0123456789abcdef0, subnet-0123456789abcdef1"
+    assert f"No gateway endpoint for S3 is in the route table of {subnets}: each frame" in said
+    assert f"No way leads from {subnets} to AWS: neither a default route" in said
+    assert "interface endpoints for each of ec2, ec2messages, kms" in said

@@ -42,6 +42,25 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
   }
 
   dynamic "rule" {
+    for_each = each.key == "config" ? ["old-signs-of-life"] : []
+    content {
+      id     = rule.value
+      status = "Enabled"
+      # The head node overwrites its heartbeat every two minutes. Nothing else there is so small, and the shorter of two
+      # times holds (Amazon S3 User Guide, "Examples of S3 Lifecycle configurations": overlapping filters).
+      filter {
+        and {
+          prefix                = "clusters/"
+          object_size_less_than = 64
+        }
+      }
+      noncurrent_version_expiration {
+        noncurrent_days = 1
+      }
+    }
+  }
+
+  dynamic "rule" {
     for_each = each.key == "logs" ? ["old-access-logs"] : []
     content {
       id     = rule.value

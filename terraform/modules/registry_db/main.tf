@@ -35,6 +35,13 @@ resource "aws_db_parameter_group" "this" {
   family      = "postgres${var.engine_version}"
   tags        = local.tags
 
+  # Connections without TLS are refused.
+  parameter {
+    name         = "rds.force_ssl"
+    value        = "1"
+    apply_method = "immediate"
+  }
+
   dynamic "parameter" {
     for_each = local.parameters
     content {
@@ -63,7 +70,7 @@ resource "aws_db_instance" "this" {
   #checkov:skip=CKV_AWS_293:It is protected unless the first of the two switches that end data is on
   #checkov:skip=CKV_AWS_133:A validation holds backup_days to 7 to 35
   #checkov:skip=CKV_AWS_157:A second database doubles the price; multi_az says it, and the example complete has it
-  #checkov:skip=CKV2_AWS_69:rds.force_ssl is among the parameters
+  #checkov:skip=CKV_AWS_118:RDS writes it into a group of its own, see monitoring.tf; Performance Insights is on
   identifier     = local.identifier
   engine         = "postgres"
   engine_version = var.engine_version
@@ -103,8 +110,8 @@ resource "aws_db_instance" "this" {
   enabled_cloudwatch_logs_exports = keys(aws_cloudwatch_log_group.this)
   performance_insights_enabled    = true
   performance_insights_kms_key_id = var.kms_key_arn
-  monitoring_interval             = 60
-  monitoring_role_arn             = aws_iam_role.monitoring.arn
+  monitoring_interval             = var.monitoring_seconds
+  monitoring_role_arn             = one(aws_iam_role.monitoring[*].arn)
   tags                            = local.tags
 
   lifecycle {

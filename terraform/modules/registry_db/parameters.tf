@@ -1,8 +1,6 @@
 # Settings that differ from those of RDS, each with its reason. Static ones come with the next restart.
 locals {
   parameters = {
-    # Connections without TLS are refused.
-    "rds.force_ssl" = { value = "1", is_static = false }
     # A transaction that was left open keeps locks and old rows: a collector that died must not stop the others.
     idle_in_transaction_session_timeout = { value = "300000", is_static = false }
     # Whoever waits for a lock for a second is named in the log, and who connects, and what is slow.

@@ -111,8 +111,20 @@ variable "backup_days" {
   }
 }
 
+variable "monitoring_seconds" {
+  description = "How often the load of its machine is written to CloudWatch Logs, into a group that RDS makes for the whole account, without our key; 0 for never."
+  type        = number
+  default     = 0
+
+  validation {
+    # RDS API, CreateDBInstance.
+    condition     = contains([0, 1, 5, 10, 15, 30, 60], var.monitoring_seconds)
+    error_message = "The load is written every 1, 5, 10, 15, 30 or 60 seconds, or never, 0."
+  }
+}
+
 variable "deletion_protection" {
-  description = "Whether AWS refuses to end the database. Second of the two switches that end data."
+  description = "Whether AWS refuses to end the database; off where the first of the two switches that end data is on."
   type        = bool
   default     = true
 }

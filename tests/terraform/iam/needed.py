@@ -290,7 +290,6 @@ def _trust(site: Site) -> Iterator[Request]:
         "module.compute_role": ("ec2", {}),
         "module.lustre[0]": ("scheduler", ours),
         "module.network[0]": ("vpc-flow-logs", ours),
-        "module.registry": ("monitoring.rds", ours),
     }
     for item in site.of_type("aws_iam_role"):
         if item.address.startswith(BOOTSTRAP):

@@ -82,6 +82,19 @@ run "refuses_by_policy" {
   }
 }
 
+run "forgets_old_signs_of_life_soon_and_nothing_else" {
+  command = plan
+
+  assert {
+    condition     = { for kind, configuration in aws_s3_bucket_lifecycle_configuration.this : kind => [for rule in configuration.rule : "${rule.id} ${one(rule.noncurrent_version_expiration).noncurrent_days}" if length(rule.noncurrent_version_expiration) == 1] } == { config = ["what-was-deleted 90", "old-signs-of-life 1"], logs = ["what-was-deleted 90"], products = ["what-was-deleted 90"], raw = ["what-was-deleted 90"] }
+    error_message = "Old versions are kept for 90 days, but for signs of life."
+  }
+  assert {
+    condition     = one([for rule in aws_s3_bucket_lifecycle_configuration.this["config"].rule : one(one(rule.filter).and) if rule.id == "old-signs-of-life"]).object_size_less_than == 64 && one([for rule in aws_s3_bucket_lifecycle_configuration.this["config"].rule : one(one(rule.filter).and) if rule.id == "old-signs-of-life"]).prefix == "clusters/"
+    error_message = "Signs of life are known by their size."
+  }
+}
+
 run "moves_old_frames_to_cheaper_storage" {
   command = plan
   variables { raw_days = { infrequent = 30, archive = 90 } }

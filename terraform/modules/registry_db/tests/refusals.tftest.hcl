@@ -58,6 +58,12 @@ run "refuses_a_small_disk" {
   expect_failures = [var.storage_gib]
 }
 
+run "refuses_load_written_each_two_minutes" {
+  command = plan
+  variables { monitoring_seconds = 120 }
+  expect_failures = [var.monitoring_seconds]
+}
+
 run "refuses_no_backups" {
   command = plan
   variables { backup_days = 0 }

@@ -74,6 +74,33 @@ run "keeps_its_logs" {
   }
 }
 
+run "writes_no_log_that_has_not_its_key_unless_it_is_told_to" {
+  command = plan
+
+  assert {
+    condition     = aws_db_instance.this.monitoring_interval == 0 && length(aws_iam_role.monitoring) == 0 && length(aws_iam_role_policy_attachment.monitoring) == 0
+    error_message = "The group RDSOSMetrics would be RDS's own."
+  }
+  assert {
+    condition     = aws_db_instance.this.performance_insights_enabled
+    error_message = "Performance Insights stays."
+  }
+}
+
+run "writes_the_load_of_its_machine_where_it_is_told_to" {
+  command = plan
+  variables { monitoring_seconds = 60 }
+
+  assert {
+    condition     = aws_db_instance.this.monitoring_interval == 60 && aws_db_instance.this.monitoring_role_arn == aws_iam_role.monitoring[0].arn
+    error_message = "RDS writes with the role that is made for it."
+  }
+  assert {
+    condition     = one(jsondecode(aws_iam_role.monitoring[0].assume_role_policy).Statement).Condition.StringEquals["aws:SourceAccount"] == "123456789012"
+    error_message = "RDS takes the role for this account alone."
+  }
+}
+
 run "follows_the_major_version" {
   command = plan
   variables { engine_version = "16" }
