@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tests.node_image.scenario import Scenario
 
 HISTORY = "sacct -X --noheader --parsable2 --duplicates --format=JobID,JobName,State,User,Account"
+README = Path(__file__).parents[2] / "envs" / "image" / "README.md"
 GO = "/home/lsstpipe/go"
 
 
@@ -37,15 +38,18 @@ def replace_head(scenario: Scenario, disk: Path) -> None:
     scenario.found["job across heads"] = scenario.ask(state)
 
 
+def way_back(dump: str) -> str:
+    """Give the commands by which the README takes a dump, for a key of S3."""
+    text = README.read_text().partition("## When the head node is lost")[2]
+    commands = text.split("```\n")[1]
+    return "set -e\n" + commands.replace("DAY.sql.gz", Path(dump).name)
+
+
 def restore_accounts(scenario: Scenario) -> None:
     """Lose the head node and its disk; take the accounts from their dump, as the README says."""
     scenario.lose_head()
     scenario.start_head(scenario.make_disk())
     scenario.found["history on an empty disk"] = scenario.ask(HISTORY).splitlines()
-    (scenario.folder / f"{scenario.head}-etc" / "accounts.sql.gz").write_bytes(scenario.dump)
-    scenario.ask("systemctl stop slurmctld.service slurmdbd.service")
-    scenario.ask("zcat /etc/accounts.sql.gz | mariadb slurm_acct_db")
-    scenario.ask("systemctl start slurmdbd.service slurmctld.service")
-    ask = "/usr/local/lib/lsstpipe/try sacctmgr --noheader show cluster"
-    scenario.ask(ask)
+    scenario.ask(f"su - root -c {shlex.quote(way_back(scenario.found['dump'][0]))}")
+    scenario.ask("/usr/local/lib/lsstpipe/try sacctmgr --noheader show cluster")
     scenario.found["history from the dump"] = scenario.ask(HISTORY).splitlines()

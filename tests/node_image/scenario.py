@@ -284,7 +284,6 @@ class Scenario:
         (entry,) = listing["Contents"]
         body = self.s3.get_object(Bucket=BUCKET, Key=entry["Key"])["Body"].read()
         self.found["dump"] = [entry["Key"], gzip.decompress(body).decode().count("lsstpipe")]
-        self.dump = body
 
     def spend_budget(self) -> None:
         """Let AWS Budgets say that the budget is spent."""
@@ -340,8 +339,9 @@ def main() -> None:
         for step in (
             scenario.look_at_rights, scenario.run_job, lambda: run_campaign(scenario),
             scenario.change_pools, scenario.look_at_logs, scenario.keep_accounts,
-            scenario.spend_budget, scenario.look_at_state,
-            lambda: replace_head(scenario, disk), lambda: restore_accounts(scenario),
+            scenario.look_at_state, lambda: replace_head(scenario, disk),
+            # Nothing is launched afterwards.
+            scenario.spend_budget, lambda: restore_accounts(scenario),
         ):  # fmt: skip
             step()
     finally:
