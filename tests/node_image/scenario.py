@@ -27,6 +27,8 @@ from werkzeug.serving import make_server
 from tests.cluster.ec2_shim import REGION, Ec2Shim
 from tests.cluster.fakes import make_pool, make_settings
 from tests.cluster.slurm_server import wait_until
+from tests.node_image.campaign import run_campaign
+from tests.node_image.head_nodes import replace_head, restore_accounts
 
 REPOSITORY = Path(__file__).parents[2]
 BOOT = REPOSITORY / "terraform" / "boot"
@@ -52,7 +54,7 @@ STAND_INS = {
 # Mount what a machine has of its own below the root folder, then go on in there.
 _MACHINE = """\
 set -e
-root=$1 etc=$2; shift 2
+root=$1 etc=$2 disk=$3; shift 3
 mount --make-rprivate /
 mount --bind "$root" "$root"
 mount -t proc proc "$root/proc"
@@ -62,6 +64,7 @@ for folder in run tmp dev var/log var/lib/cluster; do
     mount -t tmpfs -o mode=755 own "$root/$folder"
 done
 chmod 1777 "$root/tmp"
+[ -z "$disk" ] || mount --bind "$disk" "$root/var/lib/cluster"
 mount --bind "$etc" "$root/etc"
 for name in null zero random urandom full tty; do
     touch "$root/dev/$name"
@@ -94,6 +97,7 @@ class Scenario:
         self.found: dict[str, Any] = {}
         self.ec2 = Ec2Shim(self.folder, self._node_command, Path("/nonexistent"))
         self.settings: dict[str, Any] = {}
+        self.n_heads = 0
 
     def prepare(self) -> None:
         """Make network, AWS and what Terraform would have put there."""
@@ -105,7 +109,7 @@ class Scenario:
         metadata = make_server(METADATA, 80, self._answer_metadata, threaded=True)
         threading.Thread(target=metadata.serve_forever, daemon=True).start()
         pool = make_pool(
-            "spot", cpus=2, memory_mb=1000, max_nodes=2, subnet_ids=[network["subnet"]],
+            "spot", cpus=2, memory_mb=2000, max_nodes=2, subnet_ids=[network["subnet"]],
             launch_template_id=network["template"], launch_template_version="1",
         )  # fmt: skip
         subnets = {network["subnet"]: {"vpc_id": network["vpc"], "zone": "z1"}}
@@ -119,9 +123,11 @@ class Scenario:
         self.put_configuration()
         with (self.root / "etc" / "lsstpipe" / "settings").open("a") as file:
             file.writelines(f"{name}={value}\n" for name, value in self.ec2.environment.items())
-        for name in ("head", "node"):
-            own = self.folder / f"{name}-etc"
-            subprocess.run(["cp", "-a", str(self.root / "etc"), str(own)], check=True)
+        self._copy_etc("node")
+
+    def _copy_etc(self, name: str) -> None:
+        own = self.folder / f"{name}-etc"
+        subprocess.run(["cp", "-a", str(self.root / "etc"), str(own)], check=True)
 
     def _client(self, service: str) -> Any:
         import boto3
@@ -159,36 +165,29 @@ class Scenario:
         for name, content in contents.items():
             self.s3.put_object(Bucket=BUCKET, Key=f"{PREFIX}/{name}", Body=content.encode())
 
-    def _user_data(self, name: str, **own: str) -> str:
+    def _user_data(self, machine: str, name: str, **own: str) -> str:
         """Give what `terraform/cluster/boot.tf` renders."""
         names = {
             "CLUSTER": "survey", "AWS_REGION": REGION, "CONFIG_BUCKET": BUCKET, "MOUNTS": "", **own,
         }  # fmt: skip
         exports = [f"export {key}={shlex.quote(value)}" for key, value in names.items()]
         scripts = [(BOOT / part).read_text() for part in ("mount", name)]
-        path = self.folder / f"{name}-etc" / "user-data"
+        path = self.folder / f"{machine}-etc" / "user-data"
         path.write_text("\n".join(["#!/bin/sh", *exports, *scripts]))
         path.chmod(0o755)
         return "/etc/user-data"
 
-    def _machine(self, name: str, *command: str) -> list[str]:
+    def _machine(self, name: str, disk: str, *command: str) -> list[str]:
         etc = str(self.folder / f"{name}-etc")
-        return ["sh", "-c", _MACHINE, "machine", str(self.root), etc, *command]
+        return ["sh", "-c", _MACHINE, "machine", str(self.root), etc, disk, *command]
 
     def _node_command(self, key: str) -> list[str]:
         """What an instance does: its user data; it goes when its service has ended."""
-        script = self._user_data("node", HEAD=HEAD)
+        script = self._user_data("node", "node", HEAD=HEAD)
         mark = "/run/small-init/lsstpipe-node.service"
         ends = f"{script} && tail --pid=$(cat {mark}) -f /dev/null"
-        return self._machine(
-            "node",
-            "env",
-            "-i",
-            f"PATH={PATH}",
-            "sh",
-            "-c",
-            f"{ends}; cat /var/log/units/*; cat /var/log/slurm/*",
-        )
+        told = f"{ends}; cat /var/log/units/*; cat /var/log/slurm/*"
+        return self._machine("node", "", "env", "-i", f"PATH={PATH}", "sh", "-c", told)
 
     def _answer_metadata(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
         """The metadata service of the one instance there is."""
@@ -197,25 +196,41 @@ class Scenario:
         path = f"/imds/{key}{environ['PATH_INFO']}"
         return self.ec2._answer(environ | {"PATH_INFO": path}, start)
 
-    def start_head(self) -> None:
-        """Boot the head node; keep a shell in it."""
-        script = self._user_data("head", STATE_DISK=DISK, BUDGET_QUEUE=self.queue)
-        log = (self.folder / "head.log").open("wb")
+    def make_disk(self) -> Path:
+        """Make a disk that outlives head nodes; it is gone with the namespaces."""
+        disk = self.folder / f"disk-{self.n_heads}"
+        disk.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "disk", str(disk)], check=True)
+        return disk
+
+    def start_head(self, disk: Path) -> str:
+        """Boot a new head node on a disk; keep a shell in it. Give what it started."""
+        self.n_heads += 1
+        self.head = f"head-{self.n_heads}"
+        self._copy_etc(self.head)
+        script = self._user_data(self.head, "head", STATE_DISK=DISK, BUDGET_QUEUE=self.queue)
+        log = (self.folder / f"{self.head}.log").open("wb")
+        # Its processes are a namespace, and end with the first of them.
+        spaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child=KILL"]
         self.shell = subprocess.Popen(
-            ["unshare", "--mount", *self._machine("head", "sh")],
+            [*spaces, *self._machine(self.head, str(disk), "sh")],
             stdin=subprocess.PIPE, stdout=log, stderr=log, text=True, bufsize=1,
             env={"PATH": os.environ["PATH"]},
         )  # fmt: skip
         self._n_asked = 0
         self.ask("nft -f /etc/nftables.conf")
-        started = self.ask(script, timeout_s=300)
-        self.found["started"] = started.splitlines()
+        return self.ask(script, timeout_s=300)
+
+    def lose_head(self) -> None:
+        """End the head node and all that runs on it, as EC2 does: nothing is told before."""
+        self.shell.kill()
+        self.shell.wait()
 
     def ask(self, command: str, timeout_s: float = 120.0) -> str:
         """Run a command on the head node as root; give what it printed."""
         self._n_asked += 1
         mark = f"/etc/answer-{self._n_asked}"
-        answer = self.folder / "head-etc" / f"answer-{self._n_asked}"
+        answer = self.folder / f"{self.head}-etc" / f"answer-{self._n_asked}"
         assert self.shell.stdin is not None
         own = f"env -i PATH={PATH} sh -c {shlex.quote(command)} </dev/null"
         self.shell.stdin.write(
@@ -223,10 +238,11 @@ class Scenario:
         )
         wait_until(lambda: answer.exists() or self.shell.poll() is not None, command, timeout_s)
         if not answer.exists():
-            raise RuntimeError(f"{command}: {(self.folder / 'head.log').read_text()}")
+            raise RuntimeError(f"{command}: {(self.folder / f'{self.head}.log').read_text()}")
         text, _, status = answer.read_text().rpartition("exit ")
         if int(status) != 0:
-            raise RuntimeError(f"{command}: {text}\n{(self.folder / 'head.log').read_text()}")
+            said = (self.folder / f"{self.head}.log").read_text()
+            raise RuntimeError(f"{command}: {text}\n{said}")
         return text.strip()
 
     def look_at_rights(self) -> None:
@@ -318,11 +334,14 @@ def main() -> None:
     scenario = Scenario(root)
     try:
         scenario.prepare()
-        scenario.start_head()
+        disk = scenario.make_disk()
+        scenario.found["started"] = scenario.start_head(disk).splitlines()
         for step in (
-            scenario.look_at_rights, scenario.run_job, scenario.change_pools,
-            scenario.look_at_logs, scenario.keep_accounts, scenario.spend_budget,
-            scenario.look_at_state,
+            scenario.look_at_rights, scenario.run_job, lambda: run_campaign(scenario),
+            scenario.change_pools, scenario.look_at_logs, scenario.keep_accounts,
+            scenario.look_at_state, lambda: replace_head(scenario, disk),
+            # Nothing is launched afterwards.
+            scenario.spend_budget, lambda: restore_accounts(scenario),
         ):  # fmt: skip
             step()
     finally:

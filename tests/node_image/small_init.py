@@ -1,6 +1,6 @@
 """Starts systemd's units where systemd does not run: in a chroot.
 
-Usage: systemctl [enable --now|start|restart|try-restart] UNIT...
+Usage: systemctl [enable --now|start|stop|restart|try-restart] UNIT...
 
 It stands in the place of systemctl, knows what the units of the image say and no more
 (requirements, order, users, environments, types of services), and prints each unit that it starts.
@@ -193,11 +193,11 @@ def main() -> None:
     RUN.chmod(0o755)
     LOGS.mkdir(parents=True, exist_ok=True)
     verb, names = sys.argv[1], [name for name in sys.argv[2:] if name != "--now"]
-    if verb not in ("enable", "start", "restart", "try-restart"):
+    if verb not in ("enable", "start", "stop", "restart", "try-restart"):
         raise SystemExit(f"small_init: it does not know how to {verb}")
-    if "restart" in verb:
+    if verb == "stop" or "restart" in verb:
         ran = {name for name in names if stop(name)}
-        names = [name for name in names if verb == "restart" or name in ran]
+        names = [name for name in names if verb == "restart" or (verb != "stop" and name in ran)]
     for name, unit in wanted(names).items():
         start(name, unit)
 

@@ -120,11 +120,6 @@ def test_users_cannot_change_what_root_runs(root: Path) -> None:
     assert found == ""
 
 
-def test_snakemake_finds_the_profile_of_the_cluster(root: Path) -> None:
-    profile = root / "home" / "lsstpipe" / ".config" / "snakemake" / "aws" / "config.yaml"
-    assert "executor: slurm" in profile.read_text()
-
-
 def test_logs_of_slurm_are_compressed_only_when_they_were_sent(root: Path) -> None:
     folder = root / "etc" / "logrotate.d"
     (own,) = [path for path in folder.iterdir() if "/var/log/slurm" in path.read_text()]
@@ -226,6 +221,16 @@ def test_a_job_brings_a_node_that_boots_and_runs_it(found: dict[str, Any]) -> No
     assert found["output"][1].startswith("lsstpipe, version")
 
 
+def test_a_person_runs_the_workflow_by_the_profile_aws_on_that_node(found: dict[str, Any]) -> None:
+    (job,) = found["jobs of the campaign"]
+    assert job[1:] == [
+        "COMPLETED", "lsstpipe", "drp", "spot-1", "rule_calibs_chunk_wildcards_st10_0",
+    ]  # fmt: skip
+    owners, paths = zip(*found["files of the campaign"], strict=True)
+    assert set(owners) == {"lsstpipe"}
+    assert {"manifests/calibs/st10_0.json", "demo/dark/dark_st10_0.fits"} <= set(paths)
+
+
 def test_only_services_and_who_runs_campaigns_reach_the_metadata_service(
     found: dict[str, Any],
 ) -> None:
@@ -245,6 +250,23 @@ def test_the_accounts_are_dumped_to_where_they_outlive_the_disk(found: dict[str,
     key, n_mentions = found["dump"]
     assert re.fullmatch(r"clusters/survey/accounts/\d{4}-\d\d-\d\d\.sql\.gz", key)
     assert n_mentions > 0
+
+
+def test_a_new_head_node_knows_the_jobs_of_the_one_before_it(found: dict[str, Any]) -> None:
+    names = [line.split("|")[1].partition("-")[0] for line in found["history"]]
+    assert names == ["wrap", "demo", "long"]
+    assert found["history on the second head"] == found["history"]
+
+
+def test_a_job_goes_on_while_its_head_node_is_replaced(found: dict[str, Any]) -> None:
+    assert found["history"][-1].split("|")[1:3] == ["long", "RUNNING"]
+    assert found["job across heads"] == "COMPLETED"
+
+
+def test_the_dump_brings_the_jobs_back_where_the_disk_was_lost(found: dict[str, Any]) -> None:
+    assert found["history on an empty disk"] == []
+    # The long job came after the dump.
+    assert found["history from the dump"] == found["history"][:-1]
 
 
 def test_the_logs_of_both_machines_outlive_them(found: dict[str, Any]) -> None:
