@@ -132,3 +132,22 @@ def test_a_peer_that_is_left_out_is_named_once_with_the_command_that_adds_it(
     monkeypatch.setitem(packages.PACKAGES, "json", "1")
     assert packages.is_there("json")
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("minutes", "is_long"), [(9.9, False), (10.1, True)])
+def test_a_plan_of_all_shards_is_written_and_may_not_take_long(
+    load: Load, tmp_path: Path, minutes: float, is_long: bool
+) -> None:
+    plan = load("bench_plan")
+    found = {
+        "shards": 2, "quanta": 3, "chunks": 1, "disk_gb": 0.1, "minutes": minutes, "n_cores": 2,
+        "cpu_s": 1.0, "peak_mb": 1.0, "load": 0.5,
+    }  # fmt: skip
+    if is_long:
+        said = ends_with(lambda: plan.judge_shards("pdr1", found))
+        assert said == "pdr1 took 10.1 min on 2 cores, more than 10 min (load 0.5)"
+    else:
+        plan.judge_shards("pdr1", found)
+        plan.judge_shards("dc2", found | {"minutes": 1e3})  # which has no bound
+    written = json.loads((tmp_path / "runs" / "bench" / "plan_pdr1.json").read_text())
+    assert written == found
