@@ -275,7 +275,7 @@ def plan(step: Step) -> Row:
     from lsstpipe.plan.layout import ingest_manifest_path
     from lsstpipe.plan.select import build_plan
 
-    certify_all(step)
+    prepare_plan(step)
     raws = [
         make_ref(datasets.raw, DataId(instrument=INSTRUMENT, exposure=n, detector=d), "raw")
         for n, _, _ in list(visits())[: step.number]
@@ -291,8 +291,8 @@ def plan(step: Step) -> Row:
     return row
 
 
-def certify_all(step: Step) -> None:
-    """Register the calibrations of all detectors and let them hold."""
+def prepare_plan(step: Step) -> None:
+    """Register what the ingest of a campaign does, and calibrations of all detectors that hold."""
     own = [DataId(instrument=INSTRUMENT, detector=d) for d in range(N_DETECTORS)]
     records = [
         make_record(datasets.DATASET_TYPES[name], data_id, "calibrations")
@@ -303,7 +303,13 @@ def certify_all(step: Step) -> None:
         for data_id in own
     ]
     with Butler(step.root) as butler:
-        butler.registry.load(records)
+        butler.registry.load(
+            [
+                *records,
+                make_record(datasets.skymap, DataId(skymap=SKYMAP), "plan"),
+                make_record(datasets.reference_catalog, DataId(), "plan"),
+            ]
+        )
         butler.registry.certify("calib", [record.id for record in records], 60000.0, 62000.0)
 
 
