@@ -72,9 +72,11 @@ bench: venv ## run the benchmarks: each prints a table and writes JSON into runs
 	@envs/install-debian bench
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; python "$$script" $(ARGS) || exit; done
 
-bench-registry: venv ## the registry beside lsst-daf-butler on one PostgreSQL (installs that into runs/peer once)
+bench-registry: venv ## registry, plan and replayed tract beside lsst-daf-butler (into runs/peer once); ARGS to registry.py
 	@envs/install-debian test
-	@python benchmarks/registry.py $(ARGS)
+	@failed=; for script in "registry.py $(ARGS)" bench_plan.py replay_tract.py; do \
+		echo "== benchmarks/$$script"; python benchmarks/$$script || failed="$$failed $${script%% *}"; done; \
+	if [ -n "$$failed" ]; then echo "Failed:$$failed" >&2; exit 1; fi
 
 format: venv ## format all code and apply the safe fixes of ruff
 	ruff format .

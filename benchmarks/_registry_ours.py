@@ -11,11 +11,13 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from _registry_meter import (
     INSTRUMENT,
     N_DETECTORS,
     PAYLOAD,
+    SIDE,
     SKYMAP,
     Row,
     detectors,
@@ -35,6 +37,9 @@ from lsstpipe.butler import Butler
 from lsstpipe.data_model import DataId, DatasetType, make_id, make_ref
 from lsstpipe.registry.records import DatasetRecord, QuantumRecord
 from lsstpipe.repository import Repository
+
+if TYPE_CHECKING:
+    from lsstpipe.config import Campaign
 
 _TYPES = ("post_isr_image", "visit_image", "source", "visit_detector_summary")
 _BULK = "bulk"
@@ -263,10 +268,87 @@ def collect(step: Step) -> Row:
     return row
 
 
+def plan(step: Step) -> Row:
+    """Plan some of the visits whose raws `overlap` registered, with calibrations certified."""
+    import json
+
+    from lsstpipe.plan.layout import ingest_manifest_path
+    from lsstpipe.plan.select import build_plan
+
+    prepare_plan(step)
+    raws = [
+        make_ref(datasets.raw, DataId(instrument=INSTRUMENT, exposure=n, detector=d), "raw")
+        for n, _, _ in list(visits())[: step.number]
+        for d in range(N_DETECTORS)
+    ]
+    path = ingest_manifest_path(step.root)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"raws": [{"id": str(ref.id)} for ref in raws]}))
+    campaign = plan_settings(step.root)
+    wait_for_start()
+    row = measure(lambda: build_plan(campaign).n_quanta, step.pid)
+    wait_for_start()
+    return row
+
+
+def prepare_plan(step: Step) -> None:
+    """Register what the ingest of a campaign does, and calibrations of all detectors that hold."""
+    own = [DataId(instrument=INSTRUMENT, detector=d) for d in range(N_DETECTORS)]
+    records = [
+        make_record(datasets.DATASET_TYPES[name], data_id, "calibrations")
+        for name in ("bias", "dark", "defects", "crosstalk")
+        for data_id in own
+    ] + [
+        make_record(datasets.flat, DataId({**data_id, "physical_filter": "HSC-R"}), "calibrations")
+        for data_id in own
+    ]
+    with Butler(step.root) as butler:
+        butler.registry.load(
+            [
+                *records,
+                make_record(datasets.skymap, DataId(skymap=SKYMAP), "plan"),
+                make_record(datasets.reference_catalog, DataId(), "plan"),
+            ]
+        )
+        butler.registry.certify("calib", [record.id for record in records], 60000.0, 62000.0)
+
+
+def plan_settings(root: str) -> Campaign:
+    """Describe a campaign over the survey of the benchmark."""
+    from lsstpipe.config import parse_campaign
+
+    tracts_ = [
+        {"ra_deg": ra, "dec_deg": dec, "n_patches_y": SIDE, "n_patches_x": SIDE}
+        for _, ra, dec in tracts()
+    ]
+    return parse_campaign(
+        {
+            "name": "benchmark",
+            "instrument": INSTRUMENT,
+            "raws": ["*.fits"],
+            "repo": root,
+            "run": "plan",
+            "reference_catalog": {"path": "stars.csv"},
+            "calibrations": ["calib"],
+            "pointing": {"ra_deg": 150.0, "dec_deg": 2.0, "radius_arcmin": 60.0},
+            "skymap": {
+                "name": SKYMAP,
+                "pixel_scale_arcsec": 0.168,
+                "patch_inner_y": 4000,
+                "patch_inner_x": 4000,
+                "border_pix": 100,
+                "tracts": tracts_,
+            },
+        }
+    )
+
+
 STEPS: dict[str, Callable[[Step], Row]] = {
     f.__name__: f
-    for f in (make, ingest, put, files, find, overlap, writer, unsynced, registrar, trips, collect)
-}
+    for f in (
+        make, ingest, put, files, find, overlap, writer, unsynced, registrar, trips, collect, plan
+    )
+}  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -42,14 +42,6 @@ class Server(PostgresServer):
         self.execute("CREATE EXTENSION btree_gist", name)  # which the peer's tables need
         return name
 
-    def log_statements(self, database: str) -> None:
-        """Let the server note every statement that new connections to a database send."""
-        self.execute(f"ALTER DATABASE {database} SET log_statement = 'all'")
-
-    def n_statements(self) -> int:
-        """Count the statements in the log: a string of several counts as one request."""
-        return self.log().count("LOG:  statement:")
-
     def table_bytes(self, database: str, pattern: str) -> int:
         """Sum up tables with their indexes."""
         ((size,),) = self.execute(

@@ -5,7 +5,7 @@
 The detector is simulated once, written as the image that the removal of the signature leaves, and
 calibrated in a process of its own as the stage `visit` does: import, reading, calibration, writing.
 CPU seconds are of one core, the best of three processes; memory is the peak of the process.
-runs/bench/calibrate.json has the same.
+runs/bench/calibrate.json has the same. Ends with an error if a bound is exceeded.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from _bounds import require
 
 ROOT = Path(__file__).parents[1]
 SHAPE = (4176, 2048)
@@ -104,6 +106,7 @@ def main() -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {"best": best, "runs": runs, "load": os.getloadavg()[0], "n_cores": os.cpu_count()}
     path.write_text(json.dumps(content, indent=1) + "\n")
+    require(best, BOUNDS)
 
 
 if __name__ == "__main__":

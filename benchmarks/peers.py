@@ -7,13 +7,13 @@ taken through SExtractor, PSFEx, SExtractor again with the PSF, and SCAMP, each 
 results are compared with the truth. Both calibrations use the same reference stars. CPU seconds
 and peak memory are the kernel's, of whole processes with start-up, reading and writing; the median
 of the runs is given. Detection is compared at the thresholds at which the same share of detections
-is spurious. Astroscrappy is compared in cosmic rays if it is installed.
+is spurious. Astroscrappy is compared in cosmic rays if it is installed; if it is not, a line says
+how it is added.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import subprocess
@@ -42,6 +42,7 @@ from _peers_case import (
     scan_thresholds,
     sky_maps,
 )
+from _peers_packages import is_there
 from _peers_score import (
     Fluxes,
     Row,
@@ -145,7 +146,7 @@ def compare_rays(case: Case) -> list[Row]:
     steps = json.loads((case.folder / "rays-steps.json").read_text())
     found = has(own.mask, MaskPlane.CR)
     rows = [{"program": "lsstpipe", "cpu_s": steps["cosmic rays"], **ray_counts(case.truth, found)}]
-    if importlib.util.find_spec("astroscrappy") is not None:
+    if is_there("astroscrappy"):
         from astroscrappy import detect_cosmics
 
         pixels = read_exposure((case.folder / "rays.fits").read_bytes(), "rays").image

@@ -10,13 +10,15 @@ Where programs are equal, a tenth of the rows of eight scenes are two standard e
 
 The errors of each scene are kept in runs/bench/peers, in a folder named by a checksum of the code:
 a run that was stopped goes on where it was, and results of other code are not mixed in. Cosmic rays
-are compared if astroscrappy is installed.
+are compared if astroscrappy is installed; if it is not, a line says how it is added. Ends with an
+error if lsstpipe is worse than a peer in a row for which no reason is listed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -39,6 +41,7 @@ from _peers_case import (
     scan_thresholds,
     sky_maps,
 )
+from _peers_packages import is_there
 from _peers_paired import Measured, Pair, pair_centroids, pair_fluxes, pair_maps, pair_psfs
 from _peers_score import map_errors, psf_errors
 from _peers_verdict import Verdict, judge_pairs
@@ -50,6 +53,9 @@ FloatArray = npt.NDArray[np.float64]
 _N_VISITS, _N_DETECTORS = 30, 4
 _VISIT_STEP = 7
 """Prime to the number of visits: seeds that follow each other change the band."""
+
+WORSE_FOR_A_REASON: dict[tuple[str, str], str] = {}
+"""Rows, as quantity and peer, in which lsstpipe may be worse, with the reason."""
 
 
 def compare_scene(seed: int, folder: Path) -> list[Pair]:
@@ -174,6 +180,23 @@ def print_verdicts(verdicts: Sequence[Verdict]) -> None:
     print("* difference of the absolute values of the means, in their unit")
 
 
+def require_none_worse(verdicts: Sequence[Verdict], reasons: dict[tuple[str, str], str]) -> None:
+    """End the process with an error if a row is worse that may not be; print the reasons of others.
+
+    Parameters
+    ----------
+    verdicts
+        All rows.
+    reasons
+        As `WORSE_FOR_A_REASON`.
+    """
+    worse = [(row.quantity, row.peer) for row in verdicts if row.word == "worse"]
+    for key in (key for key in worse if key in reasons):
+        print(f"worse than {key[1]} in {key[0]}: {reasons[key]}")
+    if unexplained := [f"{peer} in {what}" for what, peer in worse if (what, peer) not in reasons]:
+        sys.exit(f"Worse beyond its error than {'; than '.join(unexplained)}.")
+
+
 def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -190,6 +213,7 @@ def main() -> None:
     if missing:
         print(f"Not compared: {', '.join(missing)} not installed (Debian packages of these names).")
         return
+    is_there("astroscrappy")  # says so if it is left out, even where the scenes are read
     results = results_folder()
     results.mkdir(parents=True, exist_ok=True)
     pairs: list[Pair] = []
@@ -200,6 +224,7 @@ def main() -> None:
     print_verdicts(verdicts)
     table = [asdict(verdict) for verdict in verdicts]
     (results / "verdicts.json").write_text(json.dumps(table, indent=1) + "\n")
+    require_none_worse(verdicts, WORSE_FOR_A_REASON)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Measure what a simulated frame costs: CPU seconds by step, and the whole with its files.
 
-Run it with ``python benchmarks/simulate.py``; it writes ``runs/bench/simulate.json`` too.
+Run it with ``python benchmarks/simulate.py``; it writes ``runs/bench/simulate.json`` too. It ends
+with an error if a frame takes more than its bound.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
+
+from _bounds import require
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -29,7 +32,7 @@ from lsstpipe.simulate.sky import make_scene  # noqa: E402
 from lsstpipe.simulate.survey import Exposure, Survey, make_survey  # noqa: E402
 from lsstpipe.simulate.write import raw_bytes, write_frame  # noqa: E402
 
-BOUND_CPU_S = 6.0
+FRAME, BOUND_CPU_S = "frame, with files", 6.0
 N_REPEATS = 5
 
 T = TypeVar("T")
@@ -78,7 +81,7 @@ def main() -> None:
     place = places[exposure.number, number]
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(N_REPEATS):
-            clock("frame, with files", write_frame, "ci_hsc", Path(folder), 1, place)
+            clock(FRAME, write_frame, "ci_hsc", Path(folder), 1, place)
     seconds = clock.seconds
     medians = {step: round(sorted(values)[len(values) // 2], 3) for step, values in seconds.items()}
     n_objects = len(place_objects(survey, exposure, survey.camera.detector(number)).y)
@@ -90,6 +93,7 @@ def main() -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {"cpu_s": medians, "n_objects": n_objects, "bound_cpu_s": BOUND_CPU_S}
     path.write_text(json.dumps(content, indent=1) + "\n")
+    require(medians, {FRAME: BOUND_CPU_S})
 
 
 if __name__ == "__main__":

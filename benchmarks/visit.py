@@ -12,7 +12,8 @@ SCAMP on one thread, each a new process on the pixels of the first detector.
 
 The parts are from further processes with a clock in them, less what they took to load kernels,
 which is a part of its own. No kernel may be compiled: how many were is printed. The first job after
-an installation compiles them, unless `lsstpipe compile` has; that job is not counted.
+an installation compiles them, unless `lsstpipe compile` has; that job is not counted. Ends with an
+error if a bound is exceeded.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Any
+
+from _bounds import require
 
 ROOT = Path(__file__).parents[1]
 PRESET, DETECTOR = "medium", 0
@@ -286,6 +289,7 @@ def main() -> None:
     path = ROOT / "runs" / "bench" / "visit.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=1) + "\n")
+    require(found["parts"] | found["visit"], BOUNDS)
 
 
 if __name__ == "__main__":

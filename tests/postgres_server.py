@@ -133,6 +133,14 @@ class PostgresServer:
         """Give what it has written about itself."""
         return (self.folder / "log").read_text()
 
+    def log_statements(self, database: str) -> None:
+        """Note every statement that connections made from now on send to a database."""
+        self.execute(f"ALTER DATABASE {database} SET log_statement = 'all'")
+
+    def n_statements(self) -> int:
+        """Count the statements that were noted; a string of several counts as one request."""
+        return self.log().count("LOG:  statement:")
+
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
         """Run a statement as its owner, with the password that it was made with."""
         import psycopg2

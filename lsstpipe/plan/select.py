@@ -180,12 +180,18 @@ def _read_ingested(campaign: Campaign) -> frozenset[str]:
 
 
 def _find_calibrations(registry: Registry, campaign: Campaign) -> dict[str, list[Calibration]]:
-    """Find all certified calibrations, in the order of the search: one query a type."""
+    """Find all certified calibrations by type, in the order of the search, by one question."""
     names = list(campaign.calibrations) or sorted(
         c.name for c in registry.collections() if c.kind == "CALIBRATION"
     )
-    kinds = [kind for kind in DATASET_TYPES.values() if kind.is_calibration]
-    return {kind.name: registry.query_calibrations(kind, names) for kind in kinds if names}
+    if not names:
+        return {}
+    found: dict[str, list[Calibration]] = {
+        kind.name: [] for kind in DATASET_TYPES.values() if kind.is_calibration
+    }
+    for item in registry.query_calibrations(None, names):
+        found[item.dataset.dataset_type].append(item)
+    return found
 
 
 def _raw_rows(infos: Sequence[ObservationInfo], campaign: Campaign) -> Rows:

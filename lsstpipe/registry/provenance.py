@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from lsstpipe.errors import RepositoryError
-from lsstpipe.registry.database import insert_new
+from lsstpipe.registry.database import insert
 from lsstpipe.registry.records import DatasetRecord, QuantumRecord
 from lsstpipe.registry.rows import read_datasets, select_datasets, to_dataset, to_quantum
 from lsstpipe.registry.tables import (
@@ -75,7 +75,9 @@ def insert_documents(connection: sa.Connection, documents: Mapping[str, Document
     """
     rows = [{"digest": d, "kind": doc.kind, "text": doc.text} for d, doc in documents.items()]
     if rows:
-        connection.execute(insert_new(connection, document), rows)
+        # One statement of many rows: given as a list of rows each would be a statement of its own.
+        statement = insert(connection, document).values(rows).on_conflict_do_nothing()
+        connection.execute(statement)
 
 
 def trace(connection: sa.Connection, dataset_id: uuid.UUID) -> Provenance:

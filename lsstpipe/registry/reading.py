@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 import sqlalchemy as sa
 
 from lsstpipe.data_model import DataId, DatasetType
-from lsstpipe.datasets import as_dataset_type
+from lsstpipe.datasets import DATASET_TYPES, as_dataset_type
 from lsstpipe.registry import (
     calibrations,
     collections,
@@ -121,18 +121,20 @@ class RegistryReader:
 
     @repeated
     def query_calibrations(
-        self, kind: DatasetType | str, names: Sequence[str]
+        self, kind: DatasetType | str | None, names: Sequence[str]
     ) -> list[Calibration]:
         """Find all calibrations of a type, in the order of the search, then of time.
 
         Parameters
         ----------
         kind
-            Their type.
+            Their type; None for all types of calibrations that there are.
         names
             Collections to search, in this order.
         """
-        condition = dataset_type.c.name == as_dataset_type(kind).name
+        known = [item for item in DATASET_TYPES.values() if item.is_calibration]
+        kinds = known if kind is None else [as_dataset_type(kind)]
+        condition = dataset_type.c.name.in_([item.name for item in kinds])
         with self.database.read() as connection:
             return calibrations.query(connection, names, condition)
 

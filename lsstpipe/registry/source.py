@@ -134,6 +134,11 @@ class Source:
             text = (str(cause).strip().splitlines() or [type(cause).__name__])[0].rstrip(".")
             if "root certificate file" in text:
                 text += "; PGSSLROOTCERT names the file with the certificates to trust"
+            if "authentication failed" in text and self.address.query.get("auth") == "iam":
+                text += (
+                    "; a token of AWS holds for 15 minutes by the clock of this machine, for the "
+                    "user of the URL, whom the role of this machine must be allowed to be"
+                )
             if self.driver.is_temporary(cause):
                 raise TemporaryError(f"The registry {self.name} is not free: {text}.") from error
             if "not a database" in text or "malformed" in text:

@@ -59,14 +59,16 @@ def fill(connection: sa.Connection, content: Mapping[sa.Table, Iterable[Values]]
         Rows by table, which is one of this module's: values in the order of its columns. They are
         taken one by one.
     """
-    for table in content:
-        connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+    made = [sa.schema.CreateTable(table, if_not_exists=True) for table in content]
     if connection.dialect.name == "postgresql":
         names = ", ".join(table.name for table in content)
-        connection.exec_driver_sql(f"TRUNCATE {names}")
+        spelled = [str(statement.compile(dialect=connection.dialect)) for statement in made]
+        connection.exec_driver_sql("; ".join([*spelled, f"TRUNCATE {names}"]))  # one request
         for table, rows in content.items():
             _copy(connection, table, rows)
         return
+    for statement in made:
+        connection.execute(statement)
     for table, rows in content.items():
         connection.exec_driver_sql(f"DELETE FROM {table.name}")
         _insert_many(connection, table, rows)

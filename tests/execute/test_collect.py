@@ -36,6 +36,9 @@ from lsstpipe.registry.registry import Registry
 from lsstpipe.repository import Repository, registry_url
 from tests.postgres_server import PostgresServer
 
+MOST_STATEMENTS = 30
+"""For a collection of manifests, and for a plan too: `benchmarks/registry.py`."""
+
 
 def datasets_of(repo: Path) -> list[DatasetRecord]:
     with Registry.open(registry_url(repo)) as registry:
@@ -137,7 +140,24 @@ def test_the_number_of_statements_does_not_depend_on_the_number_of_quanta(tmp_pa
         finally:
             sa.event.remove(sa.Engine, "before_cursor_execute", note)
         counts.append(len(statements))
-    assert counts[0] == counts[1] <= 45
+    assert 0 < counts[0] == counts[1] <= MOST_STATEMENTS
+
+
+@pytest.mark.xdist_group("postgres")
+def test_a_server_gets_as_many_statements_for_few_quanta_as_for_many(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
+    counts = []
+    for n_visits in (2, 40):
+        root, url = tmp_path / str(n_visits), postgres.create_database()
+        Butler.create(root, settings=Repository(url))
+        plan = fake.make_plan(root, n_visits, visits_per_chunk=2)
+        fake.run_all(plan)
+        postgres.log_statements(url.rpartition("/")[2])
+        before = postgres.n_statements()
+        collect(plan)
+        counts.append(postgres.n_statements() - before)
+    assert 0 < counts[0] == counts[1] <= MOST_STATEMENTS
 
 
 @pytest.mark.parametrize("change", ["run", "chunk", "quanta"])
