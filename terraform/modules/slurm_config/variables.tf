@@ -66,8 +66,7 @@ variable "pools" {
     error_message = "The name of a pool begins with a small letter, has at most 16 small letters and digits, and is not 'all', the name of the partition of all nodes."
   }
   validation {
-    # Slurm takes 65,533 nodes at most (slurm.conf(5)). CreateFleet of type instant gives 1,000 at a time (EC2 Fleet quotas):
-    # more single nodes are asked for in parts of 500, and a job of more than 1,000 nodes is refused.
+    # Slurm takes 65,533 nodes (slurm.conf(5)), CreateFleet 1,000 at a time (EC2 Fleet quotas): more are asked for in parts.
     condition     = alltrue([for pool in values(var.pools) : pool.max_nodes >= 1 && pool.max_nodes <= 5000 && floor(pool.max_nodes) == pool.max_nodes])
     error_message = "The max_nodes of a pool is a whole number from 1 to 5000."
   }
