@@ -104,7 +104,8 @@ class ClusterMachine(RuleBasedStateMachine):
         called = [*(node for _, node in self.wanted), *self.slurm.called]
         self.events += 1
         nodes: dict[int, tuple[str, ...]] = {}
-        for job, node in self.wanted:
+        # A job that was requeued meanwhile may have been given the same node again.
+        for job, node in dict.fromkeys(self.wanted):
             nodes[job] = (*nodes.get(job, ()), node)
         whole = [own for job, own in nodes.items() if self._needs_all(job, own)]
         self.wanted = []
@@ -121,7 +122,7 @@ class ClusterMachine(RuleBasedStateMachine):
         return len({node.partition("-")[0] for node in nodes}) == 1 and all(
             self.slurm.booting.get(node) == job
             and "POWERING_UP" in self.slurm.flags[node]
-            and asked.count(node) == 1
+            and asked.count(node) == 1  # not by a call that came too late
             for node in nodes
         )
 
@@ -155,7 +156,7 @@ class ClusterMachine(RuleBasedStateMachine):
         """A job ends."""
         self.slurm.finish(data.draw(st.sampled_from(sorted(self.slurm.running))))
 
-    @precondition(lambda self: set(self.slurm.idle()) - {STATIC})
+    @precondition(lambda self: bool(set(self.slurm.idle()) - {STATIC}))
     @rule(data=st.data())
     def power_off_idle(self, data: st.DataObject) -> None:
         """Slurm has no use for an idle node."""
