@@ -39,7 +39,7 @@ CODES = (
 STATIC = "spot-1"
 AWAKE_STEPS = 20
 """A cluster at rest has nothing to tell: so long at least it is let alone."""
-N_STEPS, N_EXAMPLES = 100, 150
+N_STEPS, N_EXAMPLES = 100, 130
 
 
 class ClusterMachine(RuleBasedStateMachine):
