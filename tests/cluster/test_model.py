@@ -37,7 +37,9 @@ CODES = (
     "RequestLimitExceeded",
 )
 STATIC = "spot-1"
-N_STEPS, N_EXAMPLES = 100, 110
+AWAKE_STEPS = 20
+"""A cluster at rest has nothing to tell: so long at least it is let alone."""
+N_STEPS, N_EXAMPLES = 100, 130
 
 
 class ClusterMachine(RuleBasedStateMachine):
@@ -66,6 +68,7 @@ class ClusterMachine(RuleBasedStateMachine):
         self.slurm, self.ec2 = self.head.slurm, self.head.ec2
         self.ec2.shown_after_s = late_s
         self.n_jobs = 0
+        self.n_since_rest = 0
         self.events = 0
         self.lost: set[str] = set()
         self.wanted: list[tuple[int, str]] = []
@@ -88,20 +91,21 @@ class ClusterMachine(RuleBasedStateMachine):
         self.submit(1)
         self.slurm.sizes[self.n_jobs] = 2
 
+    @precondition(lambda self: self.slurm.waiting)
     @rule()
     def schedule(self) -> None:
         """Slurm powers up nodes for what waits; its program takes its time to start."""
         self.wanted += self.slurm.schedule()
 
+    @precondition(lambda self: self.wanted or self.slurm.called)
     @rule()
     def launch(self) -> None:
         """The program has started."""
         called = [*(node for _, node in self.wanted), *self.slurm.called]
-        if not called:
-            return
         self.events += 1
         nodes: dict[int, tuple[str, ...]] = {}
-        for job, node in self.wanted:
+        # A job that was requeued meanwhile may have been given the same node again.
+        for job, node in dict.fromkeys(self.wanted):
             nodes[job] = (*nodes.get(job, ()), node)
         whole = [own for job, own in nodes.items() if self._needs_all(job, own)]
         self.wanted = []
@@ -118,10 +122,11 @@ class ClusterMachine(RuleBasedStateMachine):
         return len({node.partition("-")[0] for node in nodes}) == 1 and all(
             self.slurm.booting.get(node) == job
             and "POWERING_UP" in self.slurm.flags[node]
-            and asked.count(node) == 1
+            and asked.count(node) == 1  # not by a call that came too late
             for node in nodes
         )
 
+    @precondition(lambda self: any("POWERING_UP" in f for f in self.slurm.flags.values()))
     @rule()
     def ask_again(self) -> None:
         """A slurmctld that was started again asks again for the nodes that power up."""
@@ -134,29 +139,30 @@ class ClusterMachine(RuleBasedStateMachine):
         resume(self.head, ",".join(sorted(asked)), [], f"event {self.events}")
         assert not any(i.node in served for i in self.ec2.alive() if i.id not in before)
 
+    def ready(self) -> list[str]:
+        """Give nodes that power up and have an instance."""
+        named = [item.node for item in self.ec2.alive() if item.node]
+        return [name for name in named if "POWERING_UP" in self.slurm.flags[name]]
+
+    @precondition(lambda self: self.ready())
     @rule(data=st.data())
     def join(self, data: st.DataObject) -> None:
         """An instance has booted."""
-        ready = [
-            item.node for item in self.ec2.alive()
-            if item.node and "POWERING_UP" in self.slurm.flags[item.node]
-        ]  # fmt: skip
-        if ready:
-            self.slurm.join(data.draw(st.sampled_from(ready)))
+        self.slurm.join(data.draw(st.sampled_from(self.ready())))
 
+    @precondition(lambda self: self.slurm.running)
     @rule(data=st.data())
     def finish(self, data: st.DataObject) -> None:
         """A job ends."""
-        if self.slurm.running:
-            self.slurm.finish(data.draw(st.sampled_from(sorted(self.slurm.running))))
+        self.slurm.finish(data.draw(st.sampled_from(sorted(self.slurm.running))))
 
+    @precondition(lambda self: bool(set(self.slurm.idle()) - {STATIC}))
     @rule(data=st.data())
     def power_off_idle(self, data: st.DataObject) -> None:
         """Slurm has no use for an idle node."""
-        if idle := [name for name in self.slurm.idle() if name != STATIC]:
-            name = data.draw(st.sampled_from(idle))
-            self.slurm.set_state([name], "power_down")
-            suspend(self.head, name)
+        name = data.draw(st.sampled_from(sorted(set(self.slurm.idle()) - {STATIC})))
+        self.slurm.set_state([name], "power_down")
+        suspend(self.head, name)
 
     @rule(data=st.data())
     def lose(self, data: st.DataObject) -> None:
@@ -167,14 +173,15 @@ class ClusterMachine(RuleBasedStateMachine):
             self.ec2.lose(key)
 
     @rule(
-        room=st.integers(0, 2),
-        market=st.sampled_from(["spot", "on-demand"]),
-        pool=st.sampled_from(["spot", "ondemand"]),
+        room=st.sampled_from([0, 0, 1]),
+        markets=st.sampled_from([("spot",), ("on-demand",), ("spot", "on-demand")]),
+        pools=st.sampled_from([("spot",), ("ondemand",), ("spot", "ondemand")]),
     )
-    def run_short(self, room: int, market: str, pool: str) -> None:
-        """A market has room for few."""
-        self.ec2.room[pool, market] = room
+    def run_short(self, room: int, markets: tuple[str, ...], pools: tuple[str, ...]) -> None:
+        """Markets have room for few."""
+        self.ec2.room |= {(pool, market): room for pool in pools for market in markets}
 
+    @precondition(lambda self: self.ec2.room)
     @rule()
     def recover(self) -> None:
         """Capacity returns."""
@@ -221,6 +228,11 @@ class ClusterMachine(RuleBasedStateMachine):
     def nothing_costs_more_than_is_allowed(self) -> None:
         """Never more an hour than the ceiling, never more instances than nodes."""
         ClusterMachine.n_steps += 1
+        self.n_since_rest += 1
+        self.check_cost()
+
+    def check_cost(self) -> None:
+        """Compare what runs with the ceiling and with the pools."""
         assert self.head.spending(self.ec2.alive()).total <= CEILING_USD + 1e-9
         for pool in self.head.cluster.pools:
             own = [item for item in self.ec2.alive() if item.pool == pool.name]
@@ -235,19 +247,21 @@ class ClusterMachine(RuleBasedStateMachine):
         everywhere = [*s.waiting, *s.running, *s.done, *set(s.booting.values())]
         assert sorted(everywhere) == list(range(1, self.n_jobs + 1))
 
+    @precondition(lambda self: self.n_since_rest >= AWAKE_STEPS)
     @rule()
     def come_to_rest(self) -> None:
         """With capacity and time every job ends; then nothing costs money but the static node."""
+        self.n_since_rest = 0
         self.ec2.room.clear()
         self.ec2.stuck.clear()
         self.ec2.throttled = 0
         self._look_at_breakers()
         for _ in range(200):
             self.schedule()
-            self.launch()
-            for item in self.ec2.alive():
-                if item.node and "POWERING_UP" in self.slurm.flags[item.node]:
-                    self.slurm.join(item.node)
+            if self.wanted or self.slurm.called:
+                self.launch()
+            for name in self.ready():
+                self.slurm.join(name)
             for job in list(self.slurm.running):
                 self.slurm.finish(job)
             for name in self.slurm.idle():
@@ -258,7 +272,7 @@ class ClusterMachine(RuleBasedStateMachine):
                 break
             self.ec2.now[0] += 100.0
             self.look()
-            self.nothing_costs_more_than_is_allowed()
+            self.check_cost()
         assert len(self.slurm.done) == self.n_jobs
         assert self._is_at_rest(), self.slurm.flags
         assert sum(item.power is not Power.ENDING for item in self.ec2.all.values()) == 1
