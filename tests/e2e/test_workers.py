@@ -33,22 +33,30 @@ def raws(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "survey"
 
 
-def _process(raws: Path, folder: Path, n_cores: int) -> Project:
-    """Run the workflow up to the coadds with some workers."""
+def _prepare(raws: Path, folder: Path, n_cores: int) -> Project:
+    """Write the campaign of some workers."""
     folder.mkdir()
     (folder / "survey").symlink_to(raws)
     settings: Json = yaml.safe_load((raws / "campaign.yaml").read_text())
     settings |= {"repo": "repo", "raws": [f"survey/raw/*-{number}-*" for number in RAWS]}
     project = Project(folder, settings=settings, is_measured=False, n_cores=n_cores)
     project.write()
-    project.snakemake("coadd")
     return project
 
 
 def test_calibrations_visits_and_coadds_are_the_same_for_one_two_and_four_workers(
     raws: Path, tmp_path: Path
 ) -> None:
-    alone = _process(raws, tmp_path / "1", 1).products()
+    projects = [_prepare(raws, tmp_path / str(n_cores), n_cores) for n_cores in (1, 2, 4)]
+    # Side by side, because each alone waits for chunks that all others need.
+    processes = [project.start("coadd") for project in projects]
+    try:
+        ends = [process.wait() for process in processes]
+    finally:
+        for project in projects:
+            project.stop()
+    assert ends == [0, 0, 0], [p.folder / "snakemake.log" for p in projects]
+    alone, *others = [project.products() for project in projects]
     assert {path.split("/")[0] for path in alone} == TYPES
-    for n_cores in (2, 4):
-        assert _process(raws, tmp_path / str(n_cores), n_cores).products() == alone
+    for products in others:
+        assert products == alone
