@@ -172,11 +172,15 @@ def table_metric(objects: Catalog, forced: Catalog, sources: Catalog) -> Metric:
         columns = [table.columns[name].astype(np.int64) for name in names]
         repeated += len(table) - len(np.unique(np.column_stack(columns), axis=0))
     primary = objects.columns["detect_isPrimary"].astype(bool)
-    unit = unit_vectors(objects["coord_ra"][primary], objects["coord_dec"][primary])
     reach = math.radians(_DUPLICATE_ARCSEC / 3600.0)
-    pairs = len(cKDTree(unit).query_pairs(reach)) if len(unit) else 0
+    pairs = 0
+    for band in np.unique(objects.columns["band"][primary]):
+        # Each band has its own objects: those of one source in two bands are not there twice.
+        own = primary & (objects.columns["band"] == band)
+        unit = unit_vectors(objects["coord_ra"][own], objects["coord_dec"][own])
+        pairs += len(cKDTree(unit).query_pairs(reach))
     return Metric(
         "TAB-1", "keys that are not unique, and primary objects there twice",
         float(repeated + pairs), "rows", high=0.0, n=len(objects) + len(forced) + len(sources),
-        note=f"{repeated} repeated keys, {pairs} pairs within {_DUPLICATE_ARCSEC} arcsec.",
+        note=f"{repeated} repeated keys, {pairs} pairs of a band in {_DUPLICATE_ARCSEC} arcsec.",
     )  # fmt: skip

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import NonNegativeFloat
+from pydantic import NonNegativeFloat, PositiveFloat
+from scipy.spatial import cKDTree
 
 from lsstpipe import datasets
 from lsstpipe.algorithms.aperture import measure_apertures
@@ -28,6 +30,7 @@ from lsstpipe.algorithms.measure_sources import flag_pixels
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.data_model import DataId
 from lsstpipe.errors import NoWorkFound
+from lsstpipe.geometry.sphere import unit_vectors
 from lsstpipe.geometry.wcs import SkyWcs
 from lsstpipe.image.catalog import Catalog, concatenate
 from lsstpipe.image.columns import FORCED_SOURCE, OBJECT
@@ -50,6 +53,9 @@ class Config(TaskConfig):
 
     max_masked: float = 0.3
     """Share of the PSF on unusable pixels from which a flux is flagged."""
+
+    twin_radius_arcsec: PositiveFloat = 0.5
+    """Within this an object of another band is the one of the visit's own band, in arcsec."""
 
     photon_weights: bool = True
     """Whether the fit weighs pixels by the photon noise of the sources too: light curves of bright
@@ -91,6 +97,8 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     box, margin = exposure.box, config.margin_pix
     inside = (y > box.y0 - 0.5 + margin) & (y < box.y0 + box.ny - 0.5 - margin)
     inside &= (x > box.x0 - 0.5 + margin) & (x < box.x0 + box.nx - 0.5 - margin)
+    band, reach = get_info(exposure).band, config.twin_radius_arcsec
+    inside[inside] = ~find_twins(objects.select(inside), band, radius_arcsec=reach)
     objects, y, x = objects.select(inside), y[inside], x[inside]
     if len(objects) == 0 or exposure.psf is None or exposure.aperture_correction is None:
         raise NoWorkFound("No object lies on this detector.")
@@ -133,6 +141,40 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
             },
         )
     )
+
+
+def find_twins(objects: Catalog, band: str, *, radius_arcsec: float) -> npt.NDArray[np.bool_]:
+    """Find the objects that are there already as those of a band, or of one before theirs.
+
+    Each band has objects of its own. Two of one source, fitted side by side, would share its light
+    between them.
+
+    Parameters
+    ----------
+    objects
+        Object table.
+    band
+        The band whose objects stand for their sources.
+    radius_arcsec
+        How near they are.
+
+    Returns
+    -------
+    is_twin
+        One boolean an object.
+    """
+    bands = objects.columns["band"]
+    unit = unit_vectors(objects["coord_ra"], objects["coord_dec"])
+    reach = math.radians(radius_arcsec / 3600.0)
+    is_twin = np.zeros(len(objects), dtype=np.bool_)
+    kept = bands == band
+    for other in sorted(set(bands.tolist()) - {band}):
+        own = np.flatnonzero(bands == other)
+        if kept.any():
+            distance, _ = cKDTree(unit[kept]).query(unit[own], distance_upper_bound=reach)
+            is_twin[own] = np.isfinite(distance)
+        kept[own] = ~is_twin[own]
+    return is_twin
 
 
 def _measure_aperture(

@@ -134,9 +134,11 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     objects = _gather(OBJECT, inputs.object_table)
     forced_table = _gather(FORCED_SOURCE, inputs.forced_source_table)
     sources = _gather(SOURCE, inputs.source_table)
-    forced = arrange_forced(forced_table, "psf", config.reject_flags)
+    # An object is of one band; its light in the visits of another is another light.
+    own = in_own_band(forced_table, objects)
+    forced = arrange_forced(own, "psf", config.reject_flags)
     frames = list(inputs.visit_detector_summary.values())
-    result, why = _measure_target(objects, forced_table, config)
+    result, why = _measure_target(objects, own, config)
     metrics: list[Metric] = []
     if result is not None:
         metrics += target_metrics(result, *config.transit_depth_percent)
@@ -181,6 +183,26 @@ def _judge_requirements(inputs: Inputs) -> list[Metric]:
 def _gather(schema: Schema, tables: Mapping[DataId, Catalog]) -> Catalog:
     """Stack the tables of all tracts in the order of their data IDs."""
     return concatenate(schema, [tables[key] for key in sorted(tables, key=str)])
+
+
+def in_own_band(forced: Catalog, objects: Catalog) -> Catalog:
+    """Take the forced sources of objects in visits of the band that the object was found in.
+
+    Parameters
+    ----------
+    forced
+        Forced source table.
+    objects
+        Object table.
+    """
+    order = np.argsort(objects.columns["objectId"])
+    ids, bands = (objects.columns[name][order] for name in ("objectId", "band"))
+    place = np.searchsorted(ids, forced.columns["objectId"])
+    place[place == len(ids)] = 0
+    if not len(ids):
+        return forced.select(np.zeros(len(forced), dtype=np.bool_))
+    is_known = ids[place] == forced.columns["objectId"]
+    return forced.select(is_known & (bands[place] == forced.columns["band"]))
 
 
 def arrange_forced(

@@ -11,7 +11,7 @@ from lsstpipe.measure.objects import (
     size_metric,
     table_metric,
 )
-from lsstpipe.tasks.metrics import arrange_forced
+from lsstpipe.tasks.metrics import arrange_forced, in_own_band
 from tests.report.simulated_campaign import Campaign, simulate_campaign
 
 
@@ -61,6 +61,19 @@ def test_a_coadd_psf_that_is_too_narrow_misses_the_bound_of_size(
     assert metric.ok is False
 
 
+def test_the_light_of_an_object_in_visits_of_another_band_is_left_out(campaign: Campaign) -> None:
+    objects, table = campaign.object_table, campaign.forced_source_table
+    band = table.columns["band"].copy()
+    visits = np.unique(table.columns["visit"])[:3]
+    elsewhere = np.isin(table.columns["visit"], visits)
+    band[elsewhere] = "z"
+    mixed = Catalog(table.schema, table.columns | {"band": band})
+    found = in_own_band(mixed, objects)
+    assert len(found) == (~elsewhere).sum()
+    assert not np.isin(visits, found.columns["visit"]).any()
+    assert len(in_own_band(mixed, objects.select(np.zeros(0, np.int64)))) == 0
+
+
 @pytest.mark.parametrize(("factor", "ok"), [(1.0, True), (0.6, False), (1.5, False)])
 def test_errors_of_forced_photometry_that_are_wrong_miss_the_bound(
     campaign: Campaign, rng: np.random.Generator, factor: float, ok: bool
@@ -82,6 +95,9 @@ def test_repeated_keys_and_twin_objects_are_counted(campaign: Campaign) -> None:
     twin.columns["objectId"][:] = 10**9
     metric = table_metric(concatenate(objects.schema, [objects, twin]), forced, sources)
     assert (metric.value, metric.ok) == (1.0, False)
+    twin.columns["band"][:] = "z"
+    metric = table_metric(concatenate(objects.schema, [objects, twin]), forced, sources)
+    assert metric.value == 0, "the same source, as an object of another band"
 
 
 def test_empty_tables_cannot_be_judged(rng: np.random.Generator, campaign: Campaign) -> None:
