@@ -9,6 +9,7 @@ over a second, or if requests to EC2 that are repeated (to look) had to wait.
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 import tempfile
@@ -38,7 +39,7 @@ SUBMITTED_PER_S = 100  # max-jobs-per-timespan
 # One command for all jobs: as often as Snakemake is told while jobs end, else ever more rarely.
 FIRST_POLL_S = RemoteExecutionSettings().seconds_between_status_checks
 LAST_POLL_S = LONGEST_INTERVAL * FIRST_POLL_S
-AGENT_LISTENS_S = NodeSettings.__dataclass_fields__["listen_s"].default
+AGENT_LISTENS_S: float = inspect.signature(NodeSettings).parameters["listen_s"].default
 
 _NODE = (
     "NodeName=pool{}-{} Arch=x86_64 CoresPerSocket=1 CPUAlloc=8 CPUTot=8 CPULoad=7.93 "
@@ -131,8 +132,8 @@ def report(large: Outcome, quick: Outcome) -> dict[str, Any]:
         print(f"{name:20} {n:7d} {size:8d} {rate:10.0f} {wait_s:17.0f}")
     per_minute = count_slurm(large)
     print("\nslurmctld, requests a minute")
-    for name, n in per_minute.items():
-        print(f"{name:32} {n:8.1f}")
+    for name, rate in per_minute.items():
+        print(f"{name:32} {rate:8.1f}")
     print(f"\n600 cores work {quick.reach_s[600]:.0f} s after they were asked for (75 nodes),")
     print(f"{large.reach_s[600]:.0f} s where all {large.n_nodes} nodes are asked for at once")
     return {
