@@ -9,6 +9,7 @@ over a second, or if requests to EC2 that are repeated (to look) had to wait.
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 import tempfile
@@ -18,10 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from snakemake.settings.types import RemoteExecutionSettings
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from lsstpipe.cluster.node_agent import NodeSettings  # noqa: E402
+from lsstpipe.cluster.polling import LONGEST_INTERVAL  # noqa: E402
 from lsstpipe.cluster.slurm import parse_nodes  # noqa: E402
 from tests.cluster.scale import BUCKETS, Campaign, Outcome  # noqa: E402
 
@@ -32,8 +36,10 @@ N_JOBS = 30_000
 # What the profile aws, the plugin of Snakemake and the node agent do, each by its settings.
 QUEUED_AT_ONCE = 2000  # jobs
 SUBMITTED_PER_S = 100  # max-jobs-per-timespan
-FIRST_POLL_S, LAST_POLL_S = 40, 180  # one command for all jobs; the interval grows to the last
-AGENT_LISTENS_S = 60
+# One command for all jobs: as often as Snakemake is told while jobs end, else ever more rarely.
+FIRST_POLL_S = RemoteExecutionSettings().seconds_between_status_checks
+LAST_POLL_S = LONGEST_INTERVAL * FIRST_POLL_S
+AGENT_LISTENS_S: float = inspect.signature(NodeSettings).parameters["listen_s"].default
 
 _NODE = (
     "NodeName=pool{}-{} Arch=x86_64 CoresPerSocket=1 CPUAlloc=8 CPUTot=8 CPULoad=7.93 "
@@ -98,7 +104,8 @@ def count_slurm(outcome: Outcome) -> dict[str, float]:
     return {
         "sbatch, while the queue fills": 60.0 * SUBMITTED_PER_S,
         "sbatch, on the mean": outcome.n_jobs / minutes,
-        "polls of Snakemake (slurmdbd)": 60.0 / FIRST_POLL_S,
+        "polls (slurmdbd), while jobs end": 60.0 / FIRST_POLL_S,
+        "polls (slurmdbd), at the least": 60.0 / LAST_POLL_S,
         "agents of nodes": outcome.peak_nodes * 60.0 / AGENT_LISTENS_S,
         "reconcile and resume": sum(
             n for name, n in outcome.slurm.items() if "job" not in name or name == "show jobs"
@@ -125,8 +132,8 @@ def report(large: Outcome, quick: Outcome) -> dict[str, Any]:
         print(f"{name:20} {n:7d} {size:8d} {rate:10.0f} {wait_s:17.0f}")
     per_minute = count_slurm(large)
     print("\nslurmctld, requests a minute")
-    for name, n in per_minute.items():
-        print(f"{name:32} {n:8.1f}")
+    for name, rate in per_minute.items():
+        print(f"{name:32} {rate:8.1f}")
     print(f"\n600 cores work {quick.reach_s[600]:.0f} s after they were asked for (75 nodes),")
     print(f"{large.reach_s[600]:.0f} s where all {large.n_nodes} nodes are asked for at once")
     return {

@@ -75,7 +75,7 @@ def print_status(status: ClusterStatus) -> None:
     for name, (code, until) in status.resting.items():
         ends = "a person closes its breaker" if math.isinf(until) else "its time is over"
         console.print(f"pool {name} launches nothing until {ends}: {code}")
-    print_costs(status.costs, {})
+    print_costs(status.costs, {}, is_used_shown=False)
     beat = f"{status.silence_s:.0f} s ago" if math.isfinite(status.silence_s) else "never"
     console.print(f"now {status.hourly_usd:.3f} USD an hour; reconcile was here {beat}")
 
@@ -107,7 +107,7 @@ def costs_as_rows(costs: Costs, usage: Usage) -> list[dict[str, Any]]:
     return rows
 
 
-def print_costs(costs: Costs, usage: Usage) -> None:
+def print_costs(costs: Costs, usage: Usage, *, is_used_shown: bool = True) -> None:
     """Print what each stage asked for, used and cost.
 
     Parameters
@@ -116,13 +116,26 @@ def print_costs(costs: Costs, usage: Usage) -> None:
         What was asked for and paid.
     usage
         What the quanta took.
+    is_used_shown
+        Whether there are columns for that; a status looks into no repository.
     """
-    columns = ("jobs", "runs", "CPU s asked", "used", "MB asked", "used", "USD", "share")
+    used_column = ("used",) if is_used_shown else ()
+    columns = (
+        "jobs",
+        "runs",
+        "CPU s asked",
+        *used_column,
+        "MB asked",
+        *used_column,
+        "USD",
+        "share",
+    )
     table = _table("campaign", "user", "stage", *columns, n_names=3)
     all_usd = total(costs).usd or 1.0
     rows = costs_as_rows(costs, usage)
     for row in sorted(rows, key=lambda r: r["stage"] == IDLE):
-        asked = [row["asked_cpu_s"], row["used_cpu_s"], row["asked_mb"], row["used_mb"]]
+        names = ("asked_cpu_s", "used_cpu_s", "asked_mb", "used_mb")
+        asked = [row[name] for name in names if is_used_shown or name.startswith("asked")]
         table.add_row(
             row["campaign"], row["user"], row["stage"],
             str(row["n_jobs"] or ""), str(row["n_runs"] or ""),
@@ -133,7 +146,8 @@ def print_costs(costs: Costs, usage: Usage) -> None:
     used = sum(task.cpu_s for own in usage.values() for task in own)
     table.add_row(
         "in all", "", "", str(everything.n_jobs), str(everything.n_runs),
-        f"{everything.cpu_s:.0f}", f"{used:.0f}" if used else "", "", "",
+        f"{everything.cpu_s:.0f}",
+        *((f"{used:.0f}" if used else "", "", "") if is_used_shown else ("",)),
         f"{everything.usd:.5f}", "",
     )  # fmt: skip
     Console(width=_WIDTH, soft_wrap=True).print(table)

@@ -9,7 +9,7 @@ from typing import Any
 
 from lsstpipe.errors import TemporaryError
 
-_LONGEST = 3.0
+LONGEST_INTERVAL = 3.0
 """Longest time between two looks, in units of the setting."""
 
 
@@ -32,7 +32,7 @@ def limit_interval(executor: Any) -> None:
     told_s = executor.workflow.remote_execution_settings.seconds_between_status_checks
 
     def get(self: Any) -> float:
-        return float(min(own.fget(self), _LONGEST * told_s))
+        return float(min(own.fget(self), LONGEST_INTERVAL * told_s))
 
     executor.__class__ = type(kind.__name__, (kind,), {name: property(get, own.fset)})
 
