@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import fake_campaign as fake
 import numpy as np
@@ -29,7 +30,10 @@ N_ROUNDS = 10
 """In each the server is killed, and one of the processes that use it."""
 
 _LONG_WAIT_S = 120.0
-_SLOW = {"visit": {"halve": {"sleep_s": 0.15}, "square": {"sleep_s": 0.15}}, "visits_per_chunk": 2}
+_SLOW: dict[str, Any] = {
+    "visit": {"halve": {"sleep_s": 0.15}, "square": {"sleep_s": 0.15}},
+    "visits_per_chunk": 2,
+}
 
 _FOLLOW = """
 import sys
@@ -52,6 +56,7 @@ fake.run_all(open_plan(sys.argv[1] + "/plan", fake.STAGES))
 _PUT = """
 import sys
 from pathlib import Path
+from typing import Any
 from lsstpipe.butler import Butler
 repo = Path(sys.argv[1])
 said = repo / "said.txt"

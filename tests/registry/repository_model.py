@@ -111,6 +111,10 @@ class State:
         return list(dict.fromkeys(found))
 
 
+def _is_step(call: Any) -> bool:
+    return call.__name__ in _STEPS and not isinstance(call.__self__, str)
+
+
 def act_and_die(repo: Path, act: Act, at_step: int) -> int:
     """Do it in a process that ends without any ceremony at a step; give its exit status."""
     child = os.fork()
@@ -122,7 +126,7 @@ def act_and_die(repo: Path, act: Act, at_step: int) -> int:
 
         def count(_frame: object, event: str, what: Any) -> None:
             nonlocal n_steps
-            if event in {"c_call", "c_return"} and what.__name__ in _STEPS:
+            if event in {"c_call", "c_return"} and _is_step(what):
                 n_steps += 1
                 if n_steps > at_step:
                     os._exit(KILLED)

@@ -52,7 +52,7 @@ runs = st.sampled_from(RUNS)
 kinds = st.sampled_from((SUMMARY, PTC))
 numbers = st.integers(0, 1)
 values = st.integers(0, 2)
-deaths = st.none() | st.integers(0, 30)
+deaths = st.none() | st.integers(0, 15) | st.integers(0, 70)
 """The step at which a process dies, if it does."""
 
 
