@@ -9,9 +9,16 @@ from typing import Literal
 
 import sqlalchemy as sa
 
+from lsstpipe.data_model import DIMENSIONS, DataId
 from lsstpipe.errors import ConflictError, RepositoryError
 from lsstpipe.registry.database import insert_new
-from lsstpipe.registry.tables import collection, collection_chain, collection_member
+from lsstpipe.registry.tables import (
+    collection,
+    collection_chain,
+    collection_member,
+    dataset,
+    dataset_type,
+)
 
 Kind = Literal["RUN", "TAGGED", "CHAINED", "CALIBRATION"]
 
@@ -186,11 +193,37 @@ def tag(connection: sa.Connection, name: str, dataset_ids: Sequence[uuid.UUID]) 
         Name of the collection.
     dataset_ids
         Datasets that exist.
+
+    Raises
+    ------
+    ConflictError
+        If the collection would hold two datasets of one type and data ID.
     """
     target = ensure(connection, [name], "TAGGED")[name]
     rows = [{"collection_id": target.id, "dataset_id": item} for item in dataset_ids]
     if rows:
         connection.execute(insert_new(connection, collection_member), rows)
+        _refuse_twins(connection, target)
+
+
+def _refuse_twins(connection: sa.Connection, target: Collection) -> None:
+    """Refuse a second dataset of a data ID: a search gives one, and would hide the other."""
+    columns = {name: dataset.c[name] for name in DIMENSIONS}
+    twin = connection.execute(
+        sa.select(dataset_type.c.name.label("type"), *columns.values())
+        .join(collection_member, collection_member.c.dataset_id == dataset.c.id)
+        .join(dataset_type, dataset_type.c.id == dataset.c.type_id)
+        .where(collection_member.c.collection_id == target.id)
+        .group_by(dataset_type.c.name, *columns.values())
+        .having(sa.func.count() > 1)
+        .limit(1)
+    ).mappings().first()  # fmt: skip
+    if twin is not None:
+        data_id = DataId({n: twin[n] for n in columns if twin[n] is not None})
+        raise ConflictError(
+            f"'{target.name}' cannot hold two datasets {twin['type']} of {data_id}; take the other "
+            "one out of it first (`lsstpipe collection release`)."
+        )
 
 
 def freeze(connection: sa.Connection, run: str) -> None:

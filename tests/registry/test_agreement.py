@@ -197,12 +197,16 @@ class RepositoryMachine(RuleBasedStateMachine):
 
     @rule(run=runs, kind=kinds, n=numbers)
     def tag(self, run: str, kind: str, n: int) -> None:
-        """What is tagged is held."""
-        key = ref_of(kind, run, n).id
+        """What is tagged is held; of one data ID a tag holds one."""
+        ref = ref_of(kind, run, n)
+        key = ref.id
         if key in self.state.rows:
-            after = copy.deepcopy(self.state)
-            after.collections["tag"] = ("TAGGED", False)
-            after.tagged.add(key)
+            after = None
+            held = [self.state.rows[k] for k in self.state.tagged - {key}]
+            if (kind, ref.data_id) not in {(r.dataset_type, r.data_id) for r in held}:
+                after = copy.deepcopy(self.state)
+                after.collections["tag"] = ("TAGGED", False)
+                after.tagged.add(key)
             self._do(lambda butler: butler.registry.tag("tag", [key]), after, None)
 
     @rule(name=st.sampled_from(("tag", "calibs")))

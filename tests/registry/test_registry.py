@@ -183,6 +183,16 @@ class RegistrySuite(ABC):
         assert registry.find("visit_image", image(1).data_id, ["best", "run"]) == image(1, "other")
         assert registry.find("visit_image", image(1).data_id, ["run", "best"]) == image(1)
 
+    def test_a_tag_takes_no_second_dataset_of_a_data_id(self, registry: Registry) -> None:
+        registry.load([image(1), image(1, "other"), image(2)])
+        registry.tag("best", [image(1).id])
+        with pytest.raises(ConflictError, match="'best' cannot hold two datasets visit_image of "):
+            registry.tag("best", [image(2).id, image(1, "other").id])
+        assert registry.query_datasets(names=["best"]) == [image(1)]
+        registry.release("best", [image(1).id])
+        registry.tag("best", [image(1, "other").id])
+        assert registry.query_datasets(names=["best"]) == [image(1, "other")]
+
     def test_conditions_select_by_data_id_and_by_what_the_header_said(
         self, registry: Registry
     ) -> None:
