@@ -264,7 +264,7 @@ def test_a_campaign_is_refused_paused_stopped_and_goes_on(
     head.wait()
     assert log.read_text().splitlines().count("run visit") == 2
     # The accounts may know the job that was cancelled while it was held, or not.
-    assert asked(slurm)[-2:] == ["700M", "1200M"]
+    assert asked(slurm)[-2:] == ["714M", "1228M"]
     assert head.start()[1].startswith("demo has nothing left to do")
 
 

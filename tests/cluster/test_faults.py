@@ -231,8 +231,8 @@ def test_snakemake_goes_on_after_hunger_time_and_its_own_end(
     hungry, slow, waiting = production.chunks()
     runs = runs_of_workflow(storm)
     assert [(row["State"], row["ReqMem"]) for row in runs[hungry]] == [
-        ("OUT_OF_MEMORY", "700M"),
-        ("COMPLETED", "1200M"),
+        ("OUT_OF_MEMORY", "714M"),
+        ("COMPLETED", "1228M"),
     ]
     assert [(row["State"], row["Timelimit"]) for row in runs[slow]] == [
         ("TIMEOUT", "00:01:00"),

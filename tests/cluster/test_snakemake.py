@@ -64,8 +64,8 @@ def test_a_killed_run_goes_on_alone_and_a_failed_job_runs_again(
         "FAILED",
         "COMPLETED",
     ]
-    # 500 MB of the plan and 200 of the job; it did not fail for want of them.
-    assert [row["ReqMem"] for row in (failed, done)] == ["700M", "700M"]
+    # 514 MB of the plan and 200 of the job; it did not fail for want of them.
+    assert [row["ReqMem"] for row in (failed, done)] == ["714M", "714M"]
     assert all(row["JobName"].startswith("demo-") for row in (killed, failed, done))
     assert jobs.read_text().count("run visit") == 3
     costs = json.loads(cluster.run("cost", "--json"))
