@@ -78,7 +78,7 @@ def test_what_is_no_question_is_refused(text: str, message: str) -> None:
 def test_chunks_are_listed_with_what_they_wait_for() -> None:
     lines = list_chunks(build(selection()), campaign_of(), MODEL)
     assert lines[0] == "calibs/st10_0: 3 quanta, 15 CPU s, 694 MB, after the ingest"
-    assert "visit/st10_3: 2 quanta, 6 CPU s, 500 MB, after calibs/st10_0" in lines
+    assert "visit/st10_3: 2 quanta, 6 CPU s, 514 MB, after calibs/st10_0" in lines
 
 
 def test_an_input_that_nothing_makes_breaks_the_contract() -> None:
