@@ -115,7 +115,7 @@ def test_nodes_that_never_boot_open_the_breaker(cluster: ElasticCluster) -> None
     # The nodes are held, so Slurm does not ask again; whoever asks does so in vain, though
     # instances would boot again.
     states = ("sinfo", "--noheader", "--partition=dud", "--format=%T")
-    wait_until(lambda: cluster.slurm.run(*states).split() == ["down~"], "all nodes are held", 60)
+    wait_until(lambda: cluster.slurm.run(*states).split() == ["down~"], "all nodes are held", 180)
     before = len(cluster.events("launch-refused"))
     cluster.run("resume", "dud-1", "--event", "by-hand")
     assert len(cluster.events("launch-refused")) == before + 1
