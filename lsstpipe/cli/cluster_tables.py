@@ -75,7 +75,7 @@ def print_status(status: ClusterStatus) -> None:
     for name, (code, until) in status.resting.items():
         ends = "a person closes its breaker" if math.isinf(until) else "its time is over"
         console.print(f"pool {name} launches nothing until {ends}: {code}")
-    print_costs(status.costs, {}, is_used_shown=False)
+    print_costs(status.costs, None)
     beat = f"{status.silence_s:.0f} s ago" if math.isfinite(status.silence_s) else "never"
     console.print(f"now {status.hourly_usd:.3f} USD an hour; reconcile was here {beat}")
 
@@ -107,7 +107,7 @@ def costs_as_rows(costs: Costs, usage: Usage) -> list[dict[str, Any]]:
     return rows
 
 
-def print_costs(costs: Costs, usage: Usage, *, is_used_shown: bool = True) -> None:
+def print_costs(costs: Costs, usage: Usage | None) -> None:
     """Print what each stage asked for, used and cost.
 
     Parameters
@@ -115,10 +115,9 @@ def print_costs(costs: Costs, usage: Usage, *, is_used_shown: bool = True) -> No
     costs
         What was asked for and paid.
     usage
-        What the quanta took.
-    is_used_shown
-        Whether there are columns for that; a status looks into no repository.
+        What the quanta took; None has no columns for it: a status looks into no repository.
     """
+    is_used_shown, usage = usage is not None, usage or {}
     used_column = ("used",) if is_used_shown else ()
     columns = (
         "jobs",

@@ -145,7 +145,7 @@ class CostModel:
         known = self.tasks.get(task)
         if known is not None:
             return np.full(len(n_inputs), known.memory_mb)
-        return np.broadcast_to(self._guess_memory(task, n_inputs), n_inputs.shape)
+        return self._guess_memory(task, n_inputs)
 
     def _guess_memory(
         self, task: str, n_inputs: npt.NDArray[np.int64] | int

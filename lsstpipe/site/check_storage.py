@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from lsstpipe.site.findings import Finding, Look, tags_of
 
@@ -50,32 +50,26 @@ def check_lustre_quotas(look: Look) -> Iterator[Finding]:
     """
     data, cluster = look.settings.data, look.settings.cluster
     if cluster.lustre:
-        own = ("lsstpipe:cluster", cluster.name)
-        need = _Need("file systems", "fsx", LUSTRE_COUNT_QUOTA, 0, 1)
-        size = _Need("GiB of Lustre", "fsx", LUSTRE_GIB_QUOTA, 0, cluster.lustre.storage_gib)
-        yield from _judge_lustre(look, SCRATCH, own, (need, size))
+        gib = cluster.lustre.storage_gib
+        sizes = _sizes_of_others(look, SCRATCH, "lsstpipe:cluster", cluster.name)
+        yield _judge(look, _Need("file systems", "fsx", LUSTRE_COUNT_QUOTA, len(sizes), 1))
+        yield _judge(look, _Need("GiB of Lustre", "fsx", LUSTRE_GIB_QUOTA, sum(sizes), gib))
     if data.persistent_lustre:
-        own = ("lsstpipe:data", data.name)
         gib = data.persistent_lustre.storage_gib
-        need = _Need("persistent file systems", "fsx", PERSISTENT_COUNT_QUOTA, 0, 1)
-        size = _Need("GiB of persistent Lustre", "fsx", PERSISTENT_GIB_QUOTA, 0, gib)
-        yield from _judge_lustre(look, PERSISTENT, own, (need, size))
+        sizes = _sizes_of_others(look, PERSISTENT, "lsstpipe:data", data.name)
+        what = "persistent file systems", "GiB of persistent Lustre"
+        yield _judge(look, _Need(what[0], "fsx", PERSISTENT_COUNT_QUOTA, len(sizes), 1))
+        yield _judge(look, _Need(what[1], "fsx", PERSISTENT_GIB_QUOTA, sum(sizes), gib))
 
 
-def _judge_lustre(
-    look: Look, kind: str, own: tuple[str, str], needs: tuple[_Need, _Need]
-) -> Iterator[Finding]:
-    """Judge the number and the size of file systems of a kind, but for one that is ours."""
-    tag, name = own
-    others = [
-        row
+def _sizes_of_others(look: Look, kind: str, tag: str, name: str) -> list[float]:
+    """List the sizes of the file systems of a kind, GiB, but for one that is ours."""
+    return [
+        row["StorageCapacity"]
         for row in look.aws.all("fsx", "describe_file_systems", "FileSystems")
         if row.get("LustreConfiguration", {}).get("DeploymentType", "").startswith(kind)
         and tags_of(row.get("Tags", [])).get(tag) != name
     ]
-    count, size = needs
-    yield _judge(look, replace(count, there=len(others)))
-    yield _judge(look, replace(size, there=sum(row["StorageCapacity"] for row in others)))
 
 
 def check_database_quotas(look: Look) -> Iterator[Finding]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
@@ -26,6 +25,7 @@ from lsstpipe.algorithms.isolate import (
     subtract_neighbours,
     subtract_sources,
 )
+from lsstpipe.algorithms.match import arcsec_to_chord
 from lsstpipe.algorithms.measure_sources import flag_pixels
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.data_model import DataId
@@ -165,7 +165,7 @@ def find_twins(objects: Catalog, band: str, *, radius_arcsec: float) -> npt.NDAr
     """
     bands = objects.columns["band"]
     unit = unit_vectors(objects["coord_ra"], objects["coord_dec"])
-    reach = math.radians(radius_arcsec / 3600.0)
+    reach = arcsec_to_chord(radius_arcsec)
     is_twin = np.zeros(len(objects), dtype=np.bool_)
     kept = bands == band
     for other in sorted(set(bands.tolist()) - {band}):

@@ -9,7 +9,7 @@ import pytest
 
 from lsstpipe.site import check_storage
 from lsstpipe.site.checks import run
-from lsstpipe.site.findings import Aws
+from lsstpipe.site.findings import Aws, Finding
 from lsstpipe.site.settings import Lustre, PersistentLustre, Settings
 from tests.site.conftest import CODE, look_at
 from tests.site.test_checks import said, stub_quotas, stubbed, with_cluster, with_data
@@ -22,6 +22,18 @@ def file_system(
     tags = [{"Key": tag, "Value": owner}]
     row = {"FileSystemType": kind, "StorageCapacity": gib, "Tags": tags}
     return row | ({"LustreConfiguration": {"DeploymentType": deployment}} if deployment else {})
+
+
+def judge_lustre(
+    cloud: Aws, settings: Settings, rows: list[dict[str, Any]], quotas: dict[str, int]
+) -> list[Finding]:
+    """Check a site among the file systems that FSx describes, by quotas of which each is asked."""
+    cloud.clients["fsx"], files = stubbed("fsx")
+    files.add_response("describe_file_systems", {"FileSystems": rows})
+    stub = stub_quotas(cloud, *(("fsx", code, value) for code, value in quotas.items()))
+    findings = run(check_storage.check_lustre_quotas, look_at(settings, cloud))
+    stub.assert_no_pending_responses()
+    return findings
 
 
 @pytest.mark.parametrize(
@@ -42,17 +54,10 @@ def test_quotas_of_lustre_are_held_to_what_others_have_and_the_site_takes(
         file_system("LUSTRE", 9600, "other", "PERSISTENT_2"),
         file_system("WINDOWS", 9600, "other", ""),
     ]
-    cloud.clients["fsx"], files = stubbed("fsx")
-    files.add_response("describe_file_systems", {"FileSystems": rows})
-    stub = stub_quotas(
-        cloud,
-        ("fsx", check_storage.LUSTRE_COUNT_QUOTA, count),
-        ("fsx", check_storage.LUSTRE_GIB_QUOTA, gib),
-    )
-    findings = run(check_storage.check_lustre_quotas, look_at(settings, cloud))
+    codes = check_storage.LUSTRE_COUNT_QUOTA, check_storage.LUSTRE_GIB_QUOTA
+    findings = judge_lustre(cloud, settings, rows, dict(zip(codes, (count, gib), strict=True)))
     assert sentence in said(findings, level)
     assert len(findings) == 2
-    stub.assert_no_pending_responses()
 
 
 @pytest.mark.parametrize(
@@ -75,17 +80,10 @@ def test_quotas_of_persistent_lustre_are_others_than_those_of_scratch(
         file_system("LUSTRE", 9600, "other", "PERSISTENT_2", "lsstpipe:data"),
         file_system("LUSTRE", 1200, "other", "PERSISTENT_1"),
     ]
-    cloud.clients["fsx"], files = stubbed("fsx")
-    files.add_response("describe_file_systems", {"FileSystems": rows})
-    stub = stub_quotas(
-        cloud,
-        ("fsx", check_storage.PERSISTENT_COUNT_QUOTA, count),
-        ("fsx", check_storage.PERSISTENT_GIB_QUOTA, gib),
-    )
-    findings = run(check_storage.check_lustre_quotas, look_at(settings, cloud))
+    codes = check_storage.PERSISTENT_COUNT_QUOTA, check_storage.PERSISTENT_GIB_QUOTA
+    findings = judge_lustre(cloud, settings, rows, dict(zip(codes, (count, gib), strict=True)))
     assert sentence in said(findings, level)
     assert len(findings) == 2
-    stub.assert_no_pending_responses()
 
 
 def test_a_site_without_lustre_asks_for_no_quota_of_it(minimal: Settings, cloud: Aws) -> None:
