@@ -21,6 +21,7 @@ from lsstpipe.image.mask import has
 from lsstpipe.image.psf import CellPsf, Psf, nearest_pixel
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 _OVERSAMPLING = 2
 
@@ -195,10 +196,28 @@ def cell_weights(stack: WarpStack, weights: FloatArray, grid: CellGrid) -> Float
         Shape ``(n, n_cell_y, n_cell_x)``.
     """
     good = np.isfinite(stack.image) & ~has(stack.mask, EXCLUDED)
+    return weights[:, None, None] * cell_shares(good, grid)
+
+
+def cell_shares(filled: BoolArray, grid: CellGrid) -> FloatArray:
+    """Find what share of each cell images fill.
+
+    Parameters
+    ----------
+    filled
+        Pixels of the box of the grid that each fills, shape ``(n, ny, nx)``.
+    grid
+        The cells.
+
+    Returns
+    -------
+    shares
+        Of a whole cell, shape ``(n, n_cell_y, n_cell_x)``.
+    """
     size = grid.cell_size
-    sums = np.add.reduceat(good, np.arange(0, grid.box.ny, size), axis=1, dtype=np.float64)
+    sums = np.add.reduceat(filled, np.arange(0, grid.box.ny, size), axis=1, dtype=np.float64)
     sums = np.add.reduceat(sums, np.arange(0, grid.box.nx, size), axis=2)
-    return np.asarray(weights[:, None, None] * sums / size**2, dtype=np.float64)
+    return np.asarray(sums / size**2, dtype=np.float64)
 
 
 def coadd_psf(

@@ -152,6 +152,19 @@ def _map_grid(to_source: PixelMap, y: FloatArray, x: FloatArray) -> FloatArray:
     return np.stack(to_source(rows, columns))
 
 
+def blank(target: Box) -> Planes:
+    """Make planes without data: NaN, and NO_DATA in the mask.
+
+    Parameters
+    ----------
+    target
+        Their pixels.
+    """
+    nothing = np.full((2, *target.shape), np.nan, dtype=np.float32)
+    mask = np.full(target.shape, int(MaskPlane.NO_DATA), dtype=np.int32)
+    return Planes(nothing[0], nothing[1], mask, target.y0, target.x0)
+
+
 def warp(planes: Planes, target: Box, to_source: PixelMap, *, order: int = 3) -> Planes:
     """Resample image, variance and mask to another pixel grid.
 
@@ -173,9 +186,7 @@ def warp(planes: Planes, target: Box, to_source: PixelMap, *, order: int = 3) ->
         that is set on a tap of more than 2 % weight. Where a tap of that weight is NaN or outside
         the source, image and variance are NaN and the mask is NO_DATA.
     """
-    image = np.full(target.shape, np.nan, dtype=np.float32)
-    variance = np.full(target.shape, np.nan, dtype=np.float32)
-    mask = np.full(target.shape, int(MaskPlane.NO_DATA), dtype=np.int32)
+    out = blank(target)
     if target.n_pixels > 0:
         grid = node_grid(to_source, target)
         nodes = grid.nodes - np.array([planes.y0, planes.x0, 0.0])[:, None, None]
@@ -184,9 +195,9 @@ def warp(planes: Planes, target: Box, to_source: PixelMap, *, order: int = 3) ->
             np.ascontiguousarray(planes.mask),
             np.ascontiguousarray(planes.variance),
         )
-        out = (image, mask, variance)
-        warp_planes(source, nodes, grid.step, lanczos_table(order), _WEIGHT_FLOOR, out)
-    return Planes(image, variance, mask, target.y0, target.x0)
+        planes_out = (out.image, out.mask, out.variance)
+        warp_planes(source, nodes, grid.step, lanczos_table(order), _WEIGHT_FLOOR, planes_out)
+    return out
 
 
 def covariance_factor(

@@ -7,21 +7,24 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import PositiveFloat, PositiveInt
 
 from lsstpipe import datasets
-from lsstpipe.algorithms.coadd_psf import CellGrid, PsfInput, coadd_psf
+from lsstpipe.algorithms.coadd_psf import CellGrid, PsfInput, cell_shares, coadd_psf
 from lsstpipe.algorithms.planes import Planes
-from lsstpipe.algorithms.resample import between, covariance_factor, warp
+from lsstpipe.algorithms.resample import between, blank, covariance_factor, warp
 from lsstpipe.data_model import DataId
 from lsstpipe.errors import NoWorkFound
 from lsstpipe.geometry.box import Box
 from lsstpipe.geometry.skymap import SkyMap
 from lsstpipe.geometry.wcs import SkyWcs
-from lsstpipe.image.exposure import Exposure
+from lsstpipe.image.exposure import Exposure, ObservationInfo
 from lsstpipe.image.mask import MaskPlane
 from lsstpipe.image.photocalib import photo_calib_from_json
 from lsstpipe.tasks.base import Json, TaskConfig
+
+FloatArray = npt.NDArray[np.float64]
 
 _LEAST_PIXELS = 100
 
@@ -58,76 +61,109 @@ class Outputs:
     direct_warp: Annotated[Exposure, datasets.direct_warp]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """What one detector gives to the warp of a visit.
+
+    Attributes
+    ----------
+    source
+        Its PSF, and where its pixels are.
+    shares
+        Share of each cell that it fills, shape ``(n_cell_y, n_cell_x)``.
+    figures
+        What a coadd has to know of it: one number each for the whole detector.
+    info
+        What its header says.
+    """
+
+    source: PsfInput
+    shares: FloatArray
+    figures: dict[str, float]
+    info: ObservationInfo | None
+
+
 def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
-    """Resample one visit to one patch, in the units of the joint calibration."""
+    """Resample one visit to one patch, in the units of the joint calibration.
+
+    Where detectors overlap the first fills a pixel. A cell has the mean PSF of the detectors in it.
+    """
     tract = SkyMap.from_json_dict(inputs.skymap).tracts[data_id.integer("tract")]
     box = tract.patch(data_id.integer("patch")).outer
     summaries = {d["detector"]: d for d in inputs.visit_summary["detectors"]}
+    whole = blank(box)
     parts = [
-        _warp_detector(exposure, summaries[own.integer("detector")], tract.wcs, box, config)
+        _fill(whole, exposure, summaries[own.integer("detector")], tract.wcs, config)
         for own, exposure in sorted(inputs.visit_image.items(), key=lambda item: str(item[0]))
         if own.integer("detector") in summaries
         and summaries[own.integer("detector")]["psf_fwhm_pix"] <= config.max_psf_fwhm_pix
     ]
-    parts = [part for part in parts if np.isfinite(part.image).sum() >= _LEAST_PIXELS]
-    if not parts:
+    used = [part for part in parts if part is not None]
+    if not used:
         raise NoWorkFound("No usable detector of the visit reaches this patch.")
-    whole = parts[0]
-    for part in parts[1:]:
-        empty = ~np.isfinite(whole.image)
-        whole.image[empty] = part.image[empty]
-        whole.variance[empty] = part.variance[empty]
-        whole.mask[empty] = part.mask[empty]
-    return Outputs(whole)
+    shares = np.stack([part.shares for part in used])
+    n_pixels = shares.sum(axis=(1, 2))
+    psf = coadd_psf(
+        [part.source for part in used],
+        shares,
+        CellGrid(box, config.cell_size_pix),
+        size=config.psf_size_pix,
+        order=config.kernel_order,
+    )
+    return Outputs(
+        Exposure(
+            image=whole.image,
+            mask=whole.mask,
+            variance=whole.variance,
+            box=box,
+            unit="nJy",
+            psf=psf,
+            wcs=tract.wcs,
+            info=used[0].info,
+            metadata={
+                name: float(np.average([part.figures[name] for part in used], weights=n_pixels))
+                for name in used[0].figures
+            },
+        )
+    )
 
 
-def _warp_detector(
-    exposure: Exposure, summary: Json, target: SkyWcs, box: Box, config: Config
-) -> Exposure:
-    """Resample one detector."""
+def _fill(
+    whole: Planes, exposure: Exposure, summary: Json, target: SkyWcs, config: Config
+) -> _Part | None:
+    """Resample one detector to the pixels that are empty; None where it reaches hardly any."""
     if exposure.psf is None or exposure.aperture_correction is None:
         raise ValueError("A visit image has a PSF and an aperture correction.")
+    box = Box(whole.y0, whole.x0, *whole.image.shape)
+    to_source = between(target, SkyWcs.from_json_dict(summary["wcs"]))
+    warped = warp(_calibrated(exposure, summary), box, to_source, order=config.kernel_order)
+    filled = np.isfinite(warped.image) & ~np.isfinite(whole.image)
+    if filled.sum() < _LEAST_PIXELS:
+        return None
+    whole.image[filled] = warped.image[filled]
+    whole.variance[filled] = warped.variance[filled]
+    whole.mask[filled] = warped.mask[filled]
+    own = exposure.box
+    figures = {
+        "variance_factor": covariance_factor(
+            to_source, box, summary["psf_sigma_pix"], order=config.kernel_order
+        ),
+        "psf_sigma_pix": summary["psf_sigma_pix"],
+        "aperture_correction": float(
+            exposure.aperture_correction.factor(y=own.y0 + own.ny / 2, x=own.x0 + own.nx / 2)
+        ),
+    }
+    shares = cell_shares(filled[None], CellGrid(box, config.cell_size_pix))[0]
+    return _Part(PsfInput(exposure.psf, to_source), shares, figures, exposure.info)
+
+
+def _calibrated(exposure: Exposure, summary: Json) -> Planes:
+    """Take the planes of a detector in nJy, without marks that hold for the detector alone."""
     factor = photo_calib_from_json(summary["photo_calib"]).factor_image(exposure.box)
-    planes = Planes(
+    return Planes(
         (exposure.image * factor).astype(np.float32),
         (exposure.variance * factor**2).astype(np.float32),
         exposure.mask & ~np.int32(MaskPlane.EDGE | MaskPlane.DETECTED),
         exposure.box.y0,
         exposure.box.x0,
-    )
-    to_source = between(target, SkyWcs.from_json_dict(summary["wcs"]))
-    warped = warp(planes, box, to_source, order=config.kernel_order)
-    if np.isfinite(warped.image).sum() < _LEAST_PIXELS:
-        psf, variance_factor = None, 1.0
-    else:
-        grid = CellGrid(box, config.cell_size_pix)
-        psf = coadd_psf(
-            [PsfInput(exposure.psf, to_source)],
-            np.ones((1, *grid.shape)),
-            grid,
-            size=config.psf_size_pix,
-            order=config.kernel_order,
-        )
-        variance_factor = covariance_factor(
-            to_source, box, summary["psf_sigma_pix"], order=config.kernel_order
-        )
-    return Exposure(
-        image=warped.image,
-        mask=warped.mask,
-        variance=warped.variance,
-        box=box,
-        unit="nJy",
-        psf=psf,
-        wcs=target,
-        aperture_correction=exposure.aperture_correction,
-        info=exposure.info,
-        metadata={
-            "variance_factor": variance_factor,
-            "psf_sigma_pix": summary["psf_sigma_pix"],
-            "aperture_correction": float(
-                exposure.aperture_correction.factor(
-                    y=exposure.box.y0 + exposure.box.ny / 2, x=exposure.box.x0 + exposure.box.nx / 2
-                )
-            ),
-        },
     )

@@ -8,14 +8,17 @@ import pytest
 
 from lsstpipe.algorithms.aperture import measure_apertures
 from lsstpipe.algorithms.centroid import measure_centroids
+from lsstpipe.algorithms.coadd_psf import CellGrid, cell_shares
 from lsstpipe.algorithms.moments import measure_moments
 from lsstpipe.algorithms.planes import Planes
+from lsstpipe.algorithms.psf_match import gaussian_stamp
 from lsstpipe.data_model import DataId
 from lsstpipe.errors import NoWorkFound
 from lsstpipe.geometry.skymap import PatchGrid, SkyMap, Tract
 from lsstpipe.image.exposure import Exposure
 from lsstpipe.image.mask import MaskPlane, has
 from lsstpipe.image.photocalib import photo_calib_from_json
+from lsstpipe.image.psf import CellPsf
 from lsstpipe.tasks import assemble, calibrate, warp
 from lsstpipe.tasks.base import Json
 from tests.tasks.conftest import STAINED_VISIT, Coadds, Joint
@@ -132,31 +135,49 @@ def test_a_visit_with_too_wide_a_psf_is_no_work(
         one_warp(calibrated, joint, skymap, config=warp.Config(max_psf_fwhm_pix=2.5))
 
 
-def test_a_second_detector_fills_what_the_first_leaves_empty(
+def cells_of(exposure: Exposure) -> Image:
+    assert isinstance(exposure.psf, CellPsf)
+    return exposure.psf.images
+
+
+def test_a_second_detector_fills_what_the_first_leaves_empty_and_gives_its_psf_there(
     calibrated: Calibrated, joint: Joint
 ) -> None:
-    """Give one image to two detectors that lie 600 pixels apart on the sky."""
+    """Give one image, sharp or smeared, to two detectors that lie 600 pixels apart on the sky."""
     key, made = next(iter(calibrated.items()))
     grid = PatchGrid(1, 1, 120, 1400, 0)
     tract = SkyMap.discrete("sim", [CENTRE], SCALE_ARCSEC, grid).to_json_dict()
     own = joint.visit_summary[key.subset(("instrument", "visit"))]["detectors"][0]
     crpix = own["wcs"]["crpix"]
     shifted = {**own, "detector": 1, "wcs": {**own["wcs"], "crpix": [crpix[0], crpix[1] + 600]}}
+    shifted["psf_sigma_pix"] = 2.0
     beside = DataId(instrument="st10", visit=key["visit"], detector=1)
     quantum = DataId(instrument="st10", skymap="sim", tract=0, patch=0, visit=key["visit"])
+    wide = CellPsf(gaussian_stamp(2.0, 25)[None, None], 0, 0, 4096)
+    images = {key: made.visit_image, beside: replace(made.visit_image, psf=wide)}
 
     def run(*parts: tuple[DataId, Json]) -> Exposure:
-        images = {k: made.visit_image for k, _ in parts}
-        summary = {"detectors": [s for _, s in parts]}
-        return warp.run(warp.Inputs(images, summary, tract), warp.Config(), quantum).direct_warp
+        summary = {"detectors": [own for _, own in parts]}
+        inputs = warp.Inputs({k: images[k] for k, _ in parts}, summary, tract)
+        return warp.run(inputs, warp.Config(), quantum).direct_warp
 
     first, second = run((key, own)), run((beside, shifted))
     both = run((key, own), (beside, shifted))
     expected = np.where(np.isfinite(first.image), first.image, second.image)
     assert np.array_equal(both.image, expected, equal_nan=True)
-    filled = np.isfinite(both.image).sum()
-    assert filled > np.isfinite(first.image).sum() + 10_000
-    assert (np.isfinite(both.variance) == np.isfinite(both.image)).all()
+    filled = np.isfinite(both.image)
+    assert filled.sum() > np.isfinite(first.image).sum() + 10_000
+    assert (np.isfinite(both.variance) == filled).all()
+    fills = np.stack([np.isfinite(first.image), filled & ~np.isfinite(first.image)])
+    shares = cell_shares(fills, CellGrid(both.box, 128))[:, :, :, None, None]
+    assert (shares > 0).all(axis=0).any()
+    reached = shares.sum(axis=(0, 3, 4)) > 0
+    alone = np.stack([cells_of(first)[reached], cells_of(second)[reached]])
+    mean = (shares[:, reached] * alone).sum(axis=0) / shares[:, reached].sum(axis=0)
+    assert np.abs(alone[0] - alone[1]).max() > 0.2 * mean.max()
+    assert np.abs(cells_of(both)[reached] - mean).max() < 2e-3 * mean.max()
+    widths = [float(one.metadata["psf_sigma_pix"]) for one in (first, both, second)]
+    assert widths == sorted(set(widths))
 
 
 def stained(
