@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import optimize, special, stats
 
 from lsstpipe.algorithms.star_sample import StarSample
 
@@ -212,9 +212,47 @@ def magnitude_residuals(sample: StarSample) -> FloatArray:
     return result
 
 
-def pair_differences(
-    sample: StarSample,
-) -> tuple[FloatArray, FloatArray, npt.NDArray[np.int64]]:
+@dataclass(frozen=True, slots=True, eq=False)
+class PairDifferences:
+    """Differences of all pairs of magnitudes of each star.
+
+    Attributes
+    ----------
+    difference_mmag
+        Absolute difference over the square root of two, the scatter about the unknown mean, shape
+        ``(n_pair,)``.
+    expected_mmag
+        Its standard deviation as the errors of the fluxes predict it, same shape.
+    weight
+        One over the number of pairs of the star, same shape.
+    star
+        Number of the star, same shape.
+    """
+
+    difference_mmag: FloatArray
+    expected_mmag: FloatArray
+    weight: FloatArray
+    star: npt.NDArray[np.int64]
+
+    def expected_percentile(self, percent: float) -> float:
+        """Predict what a share of the differences does not exceed, were there but normal errors.
+
+        Parameters
+        ----------
+        percent
+            Above 0 and below 100.
+        """
+        if not len(self.star):
+            return float("nan")
+        share, scale = self.weight / self.weight.sum(), np.sqrt(2.0) * self.expected_mmag
+
+        def excess(limit: float) -> float:
+            return float(np.sum(share * special.erf(limit / scale))) - percent / 100.0
+
+        return float(optimize.brentq(excess, 0.0, 10.0 * scale.max(), xtol=1e-6))
+
+
+def pair_differences(sample: StarSample) -> PairDifferences:
     """Measure the differences of all pairs of magnitudes of each star (LPM-17, PA2).
 
     The requirement draws one pair a star at random; here each pair has the weight of its chance to
@@ -224,16 +262,6 @@ def pair_differences(
     ----------
     sample
         Sorted measurements.
-
-    Returns
-    -------
-    difference_mmag
-        Absolute difference over the square root of two, the scatter about the unknown mean, mmag,
-        shape ``(n_pair,)``.
-    weight
-        One over the number of pairs of the star, shape ``(n_pair,)``.
-    star
-        Number of the star, shape ``(n_pair,)``.
     """
     first, second = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for lag in range(1, int(sample.count.max(initial=0))):
@@ -243,8 +271,12 @@ def pair_differences(
         second.append(rows + lag)
     a, b = np.concatenate(first), np.concatenate(second)
     n_pair = sample.count * (sample.count - 1) // 2
-    difference = 1000.0 / np.sqrt(2.0) * np.abs(sample.mag[a] - sample.mag[b])
-    return difference, 1.0 / n_pair[sample.star[a]], sample.star[a]
+    return PairDifferences(
+        1000.0 / np.sqrt(2.0) * np.abs(sample.mag[a] - sample.mag[b]),
+        MMAG_PER_RELATIVE * np.sqrt(0.5 * (sample.snr[a] ** -2.0 + sample.snr[b] ** -2.0)),
+        1.0 / n_pair[sample.star[a]],
+        sample.star[a],
+    )
 
 
 def expected_rms(sample: StarSample) -> FloatArray:

@@ -53,6 +53,7 @@ class _Band:
 
     stars: list[StarTable] = field(default_factory=list)
     psf: list[PsfTable] = field(default_factory=list)
+    psf_left_out: list[PsfTable] = field(default_factory=list)
     real: list[npt.NDArray[np.bool_]] = field(default_factory=list)
     sky: list[tuple[FloatArray, FloatArray]] = field(default_factory=list)
     offset_mas: list[float] = field(default_factory=list)
@@ -140,7 +141,7 @@ def _gather(band: _Band, image: JudgedImage) -> None:
     if image.real is not None:
         band.real.append(image.real)
     if image.psf is not None:
-        band.psf.append(image.psf)
+        (band.psf if image.has_joint else band.psf_left_out).append(image.psf)
     clean = stars.select(stars.is_clean)
     band.offset_mas.append(
         float(np.median(np.hypot(clean.ra_mas, clean.dec_mas))) if len(clean.ra_mas) else np.nan
@@ -187,9 +188,19 @@ def _judge_band(band: _Band, name: str) -> list[Metric]:
         columns = (np.concatenate(part) for part in zip(*band.linear, strict=True))
         found = linearity_residual(*columns, full_well=band.full_well)
         metrics.append(replace(found, id=f"{found.id}:{name}"))
-    if band.psf:
-        metrics += psf_shape_metrics(join_psf(band.psf).shapes(), name)
-    return metrics
+    return metrics + _judge_psf(band, name)
+
+
+def _judge_psf(band: _Band, name: str) -> list[Metric]:
+    """Judge the PSFs of the images that the campaign goes on with; of all, where it has no such."""
+    used, left_out = (band.psf, band.psf_left_out) if band.psf else (band.psf_left_out, [])
+    if not used:
+        return []
+    metrics = psf_shape_metrics(join_psf(used).shapes(), name)
+    if not left_out:
+        return metrics
+    said = f"Without {len(left_out)} images that the campaign left out."
+    return [replace(metric, note=f"{metric.note} {said}".strip()) for metric in metrics]
 
 
 def _judge_chain(images: Sequence[JudgedImage]) -> list[Metric]:

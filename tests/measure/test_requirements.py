@@ -1,11 +1,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lsstpipe.algorithms.repeatability import (
+    MMAG_PER_RELATIVE,
+    pair_differences,
+    weighted_percentile,
+)
 from lsstpipe.algorithms.star_sample import StarSample, select_stars, sort_sample
 from lsstpipe.measure.metric import Metric
 from lsstpipe.measure.requirements import (
@@ -133,6 +139,18 @@ def test_the_scatter_that_was_put_in_is_found(rng: np.random.Generator) -> None:
     assert found["PA2"].value == pytest.approx(6.0 * 1.645, rel=0.03)
     assert found["PA1"].ok is True
     assert found["PA1"].meets_stretch is False
+
+
+def test_errors_that_explain_the_scatter_predict_what_pairs_differ_by(
+    rng: np.random.Generator,
+) -> None:
+    sample = made_up(rng, n_star=2000, mmag=0.0)
+    snr = np.exp(rng.uniform(np.log(50.0), np.log(500.0), sample.n_star))[sample.star]
+    mag = sample.mag + MMAG_PER_RELATIVE / 1000.0 / snr * rng.standard_normal(len(snr))
+    pairs = pair_differences(replace(sample, mag=mag, snr=snr))
+    for percent in (50.0, 90.0):
+        measured = weighted_percentile(pairs.difference_mmag, pairs.weight, percent)
+        assert pairs.expected_percentile(percent) == pytest.approx(measured, rel=0.03)
 
 
 def test_magnitudes_that_scatter_too_much_fail(rng: np.random.Generator) -> None:
