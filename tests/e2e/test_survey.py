@@ -177,7 +177,6 @@ def _verdicts() -> dict[str, set[str]]:
     allowed["not_judged"] = [name for entry in told["not_judged"] for name in entry["ids"]]
     pairs = [(name, {verdict}) for verdict, names in allowed.items() for name in names]
     pairs += [(entry["id"], set(entry["verdicts"])) for entry in told["edge"]]
-    pairs += [(name, set(allowed)) for name in told.get("unseen", [])]
     twice = [name for name, n in Counter(name for name, _ in pairs).items() if n > 1]
     assert twice == [], "a metric is in one list"
     return dict(pairs)
