@@ -49,7 +49,7 @@ test-faults: venv ## let everything go wrong at once on a real Slurm on this hos
 	@LSSTPIPE_FAULTS=1 pytest tests/cluster/test_faults.py $(ARGS)
 
 test-terraform: ## check the Terraform code alone: format, validity, tests of each module, linters; ARGS names folders
-	@terraform/check $(ARGS)
+	@$(if $(ARGS),:,terraform/lint get) & terraform/check $(ARGS); code=$$?; wait; exit $$code
 	@$(if $(ARGS),:,terraform/lint) || test $$? -eq 77 # what cannot be had here was left out by name
 
 ci-hsc: venv ## simulate 33 raws of HSC, process them and hold the products to what was expected (19 min)
