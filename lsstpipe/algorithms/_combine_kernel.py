@@ -24,7 +24,10 @@ def _median_of_first(values: FloatArray, n: int) -> float:
 
 @njit(cache=True)
 def robust_mean(
-    image: Stack, variance: Stack, n_sigma: float, mean: npt.NDArray[np.float32]
+    planes: tuple[Stack, npt.NDArray[np.int32], Stack],
+    excluded: np.int32,
+    n_sigma: float,
+    mean: npt.NDArray[np.float32],
 ) -> None:
     """Average each pixel of a stack without what is far from its median.
 
@@ -33,20 +36,23 @@ def robust_mean(
 
     Parameters
     ----------
-    image, variance
-        Values and their variance, shape ``(n, ny, nx)``; NaN is left out.
+    planes
+        Image, mask and variance, shape ``(n, ny, nx)``; NaN of an image is left out.
+    excluded
+        Bits of the mask whose pixels are left out.
     n_sigma
         Largest distance from the median that is kept.
     mean
         Receives the means, shape ``(ny, nx)``; NaN without values.
     """
+    image, mask, variance = planes
     n_images = image.shape[0]
     values, work = np.empty(n_images), np.empty(n_images)
     for y in range(image.shape[1]):
         for x in range(image.shape[2]):
             n = 0
             for i in range(n_images):
-                if np.isfinite(image[i, y, x]):
+                if np.isfinite(image[i, y, x]) and mask[i, y, x] & excluded == 0:
                     values[n], work[n] = image[i, y, x], variance[i, y, x]
                     n += 1
             if n == 0:

@@ -80,10 +80,11 @@ class WarpStack:
         """
         if len({(warp.y0, warp.x0, warp.image.shape) for warp in warps}) != 1:
             raise ValueError("a stack needs at least one warp, and all of one box")
-        factors = np.asarray(variance_factors, dtype=np.float32)[:, None, None]
+        variance = np.stack([warp.variance for warp in warps])
+        variance *= np.asarray(variance_factors, dtype=np.float32)[:, None, None]
         return cls(
             np.stack([warp.image for warp in warps]),
-            np.stack([warp.variance for warp in warps]) * factors,
+            variance,
             np.stack([warp.mask for warp in warps]),
             warps[0].y0,
             warps[0].x0,

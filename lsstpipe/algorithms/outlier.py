@@ -126,9 +126,9 @@ def static_sky(stack: WarpStack, n_sigma: float) -> FloatImage:
     model
         Shape ``(ny, nx)``; NaN where there is no good warp.
     """
-    image = np.where(has(stack.mask, EXCLUDED), np.float32(np.nan), stack.image)
-    model = np.empty(image.shape[1:], dtype=np.float32)
-    robust_mean(image, stack.variance, n_sigma, model)
+    model = np.empty(stack.image.shape[1:], dtype=np.float32)
+    planes = (stack.image, stack.mask, stack.variance)
+    robust_mean(planes, np.int32(int(EXCLUDED)), n_sigma, model)
     return model
 
 
@@ -169,14 +169,15 @@ def find_artifacts(
     clipped
         True for artefacts, shape ``(n, ny, nx)``. Their pixels are to be CLIPPED.
     """
-    n_epochs = np.isfinite(direct.image).sum(axis=0, dtype=np.int32).ravel()
+    n_epochs = np.zeros(direct.image[0].size, dtype=np.int32)
+    for image in direct.image:
+        n_epochs += np.isfinite(image).ravel()
     clipped = np.zeros(direct.image.shape, dtype=np.bool_)
     for stack, comparison in ((matched, levels.matched), (direct, levels.sharp)):
         model = static_sky(stack, levels.n_sigma_model)
         model = np.where(np.isfinite(model), model, np.float32(0.0))
         nearby = ndimage.maximum_filter(model, size=2 * comparison.reach + 1)
-        variance = stack.variance[np.isfinite(stack.variance)][::_STRIDE]
-        model_noise = float(np.sqrt(np.median(variance) / len(direct.image)))
+        model_noise = float(np.sqrt(np.median(_some_variance(stack)) / len(direct.image)))
         groups = [
             _stand_out(Planes(image, variance, mask), model, nearby, comparison)
             for image, variance, mask in zip(stack.image, stack.variance, stack.mask, strict=True)
@@ -190,7 +191,19 @@ def find_artifacts(
             kept = np.zeros(model.shape, dtype=np.bool_)
             kept.ravel()[_mostly(group, rare & ~protected[group.at], levels.rare_fraction)] = True
             clipped[epoch] |= grow(kept, _ONE_AROUND)
-    return clipped & np.isfinite(direct.image)
+    for own, image in zip(clipped, direct.image, strict=True):
+        own &= np.isfinite(image)
+    return clipped
+
+
+def _some_variance(stack: WarpStack) -> FloatImage:
+    """Take every seventh variance that is known, one warp after the other."""
+    parts, first = [], 0
+    for variance in stack.variance:
+        known = variance[np.isfinite(variance)]
+        parts.append(known[first::_STRIDE])
+        first = (first - len(known)) % _STRIDE
+    return np.concatenate(parts)
 
 
 def _stand_out(

@@ -59,17 +59,25 @@ class Planted:
     n_left: int
 
 
-def plant(stack: WarpStack, psf_sigma: FloatArray, rng: np.random.Generator) -> FloatImage:
+def plant(
+    stack: WarpStack,
+    psf_sigma: FloatArray,
+    rng: np.random.Generator,
+    variance_factors: FloatArray | None = None,
+) -> FloatImage:
     """Draw artefacts that begin at 5 sigma of the sky, one kind a warp.
 
     Parameters
     ----------
     stack
-        The warps; they stay as they are. Their variance is that of single pixels.
+        The warps; they stay as they are.
     psf_sigma
         Width of the PSF of each, the Gaussian sigma in pixels, shape ``(n,)``.
     rng
         Where the artefacts lie, and how bright they are.
+    variance_factors
+        By what the variance of each warp was multiplied for its covariance, shape ``(n,)``: an
+        artefact is of single pixels. None stands for 1.
 
     Returns
     -------
@@ -77,18 +85,25 @@ def plant(stack: WarpStack, psf_sigma: FloatArray, rng: np.random.Generator) -> 
         What is to be added to each warp, shape ``(n, ny, nx)``. Its photons add no noise.
     """
     planted = np.zeros(stack.image.shape, dtype=np.float32)
-    for i, variance in enumerate(stack.variance):
-        good = np.isfinite(variance) & ~has(stack.mask[i], EXCLUDED)
+    factors = _single(variance_factors, len(planted))
+    for i, (summed, factor) in enumerate(zip(stack.variance, factors, strict=True)):
+        good = np.isfinite(summed) & ~has(stack.mask[i], EXCLUDED)
         if not np.any(good):
             continue
-        noise = math.sqrt(float(np.median(variance[good])))
+        noise = math.sqrt(float(np.median(summed[good] / factor)))
         kind = KINDS[i % len(KINDS)]
         if kind == "trail":
-            planted[i] = noise * _draw_trail(variance.shape, float(psf_sigma[i]), rng)
+            planted[i] = noise * _draw_trail(summed.shape, float(psf_sigma[i]), rng)
         else:
             longest = 1 if kind == "hot pixel" else _LONGEST_TRACK
-            planted[i] = noise * _shift(_draw_tracks(variance.shape, longest, rng), rng)
+            planted[i] = noise * _shift(_draw_tracks(summed.shape, longest, rng), rng)
     return planted
+
+
+def _single(variance_factors: FloatArray | None, n: int) -> npt.NDArray[np.float32]:
+    """Take the factors that turn the variance of single pixels into that of a stack."""
+    factors = np.ones(n) if variance_factors is None else variance_factors
+    return factors.astype(np.float32)
 
 
 def _draw_tracks(shape: tuple[int, int], longest: int, rng: np.random.Generator) -> FloatImage:
@@ -133,21 +148,27 @@ def _shift(canvas: FloatImage, rng: np.random.Generator) -> FloatImage:
 
 
 def judge(
-    stack: WarpStack, coadd: Coadd, planted: FloatImage, clipped: BoolArray, n_sigma: float = 5.0
+    stack: WarpStack,
+    coadd: Coadd,
+    planted: FloatImage,
+    clipped: BoolArray,
+    variance_factors: FloatArray | None = None,
+    n_sigma: float = 5.0,
 ) -> list[Planted]:
     """Count the planted pixels that were removed, and what is left of them on the coadd.
 
     Parameters
     ----------
     stack
-        The warps without the artefacts, with what was CLIPPED from them in the mask. Their variance
-        is that of single pixels, without covariance.
+        The warps, with what was CLIPPED from them without the artefacts in the mask.
     coadd
         Their mean.
     planted
         What was added to them, shape ``(n, ny, nx)``.
     clipped
         What the search took from the warps with the artefacts, shape ``(n, ny, nx)``.
+    variance_factors
+        As for `plant`.
     n_sigma
         Significance that counts: in a warp against the noise of its pixel, on the coadd against
         that of the coadd's.
@@ -158,32 +179,61 @@ def judge(
         One entry a kind. Pixels that the coadd would leave out anyway, and those of fewer than 5
         warps, do not count.
     """
-    use = np.isfinite(stack.image) & np.isfinite(stack.variance) & ~has(stack.mask, EXCLUDED)
-    use &= use.sum(axis=0) >= FEWEST_WARPS
+    n = len(planted)
+    n_warps = np.zeros(planted[0].shape, dtype=np.int32)
+    for i in range(n):
+        n_warps += _used(stack, i)
+    enough = n_warps >= FEWEST_WARPS
+    weights = coadd.weights.astype(np.float32)
+    all_planted, not_clipped = _Lift.none(enough.shape), _Lift.none(enough.shape)
+    n_pixels, n_removed = [0] * len(KINDS), [0] * len(KINDS)
+    for i, factor in enumerate(_single(variance_factors, n)):
+        kind, use = i % len(KINDS), _used(stack, i) & enough
+        with np.errstate(invalid="ignore"):
+            bright = use & (np.abs(planted[i]) > n_sigma * np.sqrt(stack.variance[i] / factor))
+        n_pixels[kind] += int(bright.sum())
+        n_removed[kind] += int((bright & clipped[i]).sum())
+        all_planted.add(planted[i], weights[i] * use, kind)
+        not_clipped.add(planted[i], weights[i] * (use & ~clipped[i]), kind)
     with np.errstate(invalid="ignore"):
-        bright = use & (np.abs(planted) > n_sigma * np.sqrt(stack.variance))
         limit = n_sigma * np.sqrt(coadd.planes.variance)
-        lifted = _lift(planted, use, coadd.weights) > limit
-        left = _lift(planted, use & ~clipped, coadd.weights) > limit
-    result = []
-    for k, kind in enumerate(KINDS):
-        own = slice(k, None, len(KINDS))
-        result.append(
-            Planted(
-                kind,
-                n_pixels=int(bright[own].sum()),
-                n_removed=int((bright[own] & clipped[own]).sum()),
-                n_lifted=int(lifted[k].sum()),
-                n_left=int(left[k].sum()),
-            )
-        )
-    return result
+        n_lifted, n_left = (lift.count(limit) for lift in (all_planted, not_clipped))
+    counts = zip(KINDS, n_pixels, n_removed, n_lifted, n_left, strict=True)
+    return [Planted(*entry) for entry in counts]
 
 
-def _lift(planted: FloatImage, use: BoolArray, weights: FloatArray) -> FloatImage:
-    """Find by how much each kind of artefact lifts or lowers the mean, shape ``(3, ny, nx)``."""
-    share = weights.astype(np.float32)[:, None, None] * use
-    total = share.sum(axis=0)
-    added = share * planted
-    kinds = [added[k :: len(KINDS)].sum(axis=0) for k in range(len(KINDS))]
-    return np.asarray(np.abs(kinds) / np.where(total > 0, total, np.float32(1.0)))
+def _used(stack: WarpStack, i: int) -> BoolArray:
+    """Find the pixels of a warp that the mean would take."""
+    finite = np.isfinite(stack.image[i]) & np.isfinite(stack.variance[i])
+    return np.asarray(finite & ~has(stack.mask[i], EXCLUDED))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Lift:
+    """By how much each kind of artefact lifts or lowers the mean, as sums over the warps.
+
+    Attributes
+    ----------
+    added
+        Planted values times weights, shape ``(3, ny, nx)``.
+    total
+        Weights, shape ``(ny, nx)``.
+    """
+
+    added: FloatImage
+    total: FloatImage
+
+    @classmethod
+    def none(cls, shape: tuple[int, ...]) -> _Lift:
+        """Begin with no warp."""
+        return cls(np.zeros((len(KINDS), *shape), np.float32), np.zeros(shape, np.float32))
+
+    def add(self, planted: FloatImage, share: FloatImage, kind: int) -> None:
+        """Add a warp."""
+        self.total[...] += share
+        self.added[kind] += share * planted
+
+    def count(self, limit: npt.NDArray[np.floating]) -> list[int]:
+        """Count the pixels that each kind displaces by more than a limit."""
+        total = np.where(self.total > 0, self.total, np.float32(1.0))
+        return [int((np.abs(added) / total > limit).sum()) for added in self.added]

@@ -29,7 +29,7 @@ from lsstpipe.errors import NoWorkFound
 from lsstpipe.geometry.box import Box
 from lsstpipe.image.aperture_correction import ApertureCorrection
 from lsstpipe.image.exposure import Exposure
-from lsstpipe.image.mask import MaskPlane
+from lsstpipe.image.mask import MaskPlane, has
 from lsstpipe.image.psf import CellPsf
 from lsstpipe.tasks.base import Json, TaskConfig, plain
 
@@ -94,9 +94,8 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
         raise NoWorkFound(f"{len(warps)} warps; at least {config.min_warps} are worth averaging.")
     direct = WarpStack.of([_planes(w) for w in warps], _factors(warps))
     search = _match(warps, direct)
-    clipped = _find(search, config)
-    mask = direct.mask | np.where(clipped, np.int32(MaskPlane.CLIPPED), np.int32(0))
-    stack = replace(direct, mask=mask)
+    stack = _mark(direct, _find(search, config))
+    n_clipped = int(has(stack.mask, MaskPlane.CLIPPED).sum())
     weights = warp_weights(stack)
     coadd = combine(stack, weights, sat_fraction=config.saturated_fraction)
     psfs = [_cells(w) for w in warps]
@@ -117,14 +116,14 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
         ),
         metadata={
             "n_warps": len(warps),
-            "n_clipped_pixels": int(clipped.sum()),
+            "n_clipped_pixels": n_clipped,
             "band": str(data_id["band"]),
         },
     )
     displaced = find_displaced(stack, coadd)
     summary: Json = {
         "n_warps": len(warps),
-        "n_clipped_pixels": int(clipped.sum()),
+        "n_clipped_pixels": n_clipped,
         "displaced": asdict(displaced) | {"largest": plain(displaced.largest)},
         "planted": [],
     }
@@ -133,6 +132,13 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
         found = _try_removal(warps, search, (stack, coadd), config, rng)
         summary["planted"] = [asdict(kind) for kind in found]
     return Outputs(deep_coadd, _make_n_image(coadd.n_image, box), summary)
+
+
+def _mark(stack: WarpStack, clipped: BoolArray) -> WarpStack:
+    """Set CLIPPED in a copy of the mask."""
+    mask = stack.mask.copy()
+    np.bitwise_or(mask, np.int32(MaskPlane.CLIPPED), out=mask, where=clipped)
+    return replace(stack, mask=mask)
 
 
 def _factors(warps: Sequence[Exposure]) -> FloatArray:
@@ -154,20 +160,21 @@ def _try_removal(
     config: Config,
     rng: np.random.Generator,
 ) -> list[Planted]:
-    """Search copies of the warps with artefacts of known pixels, as the warps were searched."""
+    """Search the warps with artefacts of known pixels, as they were searched without.
+
+    The images of the search are overwritten: a copy would take a quarter of the memory again.
+    """
     stack, coadd = result
-    covariance = _factors(warps).astype(np.float32)[:, None, None]
-    pixelwise = replace(stack, variance=stack.variance / covariance)
+    covariance = _factors(warps)
     widths = np.array([float(w.metadata["psf_sigma_pix"]) for w in warps])
-    planted = plant(pixelwise, widths, rng)
-    direct = replace(search.direct, image=search.direct.image + planted)
+    planted = plant(stack, widths, rng, covariance)
+    direct, matched = search.direct.image, search.matched.image
+    direct += planted
     # Matching is linear: what was planted is all that has to be convolved.
-    matched = search.matched.image.copy()
     for image, own, kernels in zip(matched, planted, search.kernels, strict=True):
         known = np.where(np.isfinite(image), own, np.float32(0.0))
         image += convolve_varying(known, kernels.astype(np.float32))
-    dirty = _Search(direct, replace(search.matched, image=matched), search.kernels)
-    return judge(pixelwise, coadd, planted, _find(dirty, config))
+    return judge(stack, coadd, planted, _find(search, config), covariance)
 
 
 def _planes(exposure: Exposure) -> Planes:
@@ -206,8 +213,14 @@ def _match(warps: Sequence[Exposure], direct: WarpStack) -> _Search:
         kernels.append(
             np.array([[matching_kernel(stamp, target) for stamp in row] for row in cells.centred])
         )
-    matched = [match_psf(_planes(w), own) for w, own in zip(warps, kernels, strict=True)]
-    return _Search(direct, WarpStack.of(matched, np.ones(len(matched))), kernels)
+    # A warp that is without data has NaN there, so that the mask of the direct one serves both.
+    matched = replace(
+        direct, image=np.empty_like(direct.image), variance=np.empty_like(direct.variance)
+    )
+    for i, (exposure, own) in enumerate(zip(warps, kernels, strict=True)):
+        planes = match_psf(_planes(exposure), own)
+        matched.image[i], matched.variance[i] = planes.image, planes.variance
+    return _Search(direct, matched, kernels)
 
 
 def _mean_psf(psfs: Sequence[CellPsf], weights: npt.NDArray[np.float64]) -> CellPsf:

@@ -135,9 +135,13 @@ def test_the_robust_mean_is_not_moved_by_outliers_and_not_biased_by_clipping() -
     image[2] += 50.0
     image[0, :, :5] = np.nan
     mean = np.empty((60, 60), np.float32)
-    robust_mean(image, np.ones_like(image), 3.0, mean)
+    mask = np.zeros(image.shape, np.int32)
+    mask[1, 30:], image[1, 30:] = int(MaskPlane.CR), 4.0
+    robust_mean((image, mask, np.ones_like(image)), np.int32(int(MaskPlane.CR)), 3.0, mean)
+    image[1, 30:] = np.nan
     good = np.nanmean(np.delete(image, 2, axis=0), axis=0)
     assert np.median(np.abs(mean - good)) < 0.02
     assert mean.mean() == pytest.approx(5.0, abs=0.03)
-    robust_mean(np.full_like(image, np.nan), np.ones_like(image), 3.0, mean)
+    nothing = np.full_like(image, np.nan)
+    robust_mean((nothing, mask, np.ones_like(image)), np.int32(0), 3.0, mean)
     assert np.all(np.isnan(mean))
