@@ -65,7 +65,7 @@ _MEMORY: dict[str, _Memory] = {
     ),
     **dict.fromkeys(("isr", "calibrate"), _Memory(450.0, detector=80.0)),
     "warp": _Memory(400.0, detector=40.0, patch=40.0),
-    "assemble": _Memory(400.0, patch_of_each_input=80.0),
+    "assemble": _Memory(400.0, patch_of_each_input=60.0),
     "object": _Memory(400.0, patch=100.0),
     "forced": _Memory(400.0, detector=60.0),
 }

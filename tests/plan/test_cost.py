@@ -74,7 +74,7 @@ _SEEN = {
                          "object": (3, 356), "forced": (5, 379)},
     ("simcam_small", 800, 800): {"flat": (10, 673), "calibrate": (2, 507), "assemble": (10, 770),
                                  "object": (5, 416), "forced": (5, 349)},
-    ("hsc", 4200, 4200): {"flat": (20, 1880), "calibrate": (2, 1030), "assemble": (6, 7040)},
+    ("hsc", 4200, 4200): {"flat": (20, 1880), "calibrate": (2, 1030), "assemble": (6, 5273)},
 }  # fmt: skip
 
 
