@@ -90,6 +90,17 @@ class WarpStack:
             warps[0].x0,
         )
 
+    def good(self, which: int | slice = slice(None)) -> BoolArray:
+        """Find the pixels that are averaged where some warp has a good one.
+
+        Parameters
+        ----------
+        which
+            The warps: a number gives shape ``(ny, nx)``, a slice ``(m, ny, nx)``.
+        """
+        finite = np.isfinite(self.image[which]) & np.isfinite(self.variance[which])
+        return np.asarray(finite & ~has(self.mask[which], EXCLUDED))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Coadd:

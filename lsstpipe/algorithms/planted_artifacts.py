@@ -63,7 +63,7 @@ def plant(
     stack: WarpStack,
     psf_sigma: FloatArray,
     rng: np.random.Generator,
-    variance_factors: FloatArray | None = None,
+    variance_factors: FloatArray,
 ) -> FloatImage:
     """Draw artefacts that begin at 5 sigma of the sky, one kind a warp.
 
@@ -77,7 +77,7 @@ def plant(
         Where the artefacts lie, and how bright they are.
     variance_factors
         By what the variance of each warp was multiplied for its covariance, shape ``(n,)``: an
-        artefact is of single pixels. None stands for 1.
+        artefact is of single pixels.
 
     Returns
     -------
@@ -85,25 +85,18 @@ def plant(
         What is to be added to each warp, shape ``(n, ny, nx)``. Its photons add no noise.
     """
     planted = np.zeros(stack.image.shape, dtype=np.float32)
-    factors = _single(variance_factors, len(planted))
-    for i, (summed, factor) in enumerate(zip(stack.variance, factors, strict=True)):
-        good = np.isfinite(summed) & ~has(stack.mask[i], EXCLUDED)
+    for i, variance in enumerate(stack.variance):
+        good = np.isfinite(variance) & ~has(stack.mask[i], EXCLUDED)
         if not np.any(good):
             continue
-        noise = math.sqrt(float(np.median(summed[good] / factor)))
+        noise = math.sqrt(float(np.median(variance[good] / np.float32(variance_factors[i]))))
         kind = KINDS[i % len(KINDS)]
         if kind == "trail":
-            planted[i] = noise * _draw_trail(summed.shape, float(psf_sigma[i]), rng)
+            planted[i] = noise * _draw_trail(variance.shape, float(psf_sigma[i]), rng)
         else:
             longest = 1 if kind == "hot pixel" else _LONGEST_TRACK
-            planted[i] = noise * _shift(_draw_tracks(summed.shape, longest, rng), rng)
+            planted[i] = noise * _shift(_draw_tracks(variance.shape, longest, rng), rng)
     return planted
-
-
-def _single(variance_factors: FloatArray | None, n: int) -> npt.NDArray[np.float32]:
-    """Take the factors that turn the variance of single pixels into that of a stack."""
-    factors = np.ones(n) if variance_factors is None else variance_factors
-    return factors.astype(np.float32)
 
 
 def _draw_tracks(shape: tuple[int, int], longest: int, rng: np.random.Generator) -> FloatImage:
@@ -152,7 +145,7 @@ def judge(
     coadd: Coadd,
     planted: FloatImage,
     clipped: BoolArray,
-    variance_factors: FloatArray | None = None,
+    variance_factors: FloatArray,
     n_sigma: float = 5.0,
 ) -> list[Planted]:
     """Count the planted pixels that were removed, and what is left of them on the coadd.
@@ -179,33 +172,27 @@ def judge(
         One entry a kind. Pixels that the coadd would leave out anyway, and those of fewer than 5
         warps, do not count.
     """
-    n = len(planted)
     n_warps = np.zeros(planted[0].shape, dtype=np.int32)
-    for i in range(n):
-        n_warps += _used(stack, i)
+    for i in range(len(planted)):
+        n_warps += stack.good(i)
     enough = n_warps >= FEWEST_WARPS
     weights = coadd.weights.astype(np.float32)
     all_planted, not_clipped = _Lift.none(enough.shape), _Lift.none(enough.shape)
     n_pixels, n_removed = [0] * len(KINDS), [0] * len(KINDS)
-    for i, factor in enumerate(_single(variance_factors, n)):
-        kind, use = i % len(KINDS), _used(stack, i) & enough
+    for i, own in enumerate(planted):
+        kind, use = i % len(KINDS), stack.good(i) & enough
         with np.errstate(invalid="ignore"):
-            bright = use & (np.abs(planted[i]) > n_sigma * np.sqrt(stack.variance[i] / factor))
+            noise = np.sqrt(stack.variance[i] / np.float32(variance_factors[i]))
+            bright = use & (np.abs(own) > n_sigma * noise)
         n_pixels[kind] += int(bright.sum())
         n_removed[kind] += int((bright & clipped[i]).sum())
-        all_planted.add(planted[i], weights[i] * use, kind)
-        not_clipped.add(planted[i], weights[i] * (use & ~clipped[i]), kind)
+        all_planted.add(own, weights[i] * use, kind)
+        not_clipped.add(own, weights[i] * (use & ~clipped[i]), kind)
     with np.errstate(invalid="ignore"):
         limit = n_sigma * np.sqrt(coadd.planes.variance)
         n_lifted, n_left = (lift.count(limit) for lift in (all_planted, not_clipped))
     counts = zip(KINDS, n_pixels, n_removed, n_lifted, n_left, strict=True)
     return [Planted(*entry) for entry in counts]
-
-
-def _used(stack: WarpStack, i: int) -> BoolArray:
-    """Find the pixels of a warp that the mean would take."""
-    finite = np.isfinite(stack.image[i]) & np.isfinite(stack.variance[i])
-    return np.asarray(finite & ~has(stack.mask[i], EXCLUDED))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

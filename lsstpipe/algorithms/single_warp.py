@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from lsstpipe.algorithms.combine import EXCLUDED, Coadd, WarpStack
-from lsstpipe.image.mask import has
+from lsstpipe.algorithms.combine import Coadd, WarpStack
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -64,7 +63,7 @@ def find_displaced(stack: WarpStack, coadd: Coadd, n_sigma: float = 5.0) -> Disp
     Displaced
         Counts.
     """
-    use = np.isfinite(stack.image) & np.isfinite(stack.variance) & ~has(stack.mask, EXCLUDED)
+    use = stack.good()
     use &= (coadd.weights > 0.0)[:, None, None]
     weights = coadd.weights.astype(np.float32)
     total = np.tensordot(weights, use, axes=1)

@@ -12,6 +12,7 @@ from lsstpipe.image.mask import MaskPlane
 
 SIGMA = 1.3
 N = 9
+ONE = np.ones(N)
 
 
 def sky(rng: np.random.Generator, ny: int = 200, nx: int = 240) -> WarpStack:
@@ -43,7 +44,7 @@ def stack() -> WarpStack:
 
 @pytest.fixture(scope="module")
 def planted(stack: WarpStack) -> np.ndarray:
-    return plant(stack, np.full(N, SIGMA), np.random.default_rng(4))
+    return plant(stack, np.full(N, SIGMA), np.random.default_rng(4), ONE)
 
 
 def test_of_each_kind_95_percent_of_the_planted_pixels_are_removed(
@@ -51,7 +52,7 @@ def test_of_each_kind_95_percent_of_the_planted_pixels_are_removed(
 ) -> None:
     dirty = WarpStack(stack.image + planted, stack.variance, stack.mask)
     clipped = find_artifacts(dirty, matched(dirty))
-    found = judge(stack, combine(stack, warp_weights(stack)), planted, clipped)
+    found = judge(stack, combine(stack, warp_weights(stack)), planted, clipped, ONE)
     assert [kind.kind for kind in found] == list(KINDS)
     for kind in found:
         assert kind.n_pixels > 40
@@ -62,7 +63,7 @@ def test_of_each_kind_95_percent_of_the_planted_pixels_are_removed(
 
 def test_a_search_that_finds_nothing_removes_nothing(stack: WarpStack, planted: np.ndarray) -> None:
     nothing = np.zeros(stack.image.shape, bool)
-    for kind in judge(stack, combine(stack, warp_weights(stack)), planted, nothing):
+    for kind in judge(stack, combine(stack, warp_weights(stack)), planted, nothing, ONE):
         assert kind.n_removed == 0
         assert kind.n_left == kind.n_lifted
 
@@ -76,7 +77,7 @@ def test_each_warp_has_its_kind_and_most_of_it_stays_clean(planted: np.ndarray) 
 
 
 def test_the_same_seed_plants_the_same(stack: WarpStack, planted: np.ndarray) -> None:
-    again = plant(stack, np.full(N, SIGMA), np.random.default_rng(4))
+    again = plant(stack, np.full(N, SIGMA), np.random.default_rng(4), ONE)
     assert np.array_equal(planted, again)
 
 
@@ -93,7 +94,7 @@ def test_pixels_are_counted_as_by_hand() -> None:
     clipped = np.zeros(shape, bool)
     clipped[0, 5, 4:6] = True
     clipped[1, 2, 2] = True
-    found = judge(clean, combine(clean, np.full(N, 1 / N)), planted, clipped)
+    found = judge(clean, combine(clean, np.full(N, 1 / N)), planted, clipped, ONE)
     assert found == [
         Planted("hot pixel", n_pixels=2, n_removed=1, n_lifted=2, n_left=1),
         Planted("cosmic ray", n_pixels=3, n_removed=1, n_lifted=0, n_left=0),
@@ -106,6 +107,6 @@ def test_a_warp_without_a_good_pixel_gets_nothing() -> None:
     mask = np.zeros(shape, np.int32)
     mask[2] = int(MaskPlane.BAD)
     stack = WarpStack(np.zeros(shape, np.float32), np.ones(shape, np.float32), mask)
-    planted = plant(stack, np.full(N, SIGMA), np.random.default_rng(1))
+    planted = plant(stack, np.full(N, SIGMA), np.random.default_rng(1), ONE)
     assert not planted[2].any()
     assert planted[5].any()

@@ -143,7 +143,7 @@ def cells_of(exposure: Exposure) -> Image:
 def test_a_second_detector_fills_what_the_first_leaves_empty_and_gives_its_psf_there(
     calibrated: Calibrated, joint: Joint
 ) -> None:
-    """Give one image, sharp or smeared, to two detectors that lie 600 pixels apart on the sky."""
+    """Give one image to two detectors of other PSFs that lie 600 pixels apart on the sky."""
     key, made = next(iter(calibrated.items()))
     grid = PatchGrid(1, 1, 120, 1400, 0)
     tract = SkyMap.discrete("sim", [CENTRE], SCALE_ARCSEC, grid).to_json_dict()
