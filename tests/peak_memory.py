@@ -1,24 +1,40 @@
-"""Memory that a call allocates, without what the interpreter does beside it."""
+"""Memory that a call allocates, without what its process does beside it."""
 
+import pickle
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
 
-def measure_peak(call: Callable[[np.ndarray], object], array: np.ndarray, n_calls: int = 3) -> int:
-    """Measure the bytes that ``call`` has allocated at most, as the least of some calls.
+def measure_peak(call: Callable[[np.ndarray], object], array: np.ndarray) -> int:
+    """Measure the bytes that ``call`` has allocated at most beside ``array``.
 
-    The call runs once before: what it compiles or loads is not its own. Of the others the least
-    counts, since threads of other tests and the collector of garbage only ever add to one. Each
-    gets a copy of ``array``, which it may write to.
+    It runs in a fresh process: what is counted is all that a process allocates, and threads that
+    other tests left in this one, or garbage that is collected meanwhile, would be counted too.
+    ``call`` is a function of a module or a ``functools.partial`` of one.
     """
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.peak_memory"],
+        input=pickle.dumps((call, array)),
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[1],
+        check=True,
+    )
+    return int(done.stdout)
+
+
+def main() -> None:
+    """Measure a second call: what the first compiles or loads is not the call's own."""
+    call, array = pickle.load(sys.stdin.buffer)
     call(array.copy())
-    peaks = []
-    for _ in range(n_calls):
-        given = array.copy()
-        tracemalloc.start()
-        call(given)
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-    return min(peaks)
+    tracemalloc.start()
+    call(array)
+    sys.stdout.write(str(tracemalloc.get_traced_memory()[1]))
+
+
+if __name__ == "__main__":
+    main()
