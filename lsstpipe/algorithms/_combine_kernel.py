@@ -22,7 +22,7 @@ def _median_of_first(values: FloatArray, n: int) -> float:
     return float(0.5 * (values[(n - 1) // 2] + values[n // 2]))
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def robust_mean(
     planes: tuple[Stack, npt.NDArray[np.int32], Stack],
     excluded: np.int32,

@@ -11,7 +11,7 @@ Warp = tuple[FloatPixels, FloatPixels, npt.NDArray[np.bool_]]
 """Values, variance, and which are not to be used; all of one pixel after another."""
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def sky_pulls(warp: Warp, model: FloatPixels, n_sigma: float) -> FloatPixels:
     """Collect (value - model) / error of the pixels that have no source.
 
@@ -41,7 +41,7 @@ def sky_pulls(warp: Warp, model: FloatPixels, n_sigma: float) -> FloatPixels:
     return pulls[:n]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def significances(
     warp: Warp,
     model: tuple[FloatPixels, FloatPixels],

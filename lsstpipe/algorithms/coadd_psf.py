@@ -13,11 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lsstpipe.algorithms._resample_kernel import warp_planes
-from lsstpipe.algorithms.combine import EXCLUDED, WarpStack
+from lsstpipe.algorithms.combine import WarpStack
 from lsstpipe.algorithms.resample import PixelMap, lanczos_table
 from lsstpipe.errors import AlgorithmError
 from lsstpipe.geometry.box import Box
-from lsstpipe.image.mask import has
 from lsstpipe.image.psf import CellPsf, Psf, nearest_pixel
 
 FloatArray = npt.NDArray[np.float64]
@@ -195,8 +194,7 @@ def cell_weights(stack: WarpStack, weights: FloatArray, grid: CellGrid) -> Float
     weights
         Shape ``(n, n_cell_y, n_cell_x)``.
     """
-    good = np.isfinite(stack.image) & ~has(stack.mask, EXCLUDED)
-    return weights[:, None, None] * cell_shares(good, grid)
+    return weights[:, None, None] * cell_shares(stack.good(), grid)
 
 
 def cell_shares(filled: BoolArray, grid: CellGrid) -> FloatArray:

@@ -77,7 +77,7 @@ def matching_kernel(psf: FloatArray, target: FloatArray) -> FloatArray:
     return np.asarray(kernel / kernel.sum(), dtype=np.float64)
 
 
-def match_psf(planes: Planes, kernels: FloatArray) -> Planes:
+def match_psf(planes: Planes, kernels: FloatArray, *, cell_size: int) -> Planes:
     """Convolve an image with kernels that change over it.
 
     Parameters
@@ -85,8 +85,11 @@ def match_psf(planes: Planes, kernels: FloatArray) -> Planes:
     planes
         The image; NaN counts as 0 and is handed back as NaN.
     kernels
-        Kernels at the middles of equal cells of the image, shape ``(n_y, n_x, s, s)``; between the
-        middles the convolved images are interpolated.
+        Kernels of square cells from the lower corner of the image, shape ``(n_y, n_x, s, s)``:
+        each holds in the middle of what the image has of its cell, and between the middles the
+        convolved images are interpolated.
+    cell_size
+        Side of a cell, pixels; the last ones may stick out of the image.
 
     Returns
     -------
@@ -96,8 +99,8 @@ def match_psf(planes: Planes, kernels: FloatArray) -> Planes:
     missing = ~(np.isfinite(planes.image) & np.isfinite(planes.variance))
     image = np.where(missing, np.float32(0.0), planes.image).astype(np.float32)
     variance = np.where(missing, np.float32(0.0), planes.variance).astype(np.float32)
-    blended = convolve_varying(image, kernels.astype(np.float32))
-    spread = convolve_varying(variance, (kernels**2).astype(np.float32))
+    blended = convolve_varying(image, kernels.astype(np.float32), cell_size=cell_size)
+    spread = convolve_varying(variance, (kernels**2).astype(np.float32), cell_size=cell_size)
     blended[missing] = np.nan
     # Rounding of the transform may take the variance of empty margins below zero.
     spread[missing | (spread <= 0.0)] = np.nan
@@ -106,18 +109,18 @@ def match_psf(planes: Planes, kernels: FloatArray) -> Planes:
     return Planes(blended, spread, mask, planes.y0, planes.x0)
 
 
-def convolve_varying(image: FloatImage, kernels: FloatImage) -> FloatImage:
+def convolve_varying(image: FloatImage, kernels: FloatImage, *, cell_size: int) -> FloatImage:
     """Convolve pixel values with kernels that change over them.
 
     Parameters
     ----------
     image
         Finite values, shape ``(ny, nx)``.
-    kernels
+    kernels, cell_size
         As for `match_psf`.
     """
-    weights_y = _hat_weights(image.shape[0], kernels.shape[0])
-    weights_x = _hat_weights(image.shape[1], kernels.shape[1])
+    weights_y = _hat_weights(image.shape[0], kernels.shape[0], cell_size)
+    weights_x = _hat_weights(image.shape[1], kernels.shape[1], cell_size)
     result = np.zeros(image.shape, dtype=np.float32)
     for weight_y, row in zip(weights_y, kernels, strict=True):
         ys = _support(weight_y)
@@ -128,9 +131,10 @@ def convolve_varying(image: FloatImage, kernels: FloatImage) -> FloatImage:
     return result
 
 
-def _hat_weights(n_pixels: int, n_cells: int) -> FloatImage:
+def _hat_weights(n_pixels: int, n_cells: int, cell_size: int) -> FloatImage:
     """Return the weight of each cell's kernel along one axis, shape ``(n_cells, n_pixels)``."""
-    middles = (np.arange(n_cells) + 0.5) * n_pixels / n_cells - 0.5
+    low = np.arange(n_cells) * cell_size
+    middles = 0.5 * (low + np.minimum(low + cell_size, n_pixels)) - 0.5
     pixels = np.arange(n_pixels)
     hats = np.stack([np.interp(pixels, middles, unit) for unit in np.eye(n_cells)])
     return hats.astype(np.float32)

@@ -81,6 +81,7 @@ class _Search:
     direct: WarpStack
     matched: WarpStack
     kernels: list[FloatArray]
+    cell_size: int
 
 
 def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
@@ -173,7 +174,7 @@ def _try_removal(
     # Matching is linear: what was planted is all that has to be convolved.
     for image, own, kernels in zip(matched, planted, search.kernels, strict=True):
         known = np.where(np.isfinite(image), own, np.float32(0.0))
-        image += convolve_varying(known, kernels.astype(np.float32))
+        image += convolve_varying(known, kernels.astype(np.float32), cell_size=search.cell_size)
     return judge(stack, coadd, planted, _find(search, config), covariance)
 
 
@@ -203,9 +204,10 @@ def _levels(config: Config) -> ArtifactLevels:
 
 def _match(warps: Sequence[Exposure], direct: WarpStack) -> _Search:
     """Convolve all warps to one PSF, if there are enough to compare."""
+    cell_size = _cells(warps[0]).cell_size
     if len(warps) < _FEWEST_TO_COMPARE:
-        return _Search(direct, direct, [])
-    sigma = target_sigma(np.array([float(w.metadata["psf_sigma_pix"]) for w in warps]))
+        return _Search(direct, direct, [], cell_size)
+    sigma = target_sigma(np.array([float(w.metadata["widest_psf_sigma_pix"]) for w in warps]))
     kernels = []
     for exposure in warps:
         cells = _cells(exposure)
@@ -218,9 +220,9 @@ def _match(warps: Sequence[Exposure], direct: WarpStack) -> _Search:
         direct, image=np.empty_like(direct.image), variance=np.empty_like(direct.variance)
     )
     for i, (exposure, own) in enumerate(zip(warps, kernels, strict=True)):
-        planes = match_psf(_planes(exposure), own)
+        planes = match_psf(_planes(exposure), own, cell_size=cell_size)
         matched.image[i], matched.variance[i] = planes.image, planes.variance
-    return _Search(direct, matched, kernels)
+    return _Search(direct, matched, kernels, cell_size)
 
 
 def _mean_psf(psfs: Sequence[CellPsf], weights: npt.NDArray[np.float64]) -> CellPsf:

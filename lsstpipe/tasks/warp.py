@@ -12,6 +12,7 @@ from pydantic import PositiveFloat, PositiveInt
 
 from lsstpipe import datasets
 from lsstpipe.algorithms.coadd_psf import CellGrid, PsfInput, cell_shares, coadd_psf
+from lsstpipe.algorithms.combine import EXCLUDED
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.algorithms.resample import between, blank, covariance_factor, warp
 from lsstpipe.data_model import DataId
@@ -20,7 +21,7 @@ from lsstpipe.geometry.box import Box
 from lsstpipe.geometry.skymap import SkyMap
 from lsstpipe.geometry.wcs import SkyWcs
 from lsstpipe.image.exposure import Exposure, ObservationInfo
-from lsstpipe.image.mask import MaskPlane
+from lsstpipe.image.mask import MaskPlane, has
 from lsstpipe.image.photocalib import photo_calib_from_json
 from lsstpipe.tasks.base import Json, TaskConfig
 
@@ -70,7 +71,9 @@ class _Part:
     source
         Its PSF, and where its pixels are.
     shares
-        Share of each cell that it fills, shape ``(n_cell_y, n_cell_x)``.
+        Share of each cell that it fills with pixels to be averaged, shape ``(n_cell_y, n_cell_x)``.
+    filled
+        Share of each cell that it fills at all, same shape.
     figures
         What a coadd has to know of it: one number each for the whole detector.
     info
@@ -79,6 +82,7 @@ class _Part:
 
     source: PsfInput
     shares: FloatArray
+    filled: FloatArray
     figures: dict[str, float]
     info: ObservationInfo | None
 
@@ -86,7 +90,8 @@ class _Part:
 def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     """Resample one visit to one patch, in the units of the joint calibration.
 
-    Where detectors overlap the first fills a pixel. A cell has the mean PSF of the detectors in it.
+    Where detectors overlap the first fills a pixel. A cell has the mean PSF of the detectors whose
+    pixels of it are averaged in a coadd, if there are any, else of those that fill it.
     """
     tract = SkyMap.from_json_dict(inputs.skymap).tracts[data_id.integer("tract")]
     box = tract.patch(data_id.integer("patch")).outer
@@ -102,10 +107,11 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
     if not used:
         raise NoWorkFound("No usable detector of the visit reaches this patch.")
     shares = np.stack([part.shares for part in used])
-    n_pixels = shares.sum(axis=(1, 2))
+    filled = np.stack([part.filled for part in used])
+    n_pixels = filled.sum(axis=(1, 2))
     psf = coadd_psf(
         [part.source for part in used],
-        shares,
+        np.where(shares.sum(axis=0) > 0, shares, filled),
         CellGrid(box, config.cell_size_pix),
         size=config.psf_size_pix,
         order=config.kernel_order,
@@ -123,7 +129,8 @@ def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
             metadata={
                 name: float(np.average([part.figures[name] for part in used], weights=n_pixels))
                 for name in used[0].figures
-            },
+            }
+            | {"widest_psf_sigma_pix": max(part.figures["psf_sigma_pix"] for part in used)},
         )
     )
 
@@ -153,8 +160,9 @@ def _fill(
             exposure.aperture_correction.factor(y=own.y0 + own.ny / 2, x=own.x0 + own.nx / 2)
         ),
     }
-    shares = cell_shares(filled[None], CellGrid(box, config.cell_size_pix))[0]
-    return _Part(PsfInput(exposure.psf, to_source), shares, figures, exposure.info)
+    usable = filled & ~has(warped.mask, EXCLUDED)
+    shares, reached = cell_shares(np.stack([usable, filled]), CellGrid(box, config.cell_size_pix))
+    return _Part(PsfInput(exposure.psf, to_source), shares, reached, figures, exposure.info)
 
 
 def _calibrated(exposure: Exposure, summary: Json) -> Planes:

@@ -72,7 +72,7 @@ def simulate(n: int, rng: np.random.Generator) -> Field:
         alone = Planes(dirt.astype(np.float32), planes.variance, mask)
         warps.append(warped)
         factors.append(covariance_factor(to_source, BOX, fwhm / 2.3548))
-        matched.append(match_psf(warped, kernel[None, None]))
+        matched.append(match_psf(warped, kernel[None, None], cell_size=512))
         artefacts.append(warp(alone, BOX, to_source).image / np.sqrt(warped.variance))
     return Field(
         WarpStack.of(warps, np.array(factors)),
@@ -202,6 +202,14 @@ def test_the_static_sky_leaves_bad_pixels_out() -> None:
     model = static_sky(WarpStack(image, np.ones_like(image), mask), 2.5)
     assert model[2, 2] == 1.0
     assert np.isnan(model[0, 0])
+
+
+def test_a_variance_of_zero_or_nan_ends_no_search() -> None:
+    shape = (4, 40, 40)
+    variance = np.ones(shape, np.float32)
+    variance[0, 5, 5], variance[:, 9, 9] = 0.0, np.nan
+    stack = WarpStack(np.zeros(shape, np.float32), variance, np.zeros(shape, np.int32))
+    assert not find_artifacts(stack, stack).any()
 
 
 def test_the_significance_of_a_pixel_is_what_its_formula_says(rng: np.random.Generator) -> None:

@@ -180,6 +180,40 @@ def test_a_second_detector_fills_what_the_first_leaves_empty_and_gives_its_psf_t
     assert widths == sorted(set(widths))
 
 
+def test_a_detector_gives_no_psf_to_a_cell_where_none_of_its_pixels_is_averaged(
+    calibrated: Calibrated, joint: Joint, skymap: Json
+) -> None:
+    """Two detectors of other PSFs side by side; all pixels of the first are BAD."""
+    key, made = next(iter(calibrated.items()))
+    own = joint.visit_summary[key.subset(("instrument", "visit"))]["detectors"][0]
+    quantum = DataId(instrument="st10", skymap="sim", tract=0, patch=0, visit=key["visit"])
+    beside = DataId(instrument="st10", visit=key["visit"], detector=1)
+    image = made.visit_image
+    columns = np.arange(image.image.shape[1])
+    border = image.image.shape[1] * 3 // 4
+    left, right = (np.where(on, image.image, np.nan).astype(np.float32) for on in
+                   (columns < border, columns >= border))  # fmt: skip
+    wide = CellPsf(gaussian_stamp(2.0, 25)[None, None], 0, 0, 4096)
+    bad = np.full_like(image.mask, int(MaskPlane.BAD))
+    images = {
+        key: replace(image, image=left, mask=bad),
+        beside: replace(image, image=right, psf=wide),
+    }
+
+    def run(*keys: DataId) -> Exposure:
+        summary = {"detectors": [{**own, "detector": k["detector"]} for k in keys]}
+        inputs = warp.Inputs({k: images[k] for k in keys}, summary, skymap)
+        return warp.run(inputs, warp.Config(), quantum).direct_warp
+
+    first, second, both = run(key), run(beside), run(key, beside)
+    fills = np.stack([np.isfinite(first.image), np.isfinite(second.image)])
+    in_first, in_second = cell_shares(fills, CellGrid(both.box, 128)) > 0
+    assert (in_first & in_second).any()
+    assert (in_first & ~in_second).any()
+    for cells, alone in ((in_second, second), (in_first & ~in_second, first)):
+        np.testing.assert_allclose(cells_of(both)[cells], cells_of(alone)[cells], atol=1e-12)
+
+
 def stained(
     world: World, coadds: Coadds, exposure: Exposure, skymap: Json
 ) -> npt.NDArray[np.int64]:
