@@ -241,10 +241,15 @@ class PairDifferences:
         ----------
         percent
             Above 0 and below 100.
+
+        Returns
+        -------
+        limit_mmag
+            NaN without differences, or where the error of one is not known.
         """
-        if not len(self.star):
-            return float("nan")
         share, scale = self.weight / self.weight.sum(), np.sqrt(2.0) * self.expected_mmag
+        if not (len(scale) and np.all((scale > 0.0) & np.isfinite(scale))):
+            return float("nan")
 
         def excess(limit: float) -> float:
             return float(np.sum(share * special.erf(limit / scale))) - percent / 100.0

@@ -45,6 +45,7 @@ T = TypeVar("T")
 
 _BRIGHT_SNR = 100.0
 _MIN_ZERO_POINT_STARS = 10
+_MOST_LEFT_OUT = 0.25
 
 
 @dataclass(slots=True)
@@ -188,18 +189,31 @@ def _judge_band(band: _Band, name: str) -> list[Metric]:
         columns = (np.concatenate(part) for part in zip(*band.linear, strict=True))
         found = linearity_residual(*columns, full_well=band.full_well)
         metrics.append(replace(found, id=f"{found.id}:{name}"))
-    return metrics + _judge_psf(band, name)
+    return metrics + judge_psf(band.psf, band.psf_left_out, name)
 
 
-def _judge_psf(band: _Band, name: str) -> list[Metric]:
-    """Judge the PSFs of the images that the campaign goes on with; of all, where it has no such."""
-    used, left_out = (band.psf, band.psf_left_out) if band.psf else (band.psf_left_out, [])
+def judge_psf(joint: Sequence[PsfTable], others: Sequence[PsfTable], where: str) -> list[Metric]:
+    """Judge the PSFs of a band by the images that the joint fit calibrates, if these are most.
+
+    An image that the campaign does not go on with, such as one of very bad seeing, harms nothing.
+    More than a quarter of such images is a fault itself, which the rest must not hide.
+
+    Parameters
+    ----------
+    joint, others
+        PSFs of the images with a joint calibration, and of those without.
+    where
+        Name of the band.
+    """
+    used, left_out = list(joint), list(others)
+    if len(left_out) > _MOST_LEFT_OUT * (len(used) + len(left_out)):
+        used, left_out = used + left_out, []
     if not used:
         return []
-    metrics = psf_shape_metrics(join_psf(used).shapes(), name)
+    metrics = psf_shape_metrics(join_psf(used).shapes(), where)
     if not left_out:
         return metrics
-    said = f"Without {len(left_out)} images that the campaign left out."
+    said = f"Without {len(left_out)} images that have no joint calibration."
     return [replace(metric, note=f"{metric.note} {said}".strip()) for metric in metrics]
 
 

@@ -31,7 +31,7 @@ def sky(rng: np.random.Generator, ny: int = 200, nx: int = 240) -> WarpStack:
 def matched(stack: WarpStack) -> WarpStack:
     kernel = matching_kernel(gaussian_stamp(SIGMA, 25), gaussian_stamp(1.2 * SIGMA, 25))
     warps = [
-        match_psf(Planes(*planes), kernel[None, None])
+        match_psf(Planes(*planes), kernel[None, None], cell_size=240)
         for planes in zip(stack.image, stack.variance, stack.mask, strict=True)
     ]
     return WarpStack.of(warps, np.ones(N))
@@ -79,6 +79,23 @@ def test_each_warp_has_its_kind_and_most_of_it_stays_clean(planted: np.ndarray) 
 def test_the_same_seed_plants_the_same(stack: WarpStack, planted: np.ndarray) -> None:
     again = plant(stack, np.full(N, SIGMA), np.random.default_rng(4), ONE)
     assert np.array_equal(planted, again)
+
+
+def test_artefacts_are_of_single_pixels_whatever_the_covariance(
+    stack: WarpStack, planted: np.ndarray
+) -> None:
+    """What raises the variance of a warp for its covariance says nothing of one pixel alone."""
+    factors = np.linspace(1.0, 2.0, N)
+    raised = (stack.variance * factors[:, None, None]).astype(np.float32)
+    correlated = WarpStack(stack.image, raised, stack.mask)
+    again = plant(correlated, np.full(N, SIGMA), np.random.default_rng(4), factors)
+    np.testing.assert_allclose(again, planted, rtol=1e-5)
+    coadd, clipped = combine(stack, warp_weights(stack)), np.abs(planted) > 20.0
+    alone = judge(stack, coadd, planted, clipped, ONE)
+    counts = judge(correlated, coadd, planted, clipped, factors)
+    for one, other in zip(alone, counts, strict=True):
+        assert other.n_pixels == pytest.approx(one.n_pixels, abs=1)
+        assert other.n_removed == pytest.approx(one.n_removed, abs=1)
 
 
 def test_pixels_are_counted_as_by_hand() -> None:

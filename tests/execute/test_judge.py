@@ -13,14 +13,14 @@ from lsstpipe import datasets, io
 from lsstpipe.cli import metrics, report
 from lsstpipe.data_model import DataId, DatasetType
 from lsstpipe.errors import UserError
-from lsstpipe.execute.judge import judge_truth
+from lsstpipe.execute.judge import judge_psf, judge_truth
 from lsstpipe.execute.truth import read_survey
 from lsstpipe.image.catalog import Catalog, Column, Schema
 from lsstpipe.image.exposure import Exposure
 from lsstpipe.image.mask import MaskPlane
 from lsstpipe.image.photocalib import PhotoCalib, photo_calib_to_json
 from lsstpipe.measure.metric import Metric
-from lsstpipe.measure.visit_truth import VisitTruth
+from lsstpipe.measure.visit_truth import PsfTable, VisitTruth
 from lsstpipe.report.manifests import read_records
 from tests.measure.simulated_truth import (
     BETA,
@@ -196,6 +196,32 @@ def test_planted_faults_fail_the_metrics_that_are_about_them(
     } <= failed  # fmt: skip
     assert found["AST-1:r"].note == "3 of 4 detectors."
     assert found["ISR-4"].note.startswith("Worst of 3: visit 1 detector 0.")
+
+
+def psf_tables(n: int, too_large: float) -> list[PsfTable]:
+    """Make the PSFs of some images, at 100 places each, with moments that are too large."""
+    rng = np.random.default_rng(n)
+    true = np.array([[2.0], [2.0], [0.0]])
+    return [
+        PsfTable(
+            (1.0 + too_large) * true + rng.normal(0.0, 1e-4, (3, 100)),
+            np.broadcast_to(true, (3, 100)),
+            np.full(100, i),
+        )
+        for i in range(n)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("n_joint", "n_others", "passes"), [(20, 0, True), (16, 4, True), (8, 12, False), (0, 4, False)]
+)
+def test_psfs_of_few_images_that_are_not_gone_on_with_do_not_count(
+    n_joint: int, n_others: int, passes: bool
+) -> None:
+    metrics = judge_psf(psf_tables(n_joint, 0.0), psf_tables(n_others, 0.3), "r")
+    size = next(metric for metric in metrics if metric.id == "PSF-1:r")
+    assert size.ok is passes
+    assert (f"Without {n_others} images" in size.note) == (passes and n_others > 0)
 
 
 def test_a_detector_that_was_misled_on_purpose_is_not_missed(

@@ -9,6 +9,7 @@ import pytest
 
 from lsstpipe.algorithms.repeatability import (
     MMAG_PER_RELATIVE,
+    PairDifferences,
     pair_differences,
     weighted_percentile,
 )
@@ -151,6 +152,12 @@ def test_errors_that_explain_the_scatter_predict_what_pairs_differ_by(
     for percent in (50.0, 90.0):
         measured = weighted_percentile(pairs.difference_mmag, pairs.weight, percent)
         assert pairs.expected_percentile(percent) == pytest.approx(measured, rel=0.03)
+
+
+@pytest.mark.parametrize("error", [np.nan, 0.0, np.inf])
+def test_an_error_that_is_not_known_predicts_nothing(error: float) -> None:
+    pairs = PairDifferences(np.ones(3), np.array([1.0, 2.0, error]), np.ones(3), np.arange(3))
+    assert np.isnan(pairs.expected_percentile(50.0))
 
 
 def test_magnitudes_that_scatter_too_much_fail(rng: np.random.Generator) -> None:

@@ -193,6 +193,12 @@ def test_cosmic_rays_come_in_proportion_to_time(truth: DetectorTruth) -> None:
     assert counts[1200.0] / counts[60.0] == pytest.approx(20, rel=0.5)
 
 
+def test_photons_do_not_depend_on_how_the_light_lies_in_memory(rng: np.random.Generator) -> None:
+    light = rng.uniform(0.0, 40.0, (200, 30)).astype(np.float32)
+    drawn = [photons(one, np.random.default_rng(3)) for one in (light, np.asfortranarray(light))]
+    np.testing.assert_array_equal(*drawn)
+
+
 def test_photons_are_those_of_one_draw_over_the_whole_detector(rng: np.random.Generator) -> None:
     expected = rng.uniform(-5.0, 40.0, (150, 20)).astype(np.float32)
     expected[3, 4] = 1e9
