@@ -14,6 +14,7 @@ from lsstpipe.algorithms.planes import Planes
 from lsstpipe.algorithms.psf_match import gaussian_stamp
 from lsstpipe.data_model import DataId
 from lsstpipe.errors import NoWorkFound
+from lsstpipe.geometry.box import Box
 from lsstpipe.geometry.skymap import PatchGrid, SkyMap, Tract
 from lsstpipe.image.exposure import Exposure
 from lsstpipe.image.mask import MaskPlane, has
@@ -21,6 +22,7 @@ from lsstpipe.image.photocalib import photo_calib_from_json
 from lsstpipe.image.psf import CellPsf
 from lsstpipe.tasks import assemble, calibrate, warp
 from lsstpipe.tasks.base import Json
+from tests.peak_memory import measure_peak
 from tests.tasks.conftest import STAINED_VISIT, Coadds, Joint
 from tests.tasks.simulated_world import (
     CALIBRATION_RADIUS,
@@ -343,3 +345,29 @@ def test_two_warps_are_averaged_without_a_search_for_artefacts(coadds: Coadds) -
     low, high = np.minimum(a.image, b.image)[both], np.maximum(a.image, b.image)[both]
     mean, slack = made.deep_coadd.image[both], 1e-4 * (np.abs(low) + np.abs(high))
     assert ((mean >= low - slack) & (mean <= high + slack)).all()
+
+
+def coadd_of(images: npt.NDArray[np.float32]) -> assemble.Outputs:
+    """Assemble noise of one PSF, one warp for each image."""
+    wcs = SkyMap.discrete("sim", [CENTRE], SCALE_ARCSEC, PatchGrid(1, 1, 10, 10, 0)).tracts[0].wcs
+    psf = CellPsf(np.tile(gaussian_stamp(1.3, 25), (3, 3, 1, 1)), 0, 0, 128)
+    figures = {
+        "variance_factor": 1.0, "psf_sigma_pix": 1.3, "widest_psf_sigma_pix": 1.3,
+        "aperture_correction": 1.0,
+    }  # fmt: skip
+    warps = {
+        DataId(instrument="st10", skymap="sim", tract=0, patch=0, band="r", visit=i): Exposure(
+            image=image, mask=np.zeros(image.shape, np.int32), variance=np.ones_like(image),
+            box=Box(0, 0, *image.shape), unit="nJy", psf=psf, wcs=wcs, metadata=figures,
+        )
+        for i, image in enumerate(images)
+    }  # fmt: skip
+    data_id = DataId(instrument="st10", skymap="sim", tract=0, patch=0, band="r")
+    return assemble.run(assemble.Inputs(warps), assemble.Config(), data_id)
+
+
+def test_a_warp_takes_no_more_memory_than_it_did(rng: np.random.Generator) -> None:
+    """The plan asks for 60 bytes a pixel and warp; two numbers of warps leave the patch's out."""
+    images = rng.normal(size=(12, 380, 380)).astype(np.float32)
+    few, many = (measure_peak(coadd_of, images[:n]) for n in (6, 12))
+    assert (many - few) / images[6:].size < 50
