@@ -15,6 +15,7 @@ from typing import Protocol
 import pytest
 import yaml
 
+from lsstpipe.butler import Butler
 from lsstpipe.cli.main import COMMANDS, cli, main
 from lsstpipe.repository import Repository, write_repository
 
@@ -204,7 +205,18 @@ def test_bug_ends_with_exit_code_2_and_a_hint(tmp_path: Path) -> None:
     assert "This is a bug of lsstpipe" in result.stderr
 
 
+def test_sweep_refuses_a_folder_that_is_no_repository(tmp_path: Path, call: Call) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    other = tmp_path / f".draft.{dead.pid}.tmp"
+    other.write_text("of another program")
+    for words in ((), ("--dry-run",), ("--orphans", "--yes", "--grace-days", "0")):
+        assert "There is no repository" in _sentence(call(tmp_path, "sweep", ".", *words))
+    assert other.exists()
+
+
 def test_sweep_removes_temporaries_of_dead_processes_only(tmp_path: Path, call: Call) -> None:
+    Butler.create(tmp_path)
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     stale = tmp_path / f".image.fits.{dead.pid}.tmp"
