@@ -205,6 +205,28 @@ def test_bug_ends_with_exit_code_2_and_a_hint(tmp_path: Path) -> None:
     assert "This is a bug of lsstpipe" in result.stderr
 
 
+def test_output_to_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    Butler.create(tmp_path)
+    for unbuffered in ("", "1"):
+        with Path("/dev/full").open("w") as full:
+            result = subprocess.run(
+                [
+                    *(sys.executable, "-c", "from lsstpipe.cli.main import main; main()"),
+                    *("query", "--repo", str(tmp_path), "--json"),
+                ],
+                env=os.environ
+                | {"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONUNBUFFERED": unbuffered},
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        assert result.returncode == 75, result.stderr
+        assert result.stderr == (
+            "lsstpipe: The output cannot be written: No space left on device.\n"
+        )  # fmt: skip
+
+
 def test_sweep_refuses_a_folder_that_is_no_repository(tmp_path: Path, call: Call) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
