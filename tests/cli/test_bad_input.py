@@ -227,6 +227,28 @@ def test_output_to_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
         )  # fmt: skip
 
 
+def test_a_protocol_that_nothing_knows_is_one_sentence(repo: Path, call: Call) -> None:
+    for words in (
+        ("verify", "main", "--at", "nosuch://x/y"),
+        ("publish", "main", "nosuch://x/releases/dp1"),
+        ("fetch", "nosuch://x/releases/dp1"),
+    ):
+        said = _sentence(call(repo, *words))
+        assert "the protocol 'nosuch'" in said
+        assert "allowed are a local path and s3://" in said
+        assert ".." not in said
+
+
+@pytest.mark.parametrize("command", ["export", "export-butler"])
+def test_an_export_into_a_url_makes_no_folder_of_its_name(
+    command: str, repo: Path, tmp_path: Path, call: Call
+) -> None:
+    before = sorted(tmp_path.iterdir())
+    said = _sentence(call(tmp_path, command, "main", "s3://b/x", "--repo", str(repo)))
+    assert "s3://b/x is a URL, and only a local folder is allowed" in said
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_sweep_refuses_a_folder_that_is_no_repository(tmp_path: Path, call: Call) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
