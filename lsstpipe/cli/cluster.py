@@ -195,6 +195,9 @@ def tell_status(watch: bool, as_json: bool, config: Path, state: Path) -> None:
 def tell_cost(repos: tuple[Path, ...], as_json: bool, config: Path, state: Path) -> None:
     """Tell what each stage asked for, used and cost, at list prices, and what was idle.
 
+    What was used is left empty where several users have jobs of one campaign: manifests do not say
+    whose job wrote them.
+
     \b
     Example:
       lsstpipe cluster cost --repo runs/demo
@@ -207,7 +210,7 @@ def tell_cost(repos: tuple[Path, ...], as_json: bool, config: Path, state: Path)
     from lsstpipe.plan.read import open_plan
 
     usage: dict[str, list[TaskUsage]] = {}
-    for repo in repos:
+    for repo in {path.resolve(): path for path in repos}.values():
         plan = open_plan(plan_folder(repo))
         usage.setdefault(plan.campaign.name, []).extend(measure_usage(plan))
     head = _open(config, state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -88,11 +89,14 @@ def costs_as_rows(costs: Costs, usage: Usage) -> list[dict[str, Any]]:
     costs
         What was asked for and paid.
     usage
-        What the quanta took.
+        What the quanta took; shown where one user alone has the campaign, for manifests do not say
+        whose job wrote them.
     """
     rows = []
+    shared = _find_shared(costs)
     for (campaign, user, stage), cost in costs.items():
-        own = [task for task in usage.get(campaign, ()) if task.stage == stage]
+        tasks = () if campaign in shared else usage.get(campaign, ())
+        own = [task for task in tasks if task.stage == stage]
         rows.append(
             {
                 "campaign": campaign, "user": user, "stage": stage,
@@ -105,6 +109,13 @@ def costs_as_rows(costs: Costs, usage: Usage) -> list[dict[str, Any]]:
             }
         )  # fmt: skip
     return rows
+
+
+def _find_shared(costs: Costs) -> set[str]:
+    """Find the campaigns that several users have."""
+    owners = {(campaign, user) for campaign, user, _ in costs}
+    count = Counter(campaign for campaign, _ in owners)
+    return {campaign for campaign, n_users in count.items() if n_users > 1}
 
 
 def print_costs(costs: Costs, usage: Usage | None) -> None:
@@ -149,7 +160,13 @@ def print_costs(costs: Costs, usage: Usage | None) -> None:
         *((f"{used:.0f}" if used else "", "", "") if is_used_shown else ("",)),
         f"{everything.usd:.5f}", "",
     )  # fmt: skip
-    Console(width=_WIDTH, soft_wrap=True).print(table)
+    console = Console(width=_WIDTH, soft_wrap=True)
+    console.print(table)
+    for campaign in sorted(_find_shared(costs) & set(usage)):
+        console.print(
+            f"{campaign} has jobs of several users; manifests do not say which of them used what",
+            markup=False,
+        )
 
 
 def print_prices(prices: PriceTable, types: Sequence[str], as_json: bool) -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 import click
 
 from lsstpipe.butler import Butler
-from lsstpipe.cli.options import jobs_option, repo_option
+from lsstpipe.cli.options import LocalFolder, jobs_option, repo_option
 from lsstpipe.cli.progress import progress_bar
 
 
 @click.command("export")
 @click.argument("collection")
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("folder", type=LocalFolder())
 @repo_option
 @jobs_option(4)
 @click.option("--dry-run", is_flag=True, help="Say what would be copied, change nothing.")

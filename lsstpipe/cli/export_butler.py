@@ -9,13 +9,13 @@ from pathlib import Path
 import click
 
 from lsstpipe.butler import Butler
-from lsstpipe.cli.options import jobs_option, repo_option
+from lsstpipe.cli.options import LocalFolder, jobs_option, repo_option
 from lsstpipe.cli.progress import progress_bar
 
 
 @click.command("export-butler")
 @click.argument("collection")
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("folder", type=LocalFolder())
 @repo_option
 @jobs_option(4)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -5,6 +5,8 @@ Exit codes: 0 done; 1 the request cannot be met as given; 2 a bug; 75 the machin
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib
 import os
 import sys
@@ -15,7 +17,9 @@ from typing import NoReturn
 import click
 
 from lsstpipe import __version__
-from lsstpipe.errors import LsstpipeError
+from lsstpipe.errors import LsstpipeError, TemporaryError
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 COMMANDS = {
     "init": "Make an empty repository.",
@@ -111,6 +115,16 @@ def main() -> None:
         # The reader of our output has gone; nothing is wrong.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+        # What is left of our output would fail again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        what = error.filename or "The output"
+        click.echo(f"lsstpipe: {what} cannot be written: {error.strerror}.", err=True)
+        sys.exit(TemporaryError.exit_code)
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from lsstpipe.errors import UserError
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 repo_option: Decorator = click.option(
@@ -17,6 +19,22 @@ repo_option: Decorator = click.option(
     default=".",
     help="Folder of the repository.  [default: $LSSTPIPE_REPO, else this folder]",
 )
+
+
+class LocalFolder(click.Path):
+    """A folder on a local disk to write into: a URL would become a folder of a strange name."""
+
+    def __init__(self) -> None:
+        super().__init__(file_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse a URL."""
+        if "://" in str(value):
+            raise UserError(
+                f"{value} is a URL, and only a local folder is allowed here; `lsstpipe publish` "
+                "writes to s3://BUCKET/releases/RIGHT."
+            )
+        return super().convert(value, param, ctx)
 
 
 def jobs_option(default: int) -> Decorator:

@@ -55,7 +55,7 @@ def configure(etc: Path, source: str | None) -> list[Path]:
     Raises
     ------
     ConfigError
-        If a file is absent, or ``pools.json`` says what cannot be.
+        If a file is absent or cannot be read, or ``pools.json`` says what cannot be.
     """
     wanted: dict[str, bytes] = {}
     if source is not None:
@@ -80,6 +80,8 @@ def _read(path: str) -> bytes:
         return files_of(path).read(path)
     except FileNotFoundError:
         raise ConfigError(f"{path} is absent: Terraform writes it.") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def make_key(path: Path, shared: str) -> None:
@@ -112,11 +114,15 @@ def take_key(shared: str, path: Path) -> None:
     ------
     TemporaryError
         If it is not there yet: the head node shares it when it starts.
+    ConfigError
+        If what is there cannot be read, such as a folder.
     """
     try:
         content = files_of(shared).read(shared)
     except FileNotFoundError:
         raise TemporaryError(f"{shared} is absent: the head node has not shared it.") from None
+    except OSError as error:
+        raise ConfigError(f"{shared} is no key that can be read: {error.strerror}.") from error
     _write_secret(path, content)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 
+from lsstpipe.cluster.slurm import run_command
 from lsstpipe.errors import TemporaryError
 
 _PATIENCE_S = 120.0
-_TIMEOUT_S = 60
 
 
 def cancel_jobs(prefix: str) -> list[int]:
@@ -31,10 +30,12 @@ def cancel_jobs(prefix: str) -> list[int]:
     ------
     TemporaryError
         If they do not end, or Slurm does not answer.
+    UserError
+        If there is no Slurm.
     """
     found = _jobs(prefix)
     if found:
-        _run("scancel", *map(str, found))
+        run_command("scancel", *map(str, found))
     ends = time.monotonic() + _PATIENCE_S
     while left := _jobs(prefix):
         if time.monotonic() > ends:
@@ -45,15 +46,6 @@ def cancel_jobs(prefix: str) -> list[int]:
 
 def _jobs(prefix: str) -> list[int]:
     """Find jobs that wait, run or are about to end."""
-    rows = [line.split(maxsplit=1) for line in _run("squeue", "-h", "--me", "-o", "%A %j")]
+    text = run_command("squeue", "--noheader", "--me", "--format=%A %j")
+    rows = [line.split(maxsplit=1) for line in text.splitlines()]
     return sorted({int(number) for number, name in rows if name.startswith(prefix)})
-
-
-def _run(*command: str) -> list[str]:
-    try:
-        done = subprocess.run(
-            command, check=True, capture_output=True, text=True, timeout=_TIMEOUT_S
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise TemporaryError(f"{command[0]} failed: {error}.") from error
-    return done.stdout.splitlines()

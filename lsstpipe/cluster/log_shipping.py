@@ -1,8 +1,8 @@
 """Sends the logs of a machine to CloudWatch Logs, where they outlive it.
 
 How far each log was sent is kept beside the state, and written down after AWS has taken a batch: a
-crash in between sends that batch again, and nothing is lost. While AWS does not answer, lines stay
-in their files.
+crash in between sends that batch again, and nothing is lost. Where it cannot be written down, as on
+a full disk, the process itself knows it. While AWS does not answer, lines stay in their files.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Any
 
 from lsstpipe.cluster.fleet import TAG_NODE
 from lsstpipe.cluster.imds import Imds
-from lsstpipe.cluster.log_sources import Journal, Line, LogFile, Source
+from lsstpipe.cluster.log_sources import Journal, Line, LogFile, Position, Source
 from lsstpipe.datastore.atomic import write_atomically
-from lsstpipe.errors import TemporaryError
+from lsstpipe.errors import LsstpipeError, RepositoryError, TemporaryError
 
 _LOG = logging.getLogger(__name__)
 
@@ -147,6 +147,8 @@ class Shipper:
     sources: Sources
     memory: Path
     now: Callable[[], float] = time.time
+    _positions: dict[str, Position] | None = field(default=None, init=False)
+    _is_kept: bool = field(default=True, init=False)
 
     def ship(self) -> int:
         """Send all that is new.
@@ -163,12 +165,14 @@ class Shipper:
         """
         from botocore.exceptions import BotoCoreError, ClientError
 
+        if not self._is_kept:
+            self._keep()
         n, failures = 0, []
         for kind, sources in self.sources.items():
             for source in sources:
                 try:
                     n += self._ship_one(kind, source)
-                except (BotoCoreError, ClientError) as error:
+                except (BotoCoreError, ClientError, LsstpipeError, OSError) as error:
                     failures.append(f"{source.name}: {error}")  # the others go on
         if failures:
             raise TemporaryError(f"Logs stay here for now: {'; '.join(failures)}")
@@ -176,30 +180,34 @@ class Shipper:
 
     def _ship_one(self, kind: str, source: Source) -> int:
         """Send what is new of one log, batch by batch."""
-        memory = self._recall()
-        n, batch = 0, _Batch()
-        for line, position in source.read(memory.get(source.name)):
+        positions = self._recall()
+        n, batch, reached = 0, _Batch(), positions.get(source.name)
+        for line, position in source.read(reached):
             in_time = Line(min(max(line.time, self.now() - _OLDEST_S), self.now()), line.text)
             if not batch.takes(in_time):
-                n += self._deliver(kind, source, batch.lines, memory)
+                n += self._deliver(kind, source, batch.lines, reached)
                 batch = _Batch()
             batch.add(in_time)
-            memory[source.name] = position
-        return n + self._deliver(kind, source, batch.lines, memory)
+            reached = position
+        return n + self._deliver(kind, source, batch.lines, reached)
 
-    def _deliver(
-        self, kind: str, source: Source, lines: Sequence[Line], memory: dict[str, Any]
-    ) -> int:
+    def _deliver(self, kind: str, source: Source, lines: Sequence[Line], reached: Position) -> int:
         """Send lines, then write down that they were sent."""
         if lines:
             # Clocks are set now and then, and AWS wants each batch in order.
             ordered = sorted(lines, key=lambda line: line.time)
             self._put(f"{self.group}/{kind}", f"{self.stream}/{source.name}", ordered)
-            write_atomically(self.memory, json.dumps(memory).encode())
+            self._recall()[source.name] = reached
+            self._keep()
         return len(lines)
 
-    def _put(self, group: str, stream: str, lines: Sequence[Line]) -> None:
-        """Send lines; one that AWS will never take is left out, so that those after it go."""
+    def _put(
+        self, group: str, stream: str, lines: Sequence[Line], *, is_made: bool = False
+    ) -> None:
+        """Send lines; one that AWS will never take is left out, so that those after it go.
+
+        A stream that was made just now and is still not there is for the next look.
+        """
         from botocore.exceptions import ClientError
 
         where = {"logGroupName": group, "logStreamName": stream}
@@ -208,9 +216,9 @@ class Shipper:
             answer = self.client.put_log_events(**where, logEvents=rows)
         except ClientError as error:
             code = error.response["Error"]["Code"]
-            if code == _NOT_THERE:
+            if code == _NOT_THERE and not is_made:
                 self._make_stream(where)
-                self._put(group, stream, lines)
+                self._put(group, stream, lines, is_made=True)
             elif code == _NOT_TAKEN and len(lines) > 1:
                 half = len(lines) // 2
                 self._put(group, stream, lines[:half])
@@ -232,12 +240,32 @@ class Shipper:
             if error.response["Error"]["Code"] != _ALREADY_THERE:
                 raise
 
-    def _recall(self) -> dict[str, Any]:
+    def _recall(self) -> dict[str, Position]:
+        """Give how far each log was sent; what was written down is read once."""
+        if self._positions is None:
+            self._positions = {}
+            try:
+                kept = json.loads(self.memory.read_bytes())
+                self._positions.update(kept)
+            except FileNotFoundError:
+                pass  # the first start
+            except (OSError, ValueError, TypeError) as error:
+                _LOG.warning(
+                    "%s does not say what was sent, so logs are sent from their beginning: %s",
+                    self.memory, error,
+                )  # fmt: skip
+        return self._positions
+
+    def _keep(self) -> None:
+        """Write down how far each log was sent; where that fails it is said once."""
         try:
-            memory: dict[str, Any] = json.loads(self.memory.read_bytes())
-        except FileNotFoundError:
-            return {}
-        return memory
+            write_atomically(self.memory, json.dumps(self._positions).encode())
+        except RepositoryError as error:
+            if self._is_kept:
+                _LOG.warning("what was sent now would be sent again after a restart: %s", error)
+            self._is_kept = False
+        else:
+            self._is_kept = True
 
 
 def open_logs(region: str) -> Any:

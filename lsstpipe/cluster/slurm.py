@@ -25,6 +25,7 @@ _MB = {"K": 1 / 1024, "M": 1.0, "G": 1024.0, "T": 1024.0**2}
 _NAME = re.compile(r"\bNodeName=(\S+)")
 _STATE = re.compile(r"\bState=(\S+)")
 _ADDRESS = re.compile(r"\bNodeAddr=(\S+)")
+_PREFIX = re.compile(r"^(\w+: )?(error|fatal): ")
 _NOT_STARTED = re.compile(r"launch[ _]failed[ _]requeued[ _]held")
 _REASON = re.compile(r"\bReason=(.*?)(?: \[[^\]]*\])?$")
 # The workflow calls its jobs <campaign>-<repository>_<run>; others may say it in the comment.
@@ -243,19 +244,44 @@ class SlurmCommands:
         )  # fmt: skip
 
     def _run(self, *command: str) -> str:
-        program = command[0] if self._folder is None else str(self._folder / command[0])
-        try:
-            done = subprocess.run(
-                [program, *command[1:]],
-                check=True, capture_output=True, text=True, timeout=_TIMEOUT_S,
-                env=os.environ | {"SLURM_TIME_FORMAT": "%s"},
-            )  # fmt: skip
-        except FileNotFoundError:
-            raise UserError(f"{command[0]} is not there: this is no node of a Slurm.") from None
-        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            output = str(getattr(error, "stderr", "") or "no answer").strip()
-            raise TemporaryError(f"{' '.join(command[:2])} failed: {output}") from error
-        return done.stdout
+        return run_command(*command, folder=self._folder)
+
+
+def run_command(*command: str, folder: Path | None = None) -> str:
+    """Run a program of Slurm and give what it prints, times in seconds since 1970.
+
+    Parameters
+    ----------
+    command
+        The program and its arguments.
+    folder
+        Where it is; on the path where it is None.
+
+    Raises
+    ------
+    UserError
+        If the program is not installed.
+    TemporaryError
+        If it fails, with the last of its reasons: those before are of the way there.
+    """
+    program = command[0] if folder is None else str(folder / command[0])
+    what = f"{' '.join(command[:2])} failed"
+    try:
+        done = subprocess.run(
+            [program, *command[1:]],
+            check=True, capture_output=True, text=True, timeout=_TIMEOUT_S,
+            env=os.environ | {"SLURM_TIME_FORMAT": "%s"},
+        )  # fmt: skip
+    except FileNotFoundError:
+        raise UserError(f"{command[0]} is not there: this is no node of a Slurm.") from None
+    except subprocess.CalledProcessError as error:
+        lines = error.stderr.strip().splitlines() or [f"exit code {error.returncode}"]
+        reason = _PREFIX.sub("", lines[-1].strip()).rstrip(".")
+        raise TemporaryError(f"{what}: {reason}.") from error
+    except (OSError, subprocess.TimeoutExpired) as error:
+        reason = getattr(error, "strerror", None) or f"no answer within {_TIMEOUT_S} s"
+        raise TemporaryError(f"{what}: {reason}.") from error
+    return done.stdout
 
 
 def parse_queued(line: str) -> QueuedJob:

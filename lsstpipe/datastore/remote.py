@@ -121,7 +121,13 @@ class RemoteFiles:
         """Give the file system of an URL and the path in it."""
         import fsspec
 
-        files, where = fsspec.url_to_fs(path)
+        try:
+            files, where = fsspec.url_to_fs(path)
+        except (ValueError, ImportError) as error:
+            raise RepositoryError(
+                f"{path} has the protocol '{path.partition('://')[0]}', which cannot be used here "
+                "(allowed are a local path and s3://BUCKET/PREFIX)."
+            ) from error
         return files, where
 
     def _put(self, path: str, content: bytes, *, mode: str) -> None:

@@ -156,14 +156,20 @@ def read(content: bytes, name: str) -> list[dict[str, Any]]:
     InputFileError
         If it is no export, or of another major version.
     """
+    no_export = f"{name} is no export of a Butler"
     try:
         document = yaml.load(content, _Loader)
-        version, entries = str(document["version"]), document["data"]
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise InputFileError(f"{name} is no export of a Butler: {error}.") from error
+        reason = " ".join(str(error).split())  # yaml tells of the place in lines of its own
+        raise InputFileError(f"{no_export}: it cannot be read as YAML ({reason}).") from error
+    if not isinstance(document, dict) or not {"version", "data"} <= document.keys():
+        raise InputFileError(f"{no_export}: it must be a mapping with 'version' and 'data'.")
+    version, entries = str(document["version"]), document["data"]
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise InputFileError(f"{no_export}: its 'data' must be a list of mappings.")
     if version.partition(".")[0] not in {"0", VERSION.partition(".")[0]}:
         raise InputFileError(f"{name} has version {version}; allowed are those that begin with 1.")
-    return [dict(entry) for entry in entries]
+    return entries
 
 
 def day_of(mjd: float) -> int:

@@ -120,16 +120,20 @@ def read_index(datastore: Datastore) -> Index:
     ------
     InputFileError
         If there is none, it is damaged, of a newer version, or names what it may not name.
+    RepositoryError, TemporaryError
+        If it cannot be reached.
     """
     name = datastore.resolve(INDEX)
+    content = datastore.read(INDEX)
     try:
-        plain = json.loads(datastore.read(INDEX))
+        plain = json.loads(content)
         _check_version(plain["schema_version"], name)
         index = _parse(plain)
     except InputFileError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, LsstpipeError) as error:
-        raise InputFileError(f"{name} is no index of lsstpipe: {error}.") from error
+        reason = str(error).rstrip(".")
+        raise InputFileError(f"{name} is no index of lsstpipe: {reason}.") from error
     _check_links(index, name)
     for record in index.datasets:
         _check(record, name)

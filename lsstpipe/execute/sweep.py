@@ -7,6 +7,8 @@ from pathlib import Path
 from lsstpipe.datastore.atomic import find_temporaries
 from lsstpipe.errors import RepositoryError
 from lsstpipe.execute.manifest import open_journal
+from lsstpipe.registry.address import require_present
+from lsstpipe.repository import registry_url
 
 
 def sweep(repo: Path, *, dry_run: bool = False) -> list[Path]:
@@ -29,8 +31,10 @@ def sweep(repo: Path, *, dry_run: bool = False) -> list[Path]:
     Raises
     ------
     RepositoryError
-        If the folder cannot be written.
+        If the folder holds no repository, or cannot be written.
     """
+    # Other programs have temporary files of such names, too.
+    require_present(registry_url(repo))
     found = list(find_temporaries(repo))
     finished = [
         path

@@ -15,6 +15,7 @@ from typing import Protocol
 import pytest
 import yaml
 
+from lsstpipe.butler import Butler
 from lsstpipe.cli.main import COMMANDS, cli, main
 from lsstpipe.repository import Repository, write_repository
 
@@ -204,7 +205,62 @@ def test_bug_ends_with_exit_code_2_and_a_hint(tmp_path: Path) -> None:
     assert "This is a bug of lsstpipe" in result.stderr
 
 
+def test_output_to_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    Butler.create(tmp_path)
+    for unbuffered in ("", "1"):
+        with Path("/dev/full").open("w") as full:
+            result = subprocess.run(
+                [
+                    *(sys.executable, "-c", "from lsstpipe.cli.main import main; main()"),
+                    *("query", "--repo", str(tmp_path), "--json"),
+                ],
+                env=os.environ
+                | {"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONUNBUFFERED": unbuffered},
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        assert result.returncode == 75, result.stderr
+        assert result.stderr == (
+            "lsstpipe: The output cannot be written: No space left on device.\n"
+        )  # fmt: skip
+
+
+def test_a_protocol_that_nothing_knows_is_one_sentence(repo: Path, call: Call) -> None:
+    for words in (
+        ("verify", "main", "--at", "nosuch://x/y"),
+        ("publish", "main", "nosuch://x/releases/dp1"),
+        ("fetch", "nosuch://x/releases/dp1"),
+    ):
+        said = _sentence(call(repo, *words))
+        assert "the protocol 'nosuch'" in said
+        assert "allowed are a local path and s3://" in said
+        assert ".." not in said
+
+
+@pytest.mark.parametrize("command", ["export", "export-butler"])
+def test_an_export_into_a_url_makes_no_folder_of_its_name(
+    command: str, repo: Path, tmp_path: Path, call: Call
+) -> None:
+    before = sorted(tmp_path.iterdir())
+    said = _sentence(call(tmp_path, command, "main", "s3://b/x", "--repo", str(repo)))
+    assert "s3://b/x is a URL, and only a local folder is allowed" in said
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_sweep_refuses_a_folder_that_is_no_repository(tmp_path: Path, call: Call) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    other = tmp_path / f".draft.{dead.pid}.tmp"
+    other.write_text("of another program")
+    for words in ((), ("--dry-run",), ("--orphans", "--yes", "--grace-days", "0")):
+        assert "There is no repository" in _sentence(call(tmp_path, "sweep", ".", *words))
+    assert other.exists()
+
+
 def test_sweep_removes_temporaries_of_dead_processes_only(tmp_path: Path, call: Call) -> None:
+    Butler.create(tmp_path)
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     stale = tmp_path / f".image.fits.{dead.pid}.tmp"

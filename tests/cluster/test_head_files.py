@@ -109,6 +109,15 @@ def test_nodes_get_the_key_of_their_head_and_nobody_else_reads_it(
     assert (tmp_path / "other.key").read_bytes() != key
 
 
+def test_a_folder_where_a_file_should_be_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "pools.json").mkdir()
+    with pytest.raises(ConfigError, match=r"is no key that can be read: Is a directory\.$"):
+        take_key(str(tmp_path), tmp_path / "key")
+    with pytest.raises(ConfigError, match=r"pools\.json cannot be read: Is a directory\.$"):
+        configure(tmp_path / "etc", str(tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pools.json"]
+
+
 def test_a_spent_budget_puts_the_flag_and_is_told_once(s3: S3Server, tmp_path: Path) -> None:
     import boto3
 

@@ -27,7 +27,7 @@ from lsstpipe.cluster.log_shipping import (
     ship_until,
 )
 from lsstpipe.cluster.log_sources import LogFile
-from lsstpipe.errors import TemporaryError
+from lsstpipe.errors import RepositoryError, TemporaryError
 from tests.fault_proxy import first
 from tests.s3_server import S3Server
 
@@ -207,6 +207,94 @@ def test_a_crash_before_the_memory_is_written_repeats_one_batch_alone(
             shipper(cloud, tmp_path).ship()
     shipper(cloud, tmp_path).ship()
     assert streams(cloud, "slurm") == {"head/slurmctld": ["one", "two", "two"]}
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b"7", b"\xff"])
+def test_a_memory_that_cannot_be_read_is_none(
+    content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "slurmctld.log").write_text("one\n")
+    (tmp_path / "shipped.json").write_bytes(content)
+    logs = Logs()
+    own = shipper(logs, tmp_path)
+    assert [own.ship(), own.ship(), shipper(logs, tmp_path).ship()] == [1, 0, 0]
+    assert logs.messages == ["one"]
+    assert caplog.text.count("does not say what was sent") == 1
+
+
+def test_where_the_memory_cannot_be_written_lines_go_once_and_it_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("slurmctld", "slurmdbd"):
+        (tmp_path / f"{name}.log").write_text(f"{name} 1\n")
+    (tmp_path / "shipped.json").mkdir()  # nothing takes its place
+    logs = Logs()
+    own = shipper(logs, tmp_path)
+    names = ("slurmctld", "slurmdbd")
+    own.sources = {"slurm": [LogFile(name, tmp_path / f"{name}.log") for name in names]}
+    stop = threading.Event()
+    threading.Timer(0.5, stop.set).start()
+    ship_until(stop, lambda _: own, 0.01)
+    with (tmp_path / "slurmctld.log").open("a") as file:
+        file.write("slurmctld 2\n")
+    assert own.ship() == 1
+    assert logs.messages == ["slurmctld 1", "slurmdbd 1", "slurmctld 2"]
+    assert caplog.text.count("would be sent again after a restart") == 1
+
+    (tmp_path / "shipped.json").rmdir()
+    assert own.ship() == 0, "there is room again, and nothing new"
+    assert set(json.loads((tmp_path / "shipped.json").read_bytes())) == set(names)
+
+
+class Broken:
+    """A log that cannot be read."""
+
+    name = "broken"
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def read(self, position: object) -> Iterator[Any]:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [RepositoryError("it is not there"), PermissionError(13, "no")])
+def test_a_log_that_cannot_be_read_does_not_stop_the_others(
+    error: Exception, tmp_path: Path
+) -> None:
+    (tmp_path / "slurmctld.log").write_text("one\n")
+    logs = Logs()
+    own = shipper(logs, tmp_path)
+    own.sources = {"system": [Broken(error)], **own.sources}
+    with pytest.raises(TemporaryError, match="broken: "):
+        own.ship()
+    assert logs.messages == ["one"]
+
+
+class WithoutStreams(Logs):
+    """CloudWatch Logs where a stream is there for who makes it, and not for who writes to it."""
+
+    n_requests = 0
+
+    def put_log_events(self, logEvents: list[dict[str, Any]], **_: str) -> dict[str, Any]:  # noqa: N803
+        self.n_requests += 1
+        raise ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "PutLogEvents")
+
+    def create_log_stream(self, **_: str) -> None:
+        self.n_requests += 1
+        raise ClientError(
+            {"Error": {"Code": "ResourceAlreadyExistsException"}}, "CreateLogStream"
+        )  # fmt: skip
+
+
+def test_a_stream_that_stays_absent_is_made_once_a_look(tmp_path: Path) -> None:
+    (tmp_path / "slurmctld.log").write_text("one\n")
+    logs = WithoutStreams()
+    own = shipper(logs, tmp_path)
+    for n_requests in (3, 6):
+        with pytest.raises(TemporaryError, match="ResourceNotFoundException"):
+            own.ship()
+        assert logs.n_requests == n_requests
 
 
 class Metadata(Imds):

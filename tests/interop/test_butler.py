@@ -258,15 +258,21 @@ def test_an_exposure_that_is_not_known_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "folder").exists()
 
 
-@pytest.mark.parametrize("content", ["a: [", "data: []", "version: 2.0.0\ndata: []", "7"])
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "a: [", "data: []", "version: 2.0.0\ndata: []", "7", "version: 1\ndata: [7]"],
+)
 def test_what_is_no_export_is_refused(tmp_path: Path, content: str) -> None:
     Butler.create(tmp_path / "repo")
     (tmp_path / "export.yaml").write_text(content)
     with (
         Butler(tmp_path / "repo") as butler,
-        pytest.raises(InputFileError, match=r"no export of a Butler|version 2\.0\.0"),
+        pytest.raises(InputFileError, match=r"no export of a Butler|version 2\.0\.0") as refused,
     ):
         ingest_butler(butler, tmp_path / "export.yaml")
+    said = str(refused.value)
+    assert "\n" not in said
+    assert not any(word in said for word in ("object", "indices", "key"))
 
 
 def test_times_come_back(rng: np.random.Generator) -> None:
