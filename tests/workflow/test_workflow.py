@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lsstpipe.butler import Butler
+
 _STAND_IN = """#!{python}
 import sys, time, pathlib
 sys.path.insert(0, {root!r})
@@ -158,3 +160,23 @@ def test_second_run_at_the_same_time_is_refused(project: Project) -> None:
     assert process.returncode == 1
     assert "Another snakemake is running on runs/demo" in output
     assert project.run("calibs") == ["calibs"]
+
+
+def test_a_frozen_run_keeps_its_plan_however_often_another_is_asked_for(project: Project) -> None:
+    project.run("plan")
+    with Butler(project.folder / "runs" / "demo", run="demo") as butler:
+        butler.registry.freeze("demo")
+    plan = project.folder / "runs" / "demo" / "plan"
+    before = {path.name: path.read_bytes() for path in plan.iterdir() if path.name != "planned"}
+    settings = project.settings
+    project.write(settings | {"retain": ["direct_warp"]})
+    for _ in range(2):  # that it was refused must not be noted as done
+        process = project.start("plan")
+        output, _ = process.communicate()
+        assert process.returncode == 1
+        assert "'demo' is frozen" in output
+        assert {path.name: path.read_bytes() for path in plan.iterdir()} == before
+    project.write(settings)
+    project.run("plan")  # it is the one that is there
+    assert (plan / "planned").exists()
+    assert all((plan / name).read_bytes() == content for name, content in before.items())
