@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -180,3 +181,29 @@ def test_a_frozen_run_keeps_its_plan_however_often_another_is_asked_for(project:
     project.run("plan")  # it is the one that is there
     assert (plan / "planned").exists()
     assert all((plan / name).read_bytes() == content for name, content in before.items())
+
+
+def test_paths_may_hold_what_a_shell_takes_for_its_own(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A pilot calls the program snakemake.
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    repo = "runs/my répo; touch 'it'"
+    project.write(project.settings | {"repo": repo, "submission": {"pilot_stages": ["visit"]}})
+    before = {path.name for path in project.folder.iterdir()}
+    stages = ["calibs", "coadd", "collect", "forced", "object", "report", "tables"]
+    assert project.run() == [*stages, "visit", "visit_summary"]
+    new = {path.name for path in project.folder.iterdir()} - before
+    assert new == {".snakemake", "jobs.txt", "runs"}
+    assert [path.name for path in (project.folder / "runs").iterdir()] == [Path(repo).name]
+    assert (project.folder / repo / "logs" / "ingest" / "all.log").exists()
+    assert list((project.folder / repo / "pilots" / "visit").glob("*.done"))
+
+
+def test_commands_quote_what_they_insert(repository: Path) -> None:
+    inserted = []
+    for path in sorted((repository / "workflow" / "rules").glob("*.smk")):
+        for command in re.findall(r"^ +shell:\n((?: +\".*\"\n)+)", path.read_text(), re.MULTILINE):
+            inserted += re.findall(r"\{([^}]+)\}", command)
+    assert "output:q" in inserted
+    assert {name for name in inserted if not name.endswith(":q")} == {"threads"}
