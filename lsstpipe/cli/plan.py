@@ -58,6 +58,8 @@ def command(
     from lsstpipe.config import load_campaign
     from lsstpipe.plan.cost import fit_to_pixels, read_costs
 
+    if explain is not None and as_json:
+        raise click.UsageError("--explain prints text only: leave out --json.")
 
     settings = load_campaign(campaign)
     _check_target(settings)
