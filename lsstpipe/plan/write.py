@@ -3,8 +3,8 @@
 A plan in shards has the two tables once for each shard, in folders below ``shards``.
 
 ``plan.json`` is written last but for an empty mark for the workflow: a folder with a ``plan.json``
-holds a whole plan. The key of the plan
-is its digest, that of the settings, the selected datasets and the version of the format.
+holds a whole plan. The key of the plan is its digest, that of the settings, the selected datasets
+and the version of the format.
 """
 
 from __future__ import annotations
