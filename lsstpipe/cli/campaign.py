@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lsstpipe.cli.finite_range import FiniteRange
 from lsstpipe.cli.options import Decorator
 
 if TYPE_CHECKING:
@@ -72,7 +73,11 @@ def _choose(stages: tuple[str, ...]) -> list[str]:
 @click.option("--profile", default="slurm", show_default=True, help="Profile of Snakemake.")
 @click.option("--until", default="", help="Stage to stop after.")
 @click.option(
-    "--patience", default=120.0, show_default=True, help="Seconds to wait until it has begun."
+    "--patience",
+    type=FiniteRange(min=0.0),
+    default=120.0,
+    show_default=True,
+    help="Seconds to wait until it has begun.",
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def start_campaign(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lsstpipe.cli import cluster_head
+from lsstpipe.cli.finite_range import FiniteRange
 
 if TYPE_CHECKING:
     from lsstpipe.cluster.head import Head
@@ -102,13 +103,13 @@ def suspend_nodes(nodes: str, config: Path, state: Path) -> None:
 @command.command("reconcile")
 @click.option(
     "--every",
-    type=click.FloatRange(min=0.1),
+    type=FiniteRange(min=0.1),
     help="Go on for ever, with so many seconds from begin to begin.",
 )
 @click.option("--share", help="Path or URL where nodes find its sign of life.")
 @click.option(
     "--share-every",
-    type=click.FloatRange(min=0.0),
+    type=FiniteRange(min=0.0),
     help="Share none for so many seconds after one: each costs a request.  [default: 120]",
 )
 @_config
@@ -333,12 +334,32 @@ def _open_pool(config: Path, state: Path, pool: str) -> Head:
 @click.option("--on-notice", default="", help="Command before Spot takes it, such as an umount.")
 @click.option("--shutdown", default="shutdown -h now", show_default=True, help="Ends the instance.")
 @click.option(
-    "--name-timeout", default=300.0, show_default=True, help="Seconds until it has a name."
+    "--name-timeout",
+    type=FiniteRange(min=0.0),
+    default=300.0,
+    show_default=True,
+    help="Seconds until it has a name.",
 )
-@click.option("--silence", default=600.0, show_default=True, help="Seconds of silence it bears.")
-@click.option("--poll", default=5.0, show_default=True, help="Seconds between looks for a notice.")
 @click.option(
-    "--listen", default=60.0, show_default=True, help="Seconds between calls to the head."
+    "--silence",
+    type=FiniteRange(min=0.0),
+    default=600.0,
+    show_default=True,
+    help="Seconds of silence it bears.",
+)
+@click.option(
+    "--poll",
+    type=FiniteRange(min=0.1),
+    default=5.0,
+    show_default=True,
+    help="Seconds between looks for a notice.",
+)
+@click.option(
+    "--listen",
+    type=FiniteRange(min=0.1),
+    default=60.0,
+    show_default=True,
+    help="Seconds between calls to the head.",
 )
 def run_this_node(**options: Any) -> None:
     """Run this instance as a node: name, slurmd, Spot notice, and its end.

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import click
 
+from lsstpipe.cli.finite_range import FiniteRange
+
 _LOG = logging.getLogger(__name__)
 _PAUSE_S = 30.0
 
@@ -139,7 +141,13 @@ def dump(folder: str) -> None:
 @click.argument("role", type=click.Choice(["head", "compute"]))
 @click.option("--cluster", envvar="CLUSTER", required=True, help="Its name.  [default: $CLUSTER]")
 @_region
-@click.option("--every", default=10.0, show_default=True, help="Seconds between two looks.")
+@click.option(
+    "--every",
+    type=FiniteRange(min=0.1),
+    default=10.0,
+    show_default=True,
+    help="Seconds between two looks.",
+)
 @state_option("It knows what was sent.")
 @click.option(
     "--logs",

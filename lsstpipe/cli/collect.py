@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lsstpipe.cli.finite_range import FiniteRange
+
 if TYPE_CHECKING:
     from lsstpipe.execute.collect import Collected
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     "--interval",
     default=10.0,
     show_default=True,
-    type=click.FloatRange(min=0.1),
+    type=FiniteRange(min=0.1),
     help="Seconds between two looks with --follow.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")

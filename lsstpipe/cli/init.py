@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from lsstpipe.cli.finite_range import FiniteRange
+
 
 @click.command()
 @click.argument("repo", type=click.Path(file_okay=False, path_type=Path))
@@ -27,7 +29,7 @@ import click
 )
 @click.option(
     "--cache-gb",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     default=0.0,
     help="Keep so much of remote files that were read in REPO/cache; the oldest go first.",
 )

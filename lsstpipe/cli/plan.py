@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -56,6 +58,9 @@ def command(
     from lsstpipe.config import load_campaign
     from lsstpipe.plan.cost import fit_to_pixels, read_costs
 
+    if explain is not None and as_json:
+        raise click.UsageError("--explain prints text only: leave out --json.")
+
     settings = load_campaign(campaign)
     _check_target(settings)
     model = fit_to_pixels(_learn(settings) if learn else read_costs(settings.repo), settings)
@@ -96,36 +101,55 @@ def _learn(settings: Campaign) -> CostModel:
 def _plan(settings: Campaign, model: CostModel, n_blocks: int, n_jobs: int) -> dict[str, object]:
     """Write the plan."""
     from lsstpipe.plan.build import Builder
-    from lsstpipe.plan.layout import plan_folder
     from lsstpipe.plan.select import build_plan, select
     from lsstpipe.plan.sharding import SelectionSource, make_shards, plan_shards
     from lsstpipe.plan.write import write_plan
     from lsstpipe.stages import STAGES
 
-    folder = plan_folder(settings.repo)
     if n_blocks == 1:
         quanta = build_plan(settings)
-        _refuse_frozen(settings)
-        return write_plan(folder, quanta, settings, model)
+        return _write(settings, lambda folder: write_plan(folder, quanta, settings, model))
     source = SelectionSource(select(settings))
-    _refuse_frozen(settings)
     shards = make_shards(source, settings, STAGES, n_blocks, model)
-    return plan_shards(
-        folder,
-        source,
-        shards,
-        lambda selection, shard: Builder(settings, selection, shard=shard).build(),
-        (settings, model),
-        n_jobs,
+    return _write(
+        settings,
+        lambda folder: plan_shards(
+            folder,
+            source,
+            shards,
+            lambda selection, shard: Builder(settings, selection, shard=shard).build(),
+            (settings, model),
+            n_jobs,
+        ),
     )
 
 
-def _refuse_frozen(settings: Campaign) -> None:
-    """Refuse a plan of a run that is closed.
+def _write(settings: Campaign, write: Callable[[Path], dict[str, object]]) -> dict[str, object]:
+    """Write the plan into its folder; refuse another one than is there of a run that is closed.
 
     Jobs, which know no registry, would write over its files before `collect` could refuse them. A
-    plan that is there stays, so a damaged file can still be made again.
+    plan that is there stays as it is, so a damaged file can still be made again.
     """
+    from lsstpipe.plan.layout import plan_folder
+    from lsstpipe.plan.write import mark_planned
+
+    folder = plan_folder(settings.repo)
+    refusal = _find_refusal(settings)
+    if refusal is None:
+        return write(folder)
+    # Elsewhere: killed halfway, it would take away a plan that nothing could make again.
+    with TemporaryDirectory() as other:
+        wanted = write(Path(other))
+    path = folder / "plan.json"
+    known: dict[str, object] = json.loads(path.read_bytes()) if path.exists() else {}
+    if known.get("digest") != wanted["digest"]:
+        raise refusal
+    mark_planned(folder)
+    return known
+
+
+def _find_refusal(settings: Campaign) -> ConflictError | None:
+    """Say that the run of a campaign is closed; None where it is open."""
     from lsstpipe.registry.registry import Registry
     from lsstpipe.repository import registry_url
 
@@ -133,7 +157,8 @@ def _refuse_frozen(settings: Campaign) -> None:
         try:
             registry.require_open(settings.run)
         except ConflictError as error:
-            raise ConflictError(f"{error} Give the campaign another `run`.") from error
+            return ConflictError(f"{error} Give the campaign another `run`.")
+    return None
 
 
 def _explain(settings: Campaign, model: CostModel, text: str) -> None:

@@ -24,6 +24,21 @@ from lsstpipe.registry.records import DatasetRecord, QuantumRecord
 _WIDEST = 10_000
 """Characters that no table has."""
 
+_SELECTING = {
+    "dataset_type": "DATASET_TYPE",
+    "where": "--where",
+    "pos": "--pos",
+    "collections": "--collection",
+}
+_ABOUT_ONE = {
+    "maker_id": ("--downstream", _SELECTING),
+    "dataset_id": (
+        "--provenance",
+        _SELECTING | {"maker_id": "--downstream", "target": "--to"},
+    ),
+}
+"""Parameters that ask about one dataset, and those that would go unheard beside them."""
+
 
 @click.command("query")
 @click.argument("dataset_type", required=False)
@@ -68,6 +83,7 @@ def command(  # noqa: PLR0913  (click gives each option as a parameter)
       lsstpipe query --repo runs/demo --to datasets.parquet
       lsstpipe query --repo runs/demo --provenance 6c7c2b0e-6a3b-5d0b-9f4e-2d1b8f0c5a11
     """
+    _require_one_question(click.get_current_context())
     with Butler(repo, collections) as butler:
         if dataset_id is not None:
             graph = butler.registry.provenance(_parse_id(dataset_id))
@@ -92,6 +108,14 @@ def command(  # noqa: PLR0913  (click gives each option as a parameter)
         wide = console.options.update(max_width=_WIDEST)
         console.width = max(console.width, console.measure(picture, options=wide).maximum)
         console.print(picture)
+
+
+def _require_one_question(context: click.Context) -> None:
+    """Refuse what a question about one dataset would leave unheard."""
+    for name, (option, others) in _ABOUT_ONE.items():
+        for other, spelling in others.items():
+            if context.params[name] is not None and context.params[other]:
+                raise click.UsageError(f"{option} is about one dataset, so it takes no {spelling}.")
 
 
 def _write_table(records: list[DatasetRecord], target: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lsstpipe.cli.finite_range import FiniteRange
 from lsstpipe.cli.options import Decorator
 
 if TYPE_CHECKING:
@@ -243,7 +244,7 @@ def check_site(site: Site, as_json: bool) -> None:
 @click.option(
     "--work",
     nargs=2,
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     metavar="CORE_HOURS GB",
     help="What the campaign takes, and the size of what it keeps.",
 )

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import click
 
+from lsstpipe.cli.finite_range import FiniteRange
+
 
 @click.command()
 @click.argument("repo", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--orphans", is_flag=True, help="Also remove products that nothing knows of.")
 @click.option(
     "--grace-days",
-    type=click.FloatRange(0.0),
+    type=FiniteRange(0.0),
     default=7.0,
     show_default=True,
     help="Younger orphans stay: a job may be about to record them.",

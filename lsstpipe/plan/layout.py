@@ -18,6 +18,11 @@ def plan_folder(repo: str | Path) -> Path:
     return Path(repo) / "plan"
 
 
+def planned_path(plan: str | Path) -> Path:
+    """File that says to the workflow that a plan was made, or that the one that is there stands."""
+    return Path(plan) / "planned"
+
+
 def table_folder(plan: str | Path, shard: str) -> Path:
     """Folder of the tables of a shard of a plan; of the plan itself where it has no shards."""
     return Path(plan) / SHARDS / shard if shard else Path(plan)

@@ -2,8 +2,9 @@
 
 A plan in shards has the two tables once for each shard, in folders below ``shards``.
 
-``plan.json`` is written last: a folder with a ``plan.json`` holds a whole plan. The key of the plan
-is its digest, that of the settings, the selected datasets and the version of the format.
+``plan.json`` is written last but for an empty mark for the workflow: a folder with a ``plan.json``
+holds a whole plan. The key of the plan is its digest, that of the settings, the selected datasets
+and the version of the format.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from lsstpipe.plan.chunking import DEFAULT, Chunking, assign_chunks, make_chunks
 from lsstpipe.plan.chunks import Chunk, write_chunks
 from lsstpipe.plan.contracts import check_chunks, check_quanta
 from lsstpipe.plan.cost import CostModel
-from lsstpipe.plan.layout import SCHEMA_VERSION, SHARDS, table_folder
+from lsstpipe.plan.layout import SCHEMA_VERSION, SHARDS, planned_path, table_folder
 from lsstpipe.plan.quanta import Note, PlannedDatasets, Quanta, Skipped, take_lists
 from lsstpipe.plan.rows import IndexArray, Rows
 
@@ -157,7 +158,19 @@ def write_summary(folder: Path, campaign: Campaign, parts: Sequence[Part]) -> di
     write_atomically(folder / "skipped.json", _json([asdict(item) for item in skipped]))
     write_atomically(folder / "chunks.tsv", write_chunks(chunks).encode())
     write_atomically(folder / "plan.json", _json(summary))
+    mark_planned(folder)
     return summary
+
+
+def mark_planned(folder: Path) -> None:
+    """Say to the workflow that a plan is the one that is wanted.
+
+    Parameters
+    ----------
+    folder
+        Of the plan.
+    """
+    write_atomically(planned_path(folder), b"")
 
 
 def _add_up(items: Iterable[_Counted]) -> list[_Counted]:
@@ -193,6 +206,7 @@ def invalidate(folder: Path) -> None:
         If they cannot be taken away.
     """
     try:
+        planned_path(folder).unlink(missing_ok=True)
         (folder / "plan.json").unlink(missing_ok=True)
         for name in ("plan.parquet", "datasets.parquet"):
             (folder / name).unlink(missing_ok=True)

@@ -119,6 +119,12 @@ def test_plan_before_ingest_says_what_to_do(campaign: Path, call: Call) -> None:
     assert "`lsstpipe ingest` does it" in _sentence(call(campaign, "plan", "demo.yaml"))
 
 
+def test_an_explanation_as_json_is_refused(campaign: Path, call: Call) -> None:
+    result = call(campaign, "plan", "demo.yaml", "--explain", "chunks", "--json")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "--explain prints text only: leave out --json." in result.stderr
+
+
 def test_reference_catalogue_of_another_field_is_refused(campaign: Path, call: Call) -> None:
     (campaign / "data/tres1/tycho2_tres1.csv").write_text("# ra_deg,dec_deg,mag_VT\n10,-30,9.5\n")
     message = _sentence(call(campaign, "ingest", "demo.yaml"))

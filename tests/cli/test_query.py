@@ -133,6 +133,31 @@ def test_a_wrong_request_is_told_what_is_wrong(
         invoke("--repo", repository, *arguments)
 
 
+@pytest.mark.parametrize(
+    ("asked", "unheard"),
+    [
+        *(
+            (asked, unheard)
+            for asked in ("--provenance", "--downstream")
+            for unheard in ("--where", "--pos", "--collection", "DATASET_TYPE")
+        ),
+        ("--provenance", "--to"),
+        ("--provenance", "--downstream"),
+    ],
+)
+def test_a_question_about_one_dataset_takes_no_others(
+    repository: Path, tmp_path: Path, asked: str, unheard: str
+) -> None:
+    target = tmp_path / "target"
+    values = {"DATASET_TYPE": [SUMMARY], "--to": ["--to", target]}
+    dataset = find(repository, 1).id
+    more = values.get(unheard, [unheard, str(dataset)])
+    result = invoke("--repo", repository, asked, str(dataset), *more)
+    assert result.exit_code == 2
+    assert f"{asked} is about one dataset, so it takes no {unheard}." in result.output
+    assert not target.exists()
+
+
 def test_what_was_made_of_a_dataset_is_listed(repository: Path) -> None:
     first, second = find(repository, 1), find(repository, 2)
     key = make_id("run", "calibrate", "visit=2")

@@ -36,5 +36,7 @@ def test_a_frozen_run_gets_no_other_plan(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(ConflictError, match=r"'fake' is frozen.* Give the campaign another `run`"):
         _plan(changed, read_costs(str(tmp_path)), 1, 1)
     assert {path.name: path.read_bytes() for path in plan.folder.iterdir()} == before
+    _plan(plan.campaign, read_costs(str(tmp_path)), 1, 1)  # the same plan, so nothing is written
+    assert {path.name: path.read_bytes() for path in plan.folder.iterdir()} == before
     fake.run_all(plan)  # what there is may still be made again
     assert fake.products(tmp_path) == products

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from lsstpipe.butler import Butler
 
 _STAND_IN = """#!{python}
 import sys, time, pathlib
@@ -158,3 +161,49 @@ def test_second_run_at_the_same_time_is_refused(project: Project) -> None:
     assert process.returncode == 1
     assert "Another snakemake is running on runs/demo" in output
     assert project.run("calibs") == ["calibs"]
+
+
+def test_a_frozen_run_keeps_its_plan_however_often_another_is_asked_for(project: Project) -> None:
+    project.run("plan")
+    with Butler(project.folder / "runs" / "demo", run="demo") as butler:
+        butler.registry.freeze("demo")
+    plan = project.folder / "runs" / "demo" / "plan"
+    before = {path.name: path.read_bytes() for path in plan.iterdir() if path.name != "planned"}
+    settings = project.settings
+    project.write(settings | {"retain": ["direct_warp"]})
+    for _ in range(2):  # that it was refused must not be noted as done
+        process = project.start("plan")
+        output, _ = process.communicate()
+        assert process.returncode == 1
+        assert "'demo' is frozen" in output
+        assert {path.name: path.read_bytes() for path in plan.iterdir()} == before
+    project.write(settings)
+    project.run("plan")  # it is the one that is there
+    assert (plan / "planned").exists()
+    assert all((plan / name).read_bytes() == content for name, content in before.items())
+
+
+def test_paths_may_hold_what_a_shell_takes_for_its_own(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A pilot calls the program snakemake.
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    repo = "runs/my répo; touch 'it'"
+    project.write(project.settings | {"repo": repo, "submission": {"pilot_stages": ["visit"]}})
+    before = {path.name for path in project.folder.iterdir()}
+    stages = ["calibs", "coadd", "collect", "forced", "object", "report", "tables"]
+    assert project.run() == [*stages, "visit", "visit_summary"]
+    new = {path.name for path in project.folder.iterdir()} - before
+    assert new == {".snakemake", "jobs.txt", "runs"}
+    assert [path.name for path in (project.folder / "runs").iterdir()] == [Path(repo).name]
+    assert (project.folder / repo / "logs" / "ingest" / "all.log").exists()
+    assert list((project.folder / repo / "pilots" / "visit").glob("*.done"))
+
+
+def test_commands_quote_what_they_insert(repository: Path) -> None:
+    inserted = []
+    for path in sorted((repository / "workflow" / "rules").glob("*.smk")):
+        for command in re.findall(r"^ +shell:\n((?: +\".*\"\n)+)", path.read_text(), re.MULTILINE):
+            inserted += re.findall(r"\{([^}]+)\}", command)
+    assert "output:q" in inserted
+    assert {name for name in inserted if not name.endswith(":q")} == {"threads"}

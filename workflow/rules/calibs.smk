@@ -21,4 +21,4 @@ rule calibs_chunk:
         plan=PLAN,
         digest=digest("calibs"),
     shell:
-        "lsstpipe run calibs --plan {params.plan} --chunk {wildcards.chunk} --manifest {output} > {log} 2>&1"
+        "lsstpipe run calibs --plan {params.plan:q} --chunk {wildcards.chunk:q} --manifest {output:q} > {log:q} 2>&1"

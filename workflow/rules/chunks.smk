@@ -71,9 +71,9 @@ def chunk_table():
     """The chunks of the plan, once there is one; a pilot is started by a job of that plan."""
     if IN_PILOT:
         return CHUNKS
-    path = checkpoints.plan.get().output.chunks
-    check_plan(path)
-    return path
+    checkpoints.plan.get()
+    check_plan(CHUNKS)
+    return CHUNKS
 
 
 def planned(stage, name):

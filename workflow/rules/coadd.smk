@@ -21,4 +21,4 @@ rule coadd_chunk:
         plan=PLAN,
         digest=digest("coadd"),
     shell:
-        "lsstpipe run coadd --plan {params.plan} --chunk {wildcards.chunk} --manifest {output} > {log} 2>&1"
+        "lsstpipe run coadd --plan {params.plan:q} --chunk {wildcards.chunk:q} --manifest {output:q} > {log:q} 2>&1"

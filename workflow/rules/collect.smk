@@ -11,4 +11,4 @@ rule collect:
     params:
         plan=PLAN,
     shell:
-        "lsstpipe collect --plan {params.plan} > {log} 2>&1"
+        "lsstpipe collect --plan {params.plan:q} > {log:q} 2>&1"

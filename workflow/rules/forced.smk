@@ -21,4 +21,4 @@ rule forced_chunk:
         plan=PLAN,
         digest=digest("forced"),
     shell:
-        "lsstpipe run forced --plan {params.plan} --chunk {wildcards.chunk} --manifest {output} > {log} 2>&1"
+        "lsstpipe run forced --plan {params.plan:q} --chunk {wildcards.chunk:q} --manifest {output:q} > {log:q} 2>&1"

@@ -12,4 +12,4 @@ rule ingest:
     params:
         campaign=INGEST_CAMPAIGN,
     shell:
-        "lsstpipe ingest - <<< {params.campaign:q} 2>&1 | tee {log}"
+        "lsstpipe ingest - <<< {params.campaign:q} 2>&1 | tee {log:q}"

@@ -21,4 +21,4 @@ rule object_chunk:
         plan=PLAN,
         digest=digest("object"),
     shell:
-        "lsstpipe run object --plan {params.plan} --chunk {wildcards.chunk} --manifest {output} > {log} 2>&1"
+        "lsstpipe run object --plan {params.plan:q} --chunk {wildcards.chunk:q} --manifest {output:q} > {log:q} 2>&1"

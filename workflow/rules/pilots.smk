@@ -30,6 +30,6 @@ for stage in [name.removesuffix("_chunk") for name in names]:
             manifests=pilot_manifests(stage),
         shell:
             "LSSTPIPE_PILOT=1 snakemake --snakefile {params.snakefile:q}"
-            " --configfile {params.campaign:q} --allowed-rules {params.rule} --cores {threads}"
+            " --configfile {params.campaign:q} --allowed-rules {params.rule:q} --cores {threads}"
             " --workflow-profile none --nolock --scheduler greedy --rerun-incomplete --keep-going"
-            " --rerun-triggers mtime params input code -- {params.manifests:q} > {log} 2>&1"
+            " --rerun-triggers mtime params input code -- {params.manifests:q} > {log:q} 2>&1"

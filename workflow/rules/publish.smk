@@ -13,4 +13,4 @@ rule publish:
         target=config.get("publish", ""),
         repo=subpath(output[0], parent=True),
     shell:
-        "lsstpipe publish {params.run} {params.target:q} --repo {params.repo:q} --record {output:q} > {log} 2>&1"
+        "lsstpipe publish {params.run:q} {params.target:q} --repo {params.repo:q} --record {output:q} > {log:q} 2>&1"

@@ -21,7 +21,7 @@ rule report_chunk:
         plan=PLAN,
         digest=digest("report"),
     shell:
-        "lsstpipe run report --plan {params.plan} --chunk {wildcards.chunk} --manifest {output} > {log} 2>&1"
+        "lsstpipe run report --plan {params.plan:q} --chunk {wildcards.chunk:q} --manifest {output:q} > {log:q} 2>&1"
 
 
 rule report_page:
@@ -41,4 +41,4 @@ rule report_page:
     params:
         repo=subpath(output.page, parent=True),
     shell:
-        "lsstpipe report {params.repo} > {log} 2>&1"
+        "lsstpipe report {params.repo:q} > {log:q} 2>&1"

@@ -21,4 +21,4 @@ rule tables_chunk:
         plan=PLAN,
         digest=digest("tables"),
     shell:
-        "lsstpipe run tables --plan {params.plan} --chunk {wildcards.chunk} --manifest {output} > {log} 2>&1"
+        "lsstpipe run tables --plan {params.plan:q} --chunk {wildcards.chunk:q} --manifest {output:q} > {log:q} 2>&1"

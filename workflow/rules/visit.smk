@@ -21,4 +21,4 @@ rule visit_chunk:
         plan=PLAN,
         digest=digest("visit"),
     shell:
-        "lsstpipe run visit --plan {params.plan} --chunk {wildcards.chunk} --manifest {output} > {log} 2>&1"
+        "lsstpipe run visit --plan {params.plan:q} --chunk {wildcards.chunk:q} --manifest {output:q} > {log:q} 2>&1"

@@ -21,4 +21,4 @@ rule visit_summary_chunk:
         plan=PLAN,
         digest=digest("visit_summary"),
     shell:
-        "lsstpipe run visit_summary --plan {params.plan} --chunk {wildcards.chunk} --manifest {output} > {log} 2>&1"
+        "lsstpipe run visit_summary --plan {params.plan:q} --chunk {wildcards.chunk:q} --manifest {output:q} > {log:q} 2>&1"
