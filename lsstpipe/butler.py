@@ -20,7 +20,7 @@ from lsstpipe.registry.address import require_present
 from lsstpipe.registry.direct import Direct, OtherCollectionError
 from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.registry.source import Source
-from lsstpipe.repository import Repository, open_datastore, registry_url, write_repository
+from lsstpipe.repository import Repository, make_repository, open_datastore, registry_url
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -238,11 +238,7 @@ class Butler:
         RepositoryError
             If there is one, or one with other settings, or the folder cannot be written.
         """
-        from lsstpipe.registry.registry import Registry
-
-        if settings is not None:
-            write_repository(Path(root), settings)
-        Registry.create(registry_url(root), exist_ok=exist_ok).close()
+        make_repository(Path(root), settings, exist_ok=exist_ok)
 
     def close(self) -> None:
         """Close the registry."""

@@ -160,17 +160,19 @@ def test_a_repository_remembers_where_its_registry_is(
         )
 
 
-def test_a_password_is_not_kept_in_a_repository(tmp_path: Path) -> None:
-    with pytest.raises(RepositoryError, match="by PGPASSWORD or") as caught:
-        Butler.create(
-            tmp_path / "a", settings=Repository("postgresql://drp:hunter2@db.example.org/dr1")
-        )
-    assert "hunter2" not in str(caught.value)
-    assert not (tmp_path / "a").exists()
-
-
 @pytest.mark.parametrize(
-    "content", ["", "[]", '{"schema_version": 1, "colour": 1}', '{"schema_version": 2']
+    "content",
+    [
+        "",
+        "[]",
+        '{"schema_version": 1, "colour": 1}',
+        '{"schema_version": 2',
+        '{"schema_version": 2, "registry": 5}',
+        '{"schema_version": 2, "also_read": "s3://a"}',
+        '{"schema_version": 2, "also_read": [5]}',
+        '{"schema_version": 2, "cache_gb": NaN}',
+        '{"schema_version": 2, "cache_gb": "5"}',
+    ],
 )
 def test_a_damaged_repository_file_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "repository.json").write_text(content)
