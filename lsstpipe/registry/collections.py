@@ -202,6 +202,7 @@ def tag(connection: sa.Connection, name: str, dataset_ids: Sequence[uuid.UUID]) 
     target = ensure(connection, [name], "TAGGED")[name]
     rows = [{"collection_id": target.id, "dataset_id": item} for item in dataset_ids]
     if rows:
+        lock(connection, target)  # the check below must hold until the end
         connection.execute(insert_new(connection, collection_member), rows)
         _refuse_twins(connection, target)
 
