@@ -282,7 +282,7 @@ class Butler:
         ConflictError
             If the run is frozen.
         """
-        if self.run is None:
+        if not self.run:
             raise RepositoryError("This butler only reads: it was opened without a run.")
         ref = make_ref(as_dataset_type(kind), DataId(data_id, **more), self.run)
         if self.store.exists(ref):  # it may be a published dataset, whose file must stay

@@ -84,11 +84,12 @@ def test_what_is_absent_is_named(repository: Path) -> None:
             butler.get("source", visit=1)
         with pytest.raises(UserError, match="no dataset type 'sauce'"):
             butler.get("sauce", DATA_ID)
-    with (
-        Butler(repository, ["run"]) as reader,
-        pytest.raises(RepositoryError, match="without a run"),
-    ):
-        reader.put({}, SUMMARY, DATA_ID)
+    for run in (None, ""):
+        with (
+            Butler(repository, ["run"], run) as reader,
+            pytest.raises(RepositoryError, match="without a run"),
+        ):
+            reader.put({}, SUMMARY, DATA_ID)
 
 
 def test_a_file_that_is_gone_or_changed_is_noticed(repository: Path) -> None:
