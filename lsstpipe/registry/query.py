@@ -122,11 +122,10 @@ def _read_time(text: str) -> float:
         )
     if scale.lower() == "utc":
         from astropy.time import Time  # knows the leap seconds, and takes long to import
-        from erfa import ErfaWarning
 
         with warnings.catch_warnings():
             # Nobody knows the leap seconds of such a year.
-            warnings.filterwarnings("ignore", ".*dubious year", ErfaWarning)
+            warnings.filterwarnings("ignore", ".*dubious year")
             return float(Time(time, scale="utc").tai.mjd)
     return (time - _MJD_ZERO) / timedelta(days=1)
 
