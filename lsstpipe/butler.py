@@ -20,7 +20,7 @@ from lsstpipe.registry.address import require_present
 from lsstpipe.registry.direct import Direct, OtherCollectionError
 from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.registry.source import Source
-from lsstpipe.repository import Repository, open_datastore, registry_url, write_repository
+from lsstpipe.repository import Repository, make_repository, open_datastore, registry_url
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -238,11 +238,7 @@ class Butler:
         RepositoryError
             If there is one, or one with other settings, or the folder cannot be written.
         """
-        from lsstpipe.registry.registry import Registry
-
-        if settings is not None:
-            write_repository(Path(root), settings)
-        Registry.create(registry_url(root), exist_ok=exist_ok).close()
+        make_repository(Path(root), settings, exist_ok=exist_ok)
 
     def close(self) -> None:
         """Close the registry."""
@@ -286,7 +282,7 @@ class Butler:
         ConflictError
             If the run is frozen.
         """
-        if self.run is None:
+        if not self.run:
             raise RepositoryError("This butler only reads: it was opened without a run.")
         ref = make_ref(as_dataset_type(kind), DataId(data_id, **more), self.run)
         if self.store.exists(ref):  # it may be a published dataset, whose file must stay

@@ -58,9 +58,7 @@ def command(
         from lsstpipe.site.site_file import read_site, site_repository
 
         if registry:
-            raise ConfigError(
-                f"{site} says where the registry is; leave out --registry {registry}."
-            )
+            raise ConfigError(f"{site} says where the registry is; leave out --registry.")
         settings = site_repository(read_site(site), also_read, cache_gb)
     is_plain = settings == Repository()
     Butler.create(repo, settings=None if is_plain else settings, exist_ok=True)

@@ -97,6 +97,9 @@ def command(  # noqa: PLR0913  (click gives each option as a parameter)
                 records = butler.query(dataset_type, where, position)
             if target is not None:
                 _write_table(records, target)
+                summary = {"path": str(target), "n": len(records)}
+                text = f"{len(records)} datasets are in {target}."
+                click.echo(json.dumps(summary, indent=1) if as_json else text)
                 return
             content = [_dataset_as_json(record) for record in records]
             picture = _draw_datasets(records)
@@ -127,7 +130,6 @@ def _write_table(records: list[DatasetRecord], target: Path) -> None:
     sink = pa.BufferOutputStream()
     pq.write_table(to_table(records), sink)
     write_atomically(target, sink.getvalue().to_pybytes())
-    click.echo(f"{len(records)} datasets are in {target}.")
 
 
 def _parse_id(text: str) -> uuid.UUID:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 from lsstpipe.datasets import DATASET_TYPES
 from lsstpipe.datastore.layout import locate, parse_prefix
 from lsstpipe.errors import UserError
+from lsstpipe.registry.address import parse_address, refuse_password
 from lsstpipe.stages import STAGES, Stage
 from lsstpipe.tasks.base import TaskConfig
 
@@ -217,6 +218,16 @@ class Campaign(_Section):
         if unknown:
             raise ValueError(f"names the stage '{unknown[0]}', which there is not")
         return reasons
+
+    @field_validator("registry")
+    @classmethod
+    def _check_registry(cls, url: str) -> str:
+        try:
+            if url:
+                refuse_password(parse_address(url))
+        except UserError as error:
+            raise ValueError(f"cannot be used: {str(error).rstrip('.')}") from None
+        return url
 
     @field_validator("publish")
     @classmethod

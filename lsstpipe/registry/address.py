@@ -14,10 +14,15 @@ from urllib.parse import parse_qsl, unquote
 
 from lsstpipe.errors import RepositoryError
 
+_SECRETS = {
+    "password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key",
+}  # fmt: skip
+"""Parameters of libpq that let a user in."""
+
 _FORM = re.compile(
     r"(?P<backend>\w+)(?:\+\w+)?://"
     r"(?:(?P<user>[^:/]*)(?::(?P<password>[^@]*))?@)?"
-    r"(?:\[(?P<host6>[^/\]]+)\]|(?P<host>[^/:?]*))(?::(?P<port>\d+))?"
+    r"(?:\[(?P<host6>[^/\]]+)\]|(?P<host>[^/:?@]*))(?::(?P<port>\d+))?"
     r"(?:/(?P<database>[^?]*))?(?:\?(?P<query>.*))?"
 )
 
@@ -44,7 +49,7 @@ class Address:
     password: str = field(default="", repr=False)
     host: str = ""
     port: int | None = None
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def is_server(self) -> bool:
@@ -62,6 +67,11 @@ class Address:
         if self.is_server:
             return f"{self.database} on {self.host or 'this machine'}"
         return self.database or "in memory"
+
+    @property
+    def has_password(self) -> bool:
+        """Whether it lets in who reads it: by a password, or a parameter that is as good as one."""
+        return bool(self.password) or any(name.lower() in _SECRETS for name in self.query)
 
     @property
     def is_present(self) -> bool:
@@ -85,6 +95,26 @@ def require_present(address: Address) -> None:
     if not address.is_present:
         raise RepositoryError(
             f"There is no repository at {address.name}; `lsstpipe init` makes one."
+        )
+
+
+def refuse_password(address: Address) -> None:
+    """Refuse an address that lets in who reads it, where others may.
+
+    Parameters
+    ----------
+    address
+        The address.
+
+    Raises
+    ------
+    RepositoryError
+        If it has a password.
+    """
+    if address.has_password:
+        raise RepositoryError(
+            "A password in the registry's URL would lie open; leave it out and give it by "
+            "PGPASSWORD or ~/.pgpass, or use auth=iam or auth=secret."
         )
 
 

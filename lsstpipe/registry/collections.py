@@ -10,7 +10,7 @@ from typing import Literal
 import sqlalchemy as sa
 
 from lsstpipe.data_model import DIMENSIONS, DataId
-from lsstpipe.errors import ConflictError, RepositoryError
+from lsstpipe.errors import ConflictError, RepositoryError, UserError
 from lsstpipe.registry.database import insert_new
 from lsstpipe.registry.tables import (
     collection,
@@ -47,6 +47,8 @@ def ensure(connection: sa.Connection, names: Iterable[str], kind: Kind) -> dict[
 
     Raises
     ------
+    UserError
+        If one that is not there has an empty name.
     ConflictError
         If one is there as another kind.
     """
@@ -57,6 +59,8 @@ def ensure(connection: sa.Connection, names: Iterable[str], kind: Kind) -> dict[
     found = _select(connection, wanted, is_shared=is_shared)
     missing = [name for name in wanted if name not in found]
     if missing:
+        if not all(name.strip() for name in missing):
+            raise UserError("A collection must have a name, got an empty one.")
         rows = [{"name": name, "kind": kind, "is_frozen": False} for name in missing]
         connection.execute(insert_new(connection, collection), rows)
         found = _select(connection, wanted, is_shared=is_shared)
@@ -202,6 +206,7 @@ def tag(connection: sa.Connection, name: str, dataset_ids: Sequence[uuid.UUID]) 
     target = ensure(connection, [name], "TAGGED")[name]
     rows = [{"collection_id": target.id, "dataset_id": item} for item in dataset_ids]
     if rows:
+        lock(connection, target)  # the check below must hold until the end
         connection.execute(insert_new(connection, collection_member), rows)
         _refuse_twins(connection, target)
 

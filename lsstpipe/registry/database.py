@@ -59,6 +59,10 @@ class Database(Source):
             raise RepositoryError(
                 f"The registry {self.name} cannot be made: {error.strerror}."
             ) from error
+        # SQLite does not wait for another process that does the same in this moment.
+        self.repeat(self._share, is_impatient=True)
+
+    def _share(self) -> None:
         with self.explained("written"), self.engine.connect() as connection:
             outside = connection.execution_options(**{_BEGIN: None})
             outside.exec_driver_sql("PRAGMA journal_mode = WAL")

@@ -81,8 +81,40 @@ STEPS: Mapping[int, Step] = {1: _pack}
 """From each version to the next: ``STEPS[1]`` turns 1 into 2."""
 
 
-def read_version(connection: sa.Connection) -> int:
+def is_begun(database: Database) -> bool:
+    """Tell whether a file has a registry; an empty one is what a killed `lsstpipe init` left.
+
+    Parameters
+    ----------
+    database
+        In a file that may be absent.
+
+    Raises
+    ------
+    RepositoryError
+        If the file is that of something else.
+    """
+    if not database.address.is_present:
+        return False
+    with database.read() as connection:
+        tables = sa.inspect(connection).get_table_names()
+    if tables and schema_version.name not in tables:
+        raise RepositoryError(
+            f"{database.name} is a database of something else, with the table '{tables[0]}'; "
+            "a registry needs one of its own."
+        )
+    return bool(tables)
+
+
+def read_version(connection: sa.Connection, where: str) -> int:
     """Read the version of the schema of a database.
+
+    Parameters
+    ----------
+    connection
+        Within a transaction.
+    where
+        What messages call the database.
 
     Raises
     ------
@@ -90,9 +122,7 @@ def read_version(connection: sa.Connection) -> int:
         If the database has no lsstpipe registry.
     """
     if not sa.inspect(connection).has_table(schema_version.name):
-        raise RepositoryError(
-            f"{connection.engine.url} has no lsstpipe registry; `lsstpipe init` makes one."
-        )
+        raise RepositoryError(f"{where} has no lsstpipe registry; `lsstpipe init` makes one.")
     return int(connection.execute(sa.select(schema_version.c.version)).scalar_one())
 
 
@@ -158,12 +188,12 @@ def bring_up_to_date(database: Database) -> None:
         If it has no lsstpipe registry, or a newer one.
     """
     with database.read() as connection:
-        found = read_version(connection)
+        found = read_version(connection, database.name)
     check_version(found, database.name)
     if found < SCHEMA_VERSION:
         with database.write() as connection:
             lock_schema(connection)
-            migrate(connection, read_version(connection))
+            migrate(connection, read_version(connection, database.name))
 
 
 def lock_schema(connection: sa.Connection) -> None:

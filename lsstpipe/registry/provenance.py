@@ -122,7 +122,7 @@ def trace(connection: sa.Connection, dataset_id: uuid.UUID) -> Provenance:
     ids = {dataset_id}.union(*inputs.values(), *outputs.values())
     datasets = read_datasets(connection, sorted(ids))
     if dataset_id not in datasets and not quanta:
-        raise RepositoryError(f"There is no dataset {dataset_id}.")
+        raise _absent(dataset_id)
     producers = {item: key for key, made in outputs.items() for item in made}
     digests = {q.config_digest for q in quanta.values()} | {q.environment for q in quanta.values()}
     return Provenance(dataset_id, datasets, quanta, producers, _documents(connection, digests))
@@ -136,7 +136,12 @@ def find_downstream(connection: sa.Connection, dataset_id: uuid.UUID) -> list[Da
     connection
         Within a transaction.
     dataset_id
-        A dataset.
+        A dataset that is in the registry, or was an input or output of a quantum that is.
+
+    Raises
+    ------
+    RepositoryError
+        If there is neither.
     """
     made = (
         sa.select(quantum_output.c.dataset_id)
@@ -152,8 +157,21 @@ def find_downstream(connection: sa.Connection, dataset_id: uuid.UUID) -> list[Da
     )
     rows = connection.execute(
         select_datasets().where(dataset.c.id.in_(sa.select(made.c.dataset_id)))
-    ).mappings()  # fmt: skip
+    ).mappings().all()  # fmt: skip
+    if not rows and not _is_known(connection, dataset_id):
+        raise _absent(dataset_id)
     return sorted((to_dataset(row) for row in rows), key=lambda record: record.path)
+
+
+def _is_known(connection: sa.Connection, dataset_id: uuid.UUID) -> bool:
+    """Tell whether there is a dataset or a quantum that had it, such as one in memory."""
+    columns = (dataset.c.id, quantum_output.c.dataset_id, quantum_input.c.dataset_id)
+    found = (sa.exists().where(column == dataset_id) for column in columns)
+    return bool(connection.execute(sa.select(sa.or_(*found))).scalar())
+
+
+def _absent(dataset_id: uuid.UUID) -> RepositoryError:
+    return RepositoryError(f"There is no dataset {dataset_id}.")
 
 
 def _links(

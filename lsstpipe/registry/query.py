@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import operator
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -48,6 +49,15 @@ _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
 }  # fmt: skip
 _WORDS = {"AND", "OR", "NOT", "IN"}
 _MAX_DEPTH = 50
+_END = 2**63
+"""Integers of a database are less, and not less than its negative."""
+
+_MAX_DIGITS = 1000
+"""Python refuses to read some thousands of them."""
+
+_WIDEST = 50
+"""Digits that a message shows."""
+
 _MJD_ZERO = datetime(1858, 11, 17)
 
 
@@ -113,8 +123,21 @@ def _read_time(text: str) -> float:
     if scale.lower() == "utc":
         from astropy.time import Time  # knows the leap seconds, and takes long to import
 
-        return float(Time(time, scale="utc").tai.mjd)
+        with warnings.catch_warnings():
+            # Nobody knows the leap seconds of such a year.
+            warnings.filterwarnings("ignore", ".*dubious year")
+            return float(Time(time, scale="utc").tai.mjd)
     return (time - _MJD_ZERO) / timedelta(days=1)
+
+
+def _read_integer(name: str, text: str) -> int:
+    """Read an integer of a condition, if a database can compare with it."""
+    if len(text) > _MAX_DIGITS or not -_END <= int(text) < _END:
+        given = text if len(text) <= _WIDEST else f"{text[:_WIDEST]}..."
+        raise UserError(
+            f"{name} is compared with integers from {-_END} to {_END - 1}, got {given}."
+        )
+    return int(text)
 
 
 class _Parser:
@@ -211,7 +234,9 @@ class _Parser:
             return token.text[1:-1]
         if token.kind == "time":
             return _read_time(token.text[2:-1])
-        return int(token.text) if re.fullmatch(r"[+-]?\d+", token.text) else float(token.text)
+        if re.fullmatch(r"[+-]?\d+", token.text):
+            return _read_integer(name, token.text)
+        return float(token.text)
 
     def _peek(self) -> _Token | None:
         return self._tokens[self._next] if self._next < len(self._tokens) else None

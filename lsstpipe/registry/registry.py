@@ -25,7 +25,7 @@ from lsstpipe.registry import (
 from lsstpipe.registry.address import Address, require_present
 from lsstpipe.registry.database import Database
 from lsstpipe.registry.exposures import Polygon
-from lsstpipe.registry.migrations import bring_up_to_date, lock_schema
+from lsstpipe.registry.migrations import bring_up_to_date, is_begun, lock_schema
 from lsstpipe.registry.provenance import Document
 from lsstpipe.registry.reading import RegistryReader, repeated
 from lsstpipe.registry.records import DatasetRecord, QuantumRecord
@@ -67,17 +67,18 @@ class Registry(RegistryReader):
         Raises
         ------
         RepositoryError
-            If there is one, or the database cannot be written.
+            If there is one, or the database is of something else or cannot be written.
         """
         database = Database(url)
         registry = cls(database)
         with database.closed_on_error():
-            if database.is_server or not (exist_ok and database.address.is_present):
+            # Whether a server has one is seen when its tables are made.
+            if database.is_server or not is_begun(database):
                 database.prepare()
                 if database.repeat(registry._create_tables):
                     return registry
-                if not exist_ok:
-                    raise RepositoryError(f"{database.name} is a registry already.")
+            if not exist_ok:
+                raise RepositoryError(f"{database.name} is a registry already.")
         database.close()
         return cls.open(url)
 

@@ -92,7 +92,7 @@ class Source:
             connection.close()
         return time.monotonic(), self.driver.connect()
 
-    def repeat(self, call: Callable[[], Result]) -> Result:
+    def repeat(self, call: Callable[[], Result], *, is_impatient: bool = False) -> Result:
         """Make a call until it meets no temporary failure, or patience ends.
 
         SQLite has waited already when it says that it is locked, so there the call is made once.
@@ -101,6 +101,8 @@ class Source:
         ----------
         call
             Transactions that may be made twice.
+        is_impatient
+            Whether it is one that fails on SQLite without having waited.
 
         Raises
         ------
@@ -112,7 +114,7 @@ class Source:
             try:
                 return call()
             except TemporaryError:
-                if not self.is_server or time.monotonic() > ends:
+                if not (self.is_server or is_impatient) or time.monotonic() > ends:
                     raise
                 # Each waits for a time of its own, so that many do not come back at once.
                 time.sleep(random.uniform(0.5, 1.0) * pause)

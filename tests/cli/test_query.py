@@ -53,6 +53,10 @@ def test_a_file_has_what_was_asked_for_as_a_table(repository: Path, tmp_path: Pa
     target = tmp_path / "found.parquet"
     result = invoke(SUMMARY, "--repo", repository, "--where", "visit >= 2", "--to", target)
     assert result.output == f"2 datasets are in {target}.\n"
+    result = invoke(
+        SUMMARY, "--repo", repository, "--where", "visit >= 2", "--to", target, "--json"
+    )
+    assert json.loads(result.output) == {"path": str(target), "n": 2}
     found = pq.read_table(target).to_pylist()
     assert [(row["visit"], row["detector"], row["patch"]) for row in found] == [
         (2, 0, None), (3, 0, None),
@@ -121,6 +125,8 @@ def test_provenance_as_json_has_the_configuration(repository: Path) -> None:
     [
         (["--provenance", "x"], "'x' is not an id"),
         (["--provenance", "6c7c2b0e-6a3b-5d0b-9f4e-2d1b8f0c5a11"], "There is no dataset 6c7c2b0e"),
+        (["--downstream", "6c7c2b0e-6a3b-5d0b-9f4e-2d1b8f0c5a11"], "There is no dataset 6c7c2b0e"),
+        (["--where", f"exposure = {10**20}"], f"exposure is compared with .* got {10**20}"),
         (["sauce"], "no dataset type 'sauce'"),
         (["--where", "visit = "], "needs a number or text in quotes, got its end"),
         (["--collection", "absent"], "no collection 'absent'"),

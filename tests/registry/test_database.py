@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -94,10 +95,10 @@ def test_a_schema_goes_forward_step_by_step_or_not_at_all(url: str) -> None:
         migrate(connection, 1, 3, {1: lambda _: done.append(1), 2: fail})
     assert rows_of(url) == before
     with database.read() as connection:
-        assert read_version(connection) == SCHEMA_VERSION
+        assert read_version(connection, "it") == SCHEMA_VERSION
     with database.write() as connection:
         migrate(connection, 1, 3, {1: lambda _: done.append(1), 2: lambda _: done.append(2)})
-        assert read_version(connection) == 3
+        assert read_version(connection, "it") == 3
     assert done == [1, 1, 2]
     database.close()
 
@@ -117,12 +118,86 @@ def test_a_registry_is_made_once(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_registry_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "registry.sqlite3").write_bytes(b"SIMPLE  =                    T" * 100)
+    path = tmp_path / "registry.sqlite3"
+    path.write_bytes(b"SIMPLE  =                    T" * 100)
+    before = content(tmp_path)
     with pytest.raises(RepositoryError, match="not a registry"):
         Registry.open(make_url(tmp_path))
-    (tmp_path / "registry.sqlite3").write_bytes(b"")
-    with pytest.raises(RepositoryError, match="no lsstpipe registry"):
+    with pytest.raises(RepositoryError, match="not a registry"):
+        Registry.create(make_url(tmp_path), exist_ok=True)
+    assert content(tmp_path) == before
+    path.write_bytes(b"")
+    with pytest.raises(RepositoryError, match=rf"{path} has no lsstpipe registry; `lsstpipe init"):
         Registry.open(make_url(tmp_path))
+
+
+@pytest.mark.parametrize("exist_ok", [False, True])
+def test_a_database_of_something_else_is_left_alone(tmp_path: Path, exist_ok: bool) -> None:
+    other = sqlite3.connect(tmp_path / "registry.sqlite3")
+    other.execute("CREATE TABLE bookmarks (url)")
+    other.close()
+    before = content(tmp_path)
+    with pytest.raises(RepositoryError, match="of something else, with the table 'bookmarks'"):
+        Registry.create(make_url(tmp_path), exist_ok=exist_ok)
+    assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize("is_prepared", [False, True])
+def test_a_registry_that_was_only_begun_is_made(tmp_path: Path, is_prepared: bool) -> None:
+    """What a process leaves that is killed when the file is there and the tables are not."""
+    path = tmp_path / "registry.sqlite3"
+    path.touch()
+    if is_prepared:
+        code = "import os, signal, sys; from lsstpipe.registry.database import Database\n"
+        code += "Database(sys.argv[1]).prepare(); os.kill(os.getpid(), signal.SIGKILL)"
+        killed = subprocess.run([sys.executable, "-c", code, make_url(tmp_path)], check=False)
+        assert killed.returncode == -signal.SIGKILL
+        assert path.stat().st_size > 0
+    Registry.create(make_url(tmp_path), exist_ok=True).close()
+    with Registry.open(make_url(tmp_path)) as registry:
+        registry.load([summary(1)])
+
+
+def test_processes_that_make_a_registry_at_once_all_have_it(tmp_path: Path) -> None:
+    # They wait for one another, so that they meet where the file is there and the tables are not.
+    code = """
+import sys
+from lsstpipe.butler import Butler
+from lsstpipe.registry.registry import Registry
+for line in sys.stdin:
+    Butler.create(line.strip(), exist_ok=True)
+    print("made", flush=True)
+"""
+    makers = [
+        subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(4)
+    ]
+    said = []
+    for n in range(10):
+        for maker in makers:
+            assert maker.stdin is not None
+            maker.stdin.write(f"{tmp_path / str(n)}\n")
+            maker.stdin.flush()
+        said += [maker.stdout.readline() for maker in makers if maker.stdout is not None]
+    for maker in makers:
+        maker.communicate()
+    assert said == ["made\n"] * 40
+    assert [maker.returncode for maker in makers] == [0] * 4
+
+
+def test_a_registry_is_made_although_another_process_has_just_the_lock(tmp_path: Path) -> None:
+    """SQLite refuses to share a file that is being written at once, without waiting."""
+    other = sqlite3.connect(
+        tmp_path / "registry.sqlite3", isolation_level=None, check_same_thread=False
+    )
+    other.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.3, lambda: other.execute("COMMIT"))
+    release.start()
+    Registry.create(make_url(tmp_path), exist_ok=True).close()
+    release.join()
+    other.close()
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

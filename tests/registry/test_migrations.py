@@ -27,7 +27,7 @@ def test_the_first_schema(tmp_path: Path) -> None:
     other = replace(raw(2), checksum="xxh3_128:00112233445566778899aabbccddeeff")
     with Registry.open(f"sqlite:///{path}") as registry:
         with registry.database.read() as connection:
-            assert read_version(connection) == SCHEMA_VERSION
+            assert read_version(connection, "it") == SCHEMA_VERSION
         assert registry.query_exposures() == [(info(1), raw(1)), (info(2), other)]
         elsewhere = image(2, path="elsewhere/2.fits")
         assert registry.query_datasets("visit_image") == [product, elsewhere]

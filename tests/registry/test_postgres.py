@@ -20,6 +20,7 @@ from moto.server import ThreadedMotoServer
 from lsstpipe import datasets
 from lsstpipe.data_model import DataId, make_ref
 from lsstpipe.errors import ConflictError, RepositoryError, TemporaryError
+from lsstpipe.registry import collections
 from lsstpipe.registry import source as source_module
 from lsstpipe.registry.address import parse_address
 from lsstpipe.registry.database import Database
@@ -150,6 +151,32 @@ def test_two_that_certify_at_once_never_both_succeed(postgres: PostgresServer) -
             for thread in threads:
                 thread.join(60)
             assert sorted(outcome) == ["done", "refused"]
+
+
+def test_two_that_tag_at_once_never_both_succeed(postgres: PostgresServer) -> None:
+    with Registry.create(postgres.create_database()) as registry:
+        registry.load([image(0), image(1, "a"), image(1, "b")])
+        registry.tag("best", [image(0).id])  # a collection that is there is not waited for
+        outcome: list[str] = []
+        ended = threading.Event()
+
+        def tag() -> None:
+            try:
+                registry.tag("best", [image(1, "b").id])
+                outcome.append("done")
+            except ConflictError:
+                outcome.append("refused")
+            ended.set()
+
+        with registry.database.write() as connection:
+            collections.tag(connection, "best", [image(1, "a").id])
+            thread = threading.Thread(target=tag)
+            thread.start()
+            assert not ended.wait(0.5)
+        thread.join(30)
+        assert outcome == ["refused"]
+        registry.tag("best", [image(0).id])
+        assert registry.query_datasets(names=["best"]) == [image(1, "a"), image(0)]
 
 
 def test_a_wrong_password_is_refused_at_once_and_not_shown(own_server: PostgresServer) -> None:

@@ -110,9 +110,20 @@ def test_a_time_is_its_mjd_in_tai(connection: sa.Connection) -> None:
 
     assert bound("T'2012-06-17'") == 56095.0
     assert bound("t'2012-06-17T18:00/tai'") == 56095.75
+    # By leap seconds that are not known yet, or were not: there is no warning.
+    assert bound("T'9999-12-31/utc'") == pytest.approx(2973483, abs=0.001)
+    assert bound("T'1800-01-01/utc'") == pytest.approx(-21504, abs=0.001)
     assert bound("T'2012-06-17 18:00/utc'") == pytest.approx(56095.75 + 34 / 86400, abs=1e-9)
     span = parse_where("mid_mjd IN (T'2012-06-17'..T'2012-06-18')", {"mid_mjd": column})
     assert sorted(span.compile().params.values()) == [56095.0, 56096.0]
+
+
+@pytest.mark.parametrize("value", [-(2**63), 2**63 - 1])
+def test_the_largest_integers_of_a_database_are_allowed(
+    connection: sa.Connection, value: int
+) -> None:
+    assert select(connection, f"visit = {value}") == []
+    assert select(connection, f"visit IN ({-(2**63)}..{2**63 - 1})") == ROWS
 
 
 def test_and_binds_tighter_than_or_and_not_tighter_than_and(connection: sa.Connection) -> None:
@@ -148,6 +159,14 @@ def test_text_in_a_condition_is_never_sql(connection: sa.Connection) -> None:
         ("visit NOT 3", "needs IN, got '3'"),
         ("AND", "needs a column, got 'AND'"),
         ("visit = 3; DROP TABLE t", "cannot be read from '; DROP TABLE t' on"),
+        (
+            f"visit = {2**63}",
+            rf"visit is compared with integers .* to {2**63 - 1}, got {2**63}",
+        ),
+        (f"visit IN (1..{10**20})", f"visit is compared with integers .* got {10**20}"),
+        (f"visit IN ({-(2**63) - 1}..1)", f"integers from {-(2**63)} to .* got {-(2**63) - 1}"),
+        (f"airmass < {10**20}", "airmass is compared with integers"),
+        (f"visit = {'9' * 5000}", rf"got {'9' * 50}\.\.\.\."),
         ("(" * 99 + "visit = 3" + ")" * 99, "nested 50 deep at most"),
         ("NOT " * 99 + "visit = 3", "nested 50 deep at most"),
     ],

@@ -183,6 +183,17 @@ class RegistrySuite(ABC):
         assert registry.find("visit_image", image(1).data_id, ["best", "run"]) == image(1, "other")
         assert registry.find("visit_image", image(1).data_id, ["run", "best"]) == image(1)
 
+    def test_a_collection_has_a_name(self, registry: Registry) -> None:
+        for name in ("", " "):
+            for make in (
+                lambda name: registry.define_chain(name, []),
+                lambda name: registry.tag(name, []),
+                lambda name: registry.certify(name, [], 1.0, 2.0),
+            ):
+                with pytest.raises(UserError, match="must have a name, got an empty one"):
+                    make(name)
+        assert registry.collections() == []
+
     def test_a_tag_takes_no_second_dataset_of_a_data_id(self, registry: Registry) -> None:
         registry.load([image(1), image(1, "other"), image(2)])
         registry.tag("best", [image(1).id])
@@ -348,11 +359,15 @@ class RegistrySuite(ABC):
         assert graph.documents == {name: texts[name] for name in ("c1", "c2", "e1")}
         assert registry.downstream(raw(1).id) == [product]
         assert registry.downstream(raw(2).id) == []
+        assert registry.downstream(product.id) == []
         assert registry.provenance(raw(1).id).quanta == {}
 
     def test_provenance_of_nothing_is_refused(self, registry: Registry) -> None:
-        with pytest.raises(RepositoryError, match="There is no dataset"):
-            registry.provenance(uuid.uuid5(uuid.NAMESPACE_DNS, "absent"))
+        absent = uuid.uuid5(uuid.NAMESPACE_DNS, "absent")
+        with pytest.raises(RepositoryError, match=f"There is no dataset {absent}"):
+            registry.provenance(absent)
+        with pytest.raises(RepositoryError, match=f"There is no dataset {absent}"):
+            registry.downstream(absent)
 
     def test_a_call_takes_the_same_number_of_statements_for_any_number_of_rows(
         self, registry: Registry
