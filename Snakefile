@@ -50,6 +50,7 @@ rule all:
 
 
 onstart:
+    remember_failed()
     # Who started a pilot has done so.
     if not IN_PILOT:
         take_lock()

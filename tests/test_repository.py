@@ -149,9 +149,8 @@ def test_the_file_of_a_registry_is_found_from_every_folder(
     assert read_repository(tmp_path / "a").registry == f"sqlite:///{tmp_path}/other.sqlite3"
 
 
-@pytest.mark.parametrize("size", ["nan", "inf"])
-def test_a_cache_has_a_size(tmp_path: Path, size: str) -> None:
-    result = init(tmp_path / "a", "--cache-gb", size)
-    assert isinstance(result.exception, ConfigError)
-    assert f"must have 0 GB or more, got {size}." in str(result.exception)
+@pytest.mark.parametrize("size", [float("nan"), float("inf"), -1.0])
+def test_a_cache_has_a_size(tmp_path: Path, size: float) -> None:
+    with pytest.raises(ConfigError, match=f"must have 0 GB or more, got {size}."):
+        Butler.create(tmp_path / "a", settings=Repository(cache_gb=size))
     assert not (tmp_path / "a").exists()

@@ -121,8 +121,14 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @rule(record=records)
     def tag(self, record: DatasetRecord) -> None:
-        """Only what exists can be tagged."""
-        if record.id in self.datasets:
+        """Only what exists can be tagged, and one dataset of a data ID."""
+        if record.id not in self.datasets:
+            return
+        others = [self.datasets[key].data_id for key in self.tagged - {record.id}]
+        if record.data_id in others:
+            with pytest.raises(ConflictError):
+                self.registry.tag("tag", [record.id])
+        else:
             self.registry.tag("tag", [record.id])
             self.tagged.add(record.id)
 

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import botocore.auth
 import pytest
 
@@ -49,6 +50,8 @@ def rds(shared_rds: RegistryServer, monkeypatch: pytest.MonkeyPatch) -> Iterator
     for name, value in (shared_rds.environment | key).items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
+    # A session that another test left keeps the keys of that one.
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     yield shared_rds
     shared_rds.login.ahead = datetime.timedelta()
 

@@ -129,6 +129,19 @@ def test_targets_staleness_and_restart(project: Project) -> None:
     assert project.run() == ["publish"], "it goes to another place too"
 
 
+def test_a_job_that_fails_over_an_older_manifest_runs_again(project: Project) -> None:
+    project.run("visit")
+    settings = {**project.settings, "visit": {"isr": {"max_noise_ratio": 3.0}}}
+    project.write(settings)
+    (project.folder / "fails.txt").write_text("0")
+    process = project.start("visit")
+    output, _ = process.communicate()
+    assert process.returncode == 1, output
+    assert "Restored previous version" in output
+    assert project.run("visit") == ["visit"]
+    assert project.run("visit") == []
+
+
 def test_publishing_without_a_target_says_what_to_set(project: Project) -> None:
     process = project.start("publish")
     output, _ = process.communicate()

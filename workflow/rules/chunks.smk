@@ -205,6 +205,31 @@ def take_lock():
     lock = in_a_sentence(hold_lock, REPO)
 
 
+def remember_failed():
+    """Run a job again that failed where an earlier run had left a manifest.
+
+    Snakemake puts that manifest back, and notes it as made with the settings and inputs of the job
+    that failed: it would take it for up to date ever after. Without that note it is what it was.
+    """
+    persistence = workflow.persistence
+    restore, finish = persistence.restore_output, persistence.finished
+    restored = set()
+
+    def restore_output(path):
+        is_back = restore(path)
+        if is_back:
+            restored.add(str(path))
+        return is_back
+
+    async def finished(job):
+        own = restored.intersection(map(str, job.output))
+        restored.difference_update(own)
+        if not own:
+            await finish(job)
+
+    persistence.restore_output, persistence.finished = restore_output, finished
+
+
 def begin():
     """Say that all has been looked at, and jobs are next."""
     from lsstpipe.cluster.lock import note_phase
