@@ -101,9 +101,11 @@ def _parse_date(name: str, text: str) -> float:
     if text == "open":
         return _OPEN[name]
     try:
-        return float(text)
+        mjd = float(text)
     except ValueError:
-        pass
+        mjd = math.nan
+    if math.isfinite(mjd):
+        return mjd
     try:
         return float(Time(text, format="isot" if "T" in text else "iso", scale="tai").mjd)
     except ValueError:

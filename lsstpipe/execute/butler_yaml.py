@@ -28,6 +28,12 @@ _TIMESPAN_TAG = "!lsst.daf.butler.Timespan"
 _UUID_TAG = "!uuid"
 _MJD_OF_EPOCH = 40587  # 1970-01-01
 _NS_PER_DAY = 86_400_000_000_000
+_KEYS = {
+    "dataset": ("dataset_type", "run", "records"),
+    "associations": ("collection", "collection_type"),
+    "dimension": ("element", "records"),
+}
+"""What the entries that are looked at must say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +173,10 @@ def read(content: bytes, name: str) -> list[dict[str, Any]]:
     version, entries = str(document["version"]), document["data"]
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise InputFileError(f"{no_export}: its 'data' must be a list of mappings.")
+    for entry in entries:
+        lacking = sorted({"type", *_KEYS.get(str(entry.get("type")), ())} - entry.keys())
+        if lacking:
+            raise InputFileError(f"{no_export}: an entry of its 'data' lacks '{lacking[0]}'.")
     if version.partition(".")[0] not in {"0", VERSION.partition(".")[0]}:
         raise InputFileError(f"{name} has version {version}; allowed are those that begin with 1.")
     return entries

@@ -73,6 +73,7 @@ class PostgresDriver:
     def __init__(self, address: Address) -> None:
         try:
             import psycopg2
+            import psycopg2.extensions
         except ModuleNotFoundError as error:
             raise RepositoryError(
                 f"A registry on PostgreSQL needs {error.name}: install lsstpipe[postgres]."
@@ -81,6 +82,13 @@ class PostgresDriver:
         self.OperationalError: type[Exception] = psycopg2.OperationalError
         self._connect: Callable[..., Any] = psycopg2.connect
         self.arguments = spell_arguments(address)
+        try:
+            psycopg2.extensions.make_dsn(**self.arguments)
+        except psycopg2.ProgrammingError as error:
+            text = str(error).strip().rstrip(".")
+            raise RepositoryError(
+                f"The URL of {address.name} says what PostgreSQL does not know: {text}."
+            ) from None
         self._source = _credentials(address)
 
     def connect(self) -> Any:

@@ -82,6 +82,7 @@ def test_a_range_that_overlaps_another_is_refused_even_when_dry(repository: Path
         (("bias",), "Give --run with a dataset type"),
         (("visit_summary", "--run", "one"), "visit_summary is no calibration; those are bias, "),
         (("bias", "--run", "one", "--begin", "May"), "--begin must be a date such as 2024-05-01"),
+        (("bias", "--run", "one", "--end", "nan"), "--end must be a date such as 2024-05-01"),
         (("bias", "--run", "one", "--begin", "9", "--end", "3"), "must end after it begins"),
         (("6c7c2b0e-6a3b-5d0b-9f4e-2d1b8f0c5a11",), "There is no dataset 6c7c2b0e"),
     ],

@@ -260,7 +260,17 @@ def test_an_exposure_that_is_not_known_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["", "[]", "a: [", "data: []", "version: 2.0.0\ndata: []", "7", "version: 1\ndata: [7]"],
+    [
+        "",
+        "[]",
+        "a: [",
+        "data: []",
+        "version: 2.0.0\ndata: []",
+        "7",
+        "version: 1\ndata: [7]",
+        "version: 1\ndata: [{}]",
+        "version: 1\ndata: [{type: dataset, run: a}]",
+    ],
 )
 def test_what_is_no_export_is_refused(tmp_path: Path, content: str) -> None:
     Butler.create(tmp_path / "repo")

@@ -215,6 +215,11 @@ def test_a_server_without_the_right_certificate_is_refused(own_server: PostgresS
         Registry.open(own_server.url("postgres") + "?sslmode=disable")
 
 
+def test_a_parameter_that_postgresql_does_not_know_is_named() -> None:
+    with pytest.raises(RepositoryError, match=r'dr1 on db\.example\.org says .* option "foo"\.$'):
+        Registry.open("postgresql://drp@db.example.org/dr1?foo=1")
+
+
 def test_a_distant_server_must_prove_who_it_is() -> None:
     for url, mode in (
         ("postgresql://drp@db.example.org/dr1", "verify-full"),
