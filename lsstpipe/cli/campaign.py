@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lsstpipe.cli.finite_range import FiniteRange
-from lsstpipe.cli.options import Decorator
+from lsstpipe.cli.options import Decorator, seconds_option
 
 if TYPE_CHECKING:
     from lsstpipe.cluster.campaign import Own
@@ -72,13 +71,7 @@ def _choose(stages: tuple[str, ...]) -> list[str]:
 @click.argument("campaign", type=click.Path(exists=True, dir_okay=False))
 @click.option("--profile", default="slurm", show_default=True, help="Profile of Snakemake.")
 @click.option("--until", default="", help="Stage to stop after.")
-@click.option(
-    "--patience",
-    type=FiniteRange(min=0.0),
-    default=120.0,
-    show_default=True,
-    help="Seconds to wait until it has begun.",
-)
+@seconds_option("--patience", 120.0, "Seconds to wait until it has begun.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def start_campaign(
     campaign: str, profile: str, until: str, patience: float, arguments: tuple[str, ...]

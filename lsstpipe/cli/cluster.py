@@ -12,6 +12,7 @@ import click
 
 from lsstpipe.cli import cluster_head
 from lsstpipe.cli.finite_range import FiniteRange
+from lsstpipe.cli.options import seconds_option
 
 if TYPE_CHECKING:
     from lsstpipe.cluster.head import Head
@@ -333,34 +334,10 @@ def _open_pool(config: Path, state: Path, pool: str) -> Head:
 @click.option("--slurmd", default="slurmd", show_default=True, help="Command of slurmd.")
 @click.option("--on-notice", default="", help="Command before Spot takes it, such as an umount.")
 @click.option("--shutdown", default="shutdown -h now", show_default=True, help="Ends the instance.")
-@click.option(
-    "--name-timeout",
-    type=FiniteRange(min=0.0),
-    default=300.0,
-    show_default=True,
-    help="Seconds until it has a name.",
-)
-@click.option(
-    "--silence",
-    type=FiniteRange(min=0.0),
-    default=600.0,
-    show_default=True,
-    help="Seconds of silence it bears.",
-)
-@click.option(
-    "--poll",
-    type=FiniteRange(min=0.1),
-    default=5.0,
-    show_default=True,
-    help="Seconds between looks for a notice.",
-)
-@click.option(
-    "--listen",
-    type=FiniteRange(min=0.1),
-    default=60.0,
-    show_default=True,
-    help="Seconds between calls to the head.",
-)
+@seconds_option("--name-timeout", 300.0, "Seconds until it has a name.")
+@seconds_option("--silence", 600.0, "Seconds of silence it bears.")
+@seconds_option("--poll", 5.0, "Seconds between looks for a notice.", least=0.1)
+@seconds_option("--listen", 60.0, "Seconds between calls to the head.", least=0.1)
 def run_this_node(**options: Any) -> None:
     """Run this instance as a node: name, slurmd, Spot notice, and its end.
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
-from lsstpipe.cli.finite_range import FiniteRange
+from lsstpipe.cli.options import seconds_option
 
 _LOG = logging.getLogger(__name__)
 _PAUSE_S = 30.0
@@ -141,13 +141,7 @@ def dump(folder: str) -> None:
 @click.argument("role", type=click.Choice(["head", "compute"]))
 @click.option("--cluster", envvar="CLUSTER", required=True, help="Its name.  [default: $CLUSTER]")
 @_region
-@click.option(
-    "--every",
-    type=FiniteRange(min=0.1),
-    default=10.0,
-    show_default=True,
-    help="Seconds between two looks.",
-)
+@seconds_option("--every", 10.0, "Seconds between two looks.", least=0.1)
 @state_option("It knows what was sent.")
 @click.option(
     "--logs",

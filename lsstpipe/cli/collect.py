@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lsstpipe.cli.finite_range import FiniteRange
+from lsstpipe.cli.options import seconds_option
 
 if TYPE_CHECKING:
     from lsstpipe.execute.collect import Collected
@@ -20,13 +20,7 @@ if TYPE_CHECKING:
     "--plan", "folder", required=True, type=click.Path(path_type=Path), help="Folder of the plan."
 )
 @click.option("--follow", is_flag=True, help="Wait for manifests until all chunks have one.")
-@click.option(
-    "--interval",
-    default=10.0,
-    show_default=True,
-    type=FiniteRange(min=0.1),
-    help="Seconds between two looks with --follow.",
-)
+@seconds_option("--interval", 10.0, "Seconds between two looks with --follow.", least=0.1)
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
 def command(folder: Path, follow: bool, interval: float, as_json: bool) -> None:
     """Load the manifests that the jobs of a plan wrote into the registry, certify calibrations.

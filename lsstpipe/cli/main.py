@@ -113,19 +113,23 @@ def main() -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # The reader of our output has gone; nothing is wrong.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(0)
     except OSError as error:
         if error.errno not in _NO_ROOM:
             raise
         with contextlib.suppress(OSError):
             sys.stdout.flush()
-        # What is left of our output would fail again when Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         what = error.filename or "The output"
         click.echo(f"lsstpipe: {what} cannot be written: {error.strerror}.", err=True)
         sys.exit(TemporaryError.exit_code)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _drop_output() -> None:
+    """Let what is left of our output go: it would fail again when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _report_bug(

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from lsstpipe.cli.finite_range import FiniteRange
 from lsstpipe.errors import UserError
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -35,6 +36,25 @@ class LocalFolder(click.Path):
                 "writes to s3://BUCKET/releases/RIGHT."
             )
         return super().convert(value, param, ctx)
+
+
+def seconds_option(name: str, default: float, told: str, *, least: float = 0.0) -> Decorator:
+    """Make an option that says how long something takes.
+
+    Parameters
+    ----------
+    name
+        How it is spelled.
+    default
+        Seconds where it is not given.
+    told
+        What its help says.
+    least
+        Fewest seconds.
+    """
+    return click.option(
+        name, type=FiniteRange(min=least), default=default, show_default=True, help=told
+    )
 
 
 def jobs_option(default: int) -> Decorator:
