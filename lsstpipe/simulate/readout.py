@@ -81,13 +81,12 @@ def photons(expected: FloatImage, rng: np.random.Generator) -> FloatImage:
     """
     if not expected.any():  # nothing is drawn for 0
         return np.zeros_like(expected)
-    drawn = np.empty(
-        expected.shape, expected.dtype
-    )  # in C's order, whatever the order of the other
+    expected = np.ascontiguousarray(expected)  # the loops below go through memory
+    drawn = np.empty_like(expected)
     # Rows go by blocks: most need but one of the two ways.
     for y in range(0, len(expected), _BLOCK_ROWS):
         rows = slice(y, y + _BLOCK_ROWS)
-        mean = np.ascontiguousarray(np.clip(expected[rows], 0, _MOST_ELECTRON))
+        mean = np.clip(expected[rows], 0, _MOST_ELECTRON)
         if mean.min() >= _MANY:
             draw_many(mean, rng.standard_normal(mean.shape, dtype=np.float32), drawn[rows])
         else:

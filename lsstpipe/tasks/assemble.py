@@ -81,7 +81,6 @@ class _Search:
     direct: WarpStack
     matched: WarpStack
     kernels: list[FloatArray]
-    cell_size: int
 
 
 def run(inputs: Inputs, config: Config, data_id: DataId) -> Outputs:
@@ -171,10 +170,11 @@ def _try_removal(
     planted = plant(stack, widths, rng, covariance)
     direct, matched = search.direct.image, search.matched.image
     direct += planted
+    cell_size = _cells(warps[0]).cell_size
     # Matching is linear: what was planted is all that has to be convolved.
     for image, own, kernels in zip(matched, planted, search.kernels, strict=True):
         known = np.where(np.isfinite(image), own, np.float32(0.0))
-        image += convolve_varying(known, kernels.astype(np.float32), cell_size=search.cell_size)
+        image += convolve_varying(known, kernels.astype(np.float32), cell_size=cell_size)
     return judge(stack, coadd, planted, _find(search, config), covariance)
 
 
@@ -204,9 +204,8 @@ def _levels(config: Config) -> ArtifactLevels:
 
 def _match(warps: Sequence[Exposure], direct: WarpStack) -> _Search:
     """Convolve all warps to one PSF, if there are enough to compare."""
-    cell_size = _cells(warps[0]).cell_size
     if len(warps) < _FEWEST_TO_COMPARE:
-        return _Search(direct, direct, [], cell_size)
+        return _Search(direct, direct, [])
     sigma = target_sigma(np.array([float(w.metadata["widest_psf_sigma_pix"]) for w in warps]))
     kernels = []
     for exposure in warps:
@@ -220,9 +219,9 @@ def _match(warps: Sequence[Exposure], direct: WarpStack) -> _Search:
         direct, image=np.empty_like(direct.image), variance=np.empty_like(direct.variance)
     )
     for i, (exposure, own) in enumerate(zip(warps, kernels, strict=True)):
-        planes = match_psf(_planes(exposure), own, cell_size=cell_size)
+        planes = match_psf(_planes(exposure), own, cell_size=_cells(exposure).cell_size)
         matched.image[i], matched.variance[i] = planes.image, planes.variance
-    return _Search(direct, matched, kernels, cell_size)
+    return _Search(direct, matched, kernels)
 
 
 def _mean_psf(psfs: Sequence[CellPsf], weights: npt.NDArray[np.float64]) -> CellPsf:
