@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -62,6 +62,9 @@ class DataId(Mapping[str, DataIdValue]):
     def __init__(
         self, values: Mapping[str, DataIdValue] | None = None, **more: DataIdValue
     ) -> None:
+        if type(values) is DataId and not more:
+            self._values: dict[str, DataIdValue] = values._values
+            return
         given = {**(values or {}), **more}
         if not given.keys() <= DIMENSIONS.keys():
             unknown = min(given.keys() - DIMENSIONS.keys())
@@ -74,7 +77,7 @@ class DataId(Mapping[str, DataIdValue]):
                     f"{name} must be {DIMENSIONS[name].__name__}, "
                     f"got {type(value).__name__} {value!r}."
                 )
-        self._values: dict[str, DataIdValue] = {k: given[k] for k in DIMENSIONS if k in given}
+        self._values = {k: given[k] for k in DIMENSIONS if k in given}
 
     def __getitem__(self, name: str) -> DataIdValue:
         return self._values[name]
@@ -84,6 +87,16 @@ class DataId(Mapping[str, DataIdValue]):
 
     def __len__(self) -> int:
         return len(self._values)
+
+    # Those of `Mapping` would ask for the values one by one.
+
+    def keys(self) -> KeysView[str]:
+        """Give its dimensions."""
+        return self._values.keys()
+
+    def items(self) -> ItemsView[str, DataIdValue]:
+        """Give dimensions with their values."""
+        return self._values.items()
 
     def __hash__(self) -> int:
         return hash(tuple(self._values.items()))
@@ -191,9 +204,9 @@ class DatasetType:
         run
             Name of the run that it belongs to.
         """
-        own = data_id.subset(self.dimensions)
-        form = _path_form(run, self.name, len(own), SUFFIXES[self.storage])
-        return form % tuple([_plain(value) for value in own._values.values()])
+        values = data_id.subset(self.dimensions)._values.values()
+        form = _path_form(run, self.name, len(values), SUFFIXES[self.storage])
+        return form % tuple([v if type(v) is int else _plain(v) for v in values])
 
     def paths(self, columns: Sequence[Sequence[DataIdValue]], run: str, n_rows: int) -> list[str]:
         """Spell the paths of many datasets of one run.

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lsstpipe.errors import RepositoryError
@@ -16,7 +16,7 @@ _WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)\.tmp")
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: str | Path, content: bytes) -> None:
     """Write a file: under a temporary name in the same folder, synced, then renamed.
 
     Parameters
@@ -31,12 +31,10 @@ def write_atomically(path: Path, content: bytes) -> None:
     RepositoryError
         If the folder cannot be written or is full.
     """
-    with _explained(path), _temporary(path, content) as temporary:
-        os.replace(temporary, path)  # noqa: PTH105
-        _sync_folder(path)
+    _put_in_place(os.fspath(path), content, os.replace)
 
 
-def create_atomically(path: Path, content: bytes) -> None:
+def create_atomically(path: str | Path, content: bytes) -> None:
     """Write a file that is not there; of two that do so at once one succeeds.
 
     Parameters
@@ -53,83 +51,75 @@ def create_atomically(path: Path, content: bytes) -> None:
     RepositoryError
         If the folder cannot be written or is full.
     """
-    with _explained(path), _temporary(path, content) as temporary:
-        _rename_to_new(temporary, path)
-        _sync_folder(path)
+    _put_in_place(os.fspath(path), content, _rename_to_new)
 
 
-def _rename_to_new(temporary: str, path: Path) -> None:
+def _put_in_place(path: str, content: bytes, rename: Callable[[str, str], None]) -> None:
+    """Write a file beside its place and rename it; nothing is left when something fails."""
+    # Text and descriptors: services write thousands of small files a second, and pathlib and
+    # buffers would take as long as the disk.
+    name = path.rpartition("/")[2]
+    folder = path[: len(path) - len(name)]
+    temporary = f"{folder}.{name}.{os.getpid()}.tmp"
+    try:
+        _write_synced(temporary, content)
+        rename(temporary, path)
+        _sync(folder or ".")
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)  # noqa: PTH108
+        if not isinstance(error, OSError):
+            raise
+        if isinstance(error, FileExistsError) and os.path.isfile(path):  # noqa: PTH113
+            raise
+        # What exists otherwise is a file that stands where a folder should be.
+        raise _not_written(Path(path), str(error.strerror)) from error
+
+
+def _rename_to_new(temporary: str, path: str) -> None:
     """Rename a file unless there is one of the new name, at once where the disk can."""
     try:
-        path.hardlink_to(temporary)
+        os.link(temporary, path)
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
         # A stick of FAT: two that write at the same instant do not see each other.
-        if path.exists():
+        if os.path.exists(path):  # noqa: PTH110
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from error
         os.replace(temporary, path)  # noqa: PTH105
     else:
         os.unlink(temporary)  # noqa: PTH108
 
 
-@contextlib.contextmanager
-def _temporary(path: Path, content: bytes) -> Iterator[str]:
-    """Write a file under a temporary name beside its place; none is left when something fails."""
-    # Text and descriptors: services write thousands of small files a second, and pathlib and
-    # buffers would take as long as the disk.
-    folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name}.{os.getpid()}.tmp")  # noqa: PTH118
+def _write_synced(path: str, content: bytes) -> None:
+    """Write a file to the disk; its folder is made when it is found missing."""
     try:
-        descriptor = _open_new(temporary)
-        try:
-            rest = memoryview(content)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        yield temporary
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)  # noqa: PTH108
-        raise
-
-
-def _open_new(path: str) -> int:
-    """Open a file for writing; its folder is made when it is found missing."""
-    try:
-        return os.open(path, _WRITE, 0o666)
+        descriptor = os.open(path, _WRITE, 0o666)
     except FileNotFoundError:
         os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
-        return os.open(path, _WRITE, 0o666)
-
-
-@contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
+        descriptor = os.open(path, _WRITE, 0o666)
     try:
-        yield
-    except FileExistsError:
-        if not path.is_file():  # a file stands where a folder should be
-            raise _not_written(path, "File exists") from None
-        raise
-    except OSError as error:
-        raise _not_written(path, str(error.strerror)) from error
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync(folder: str) -> None:
+    """Make the rename of a file in it last through a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _not_written(path: Path, reason: str) -> RepositoryError:
     return RepositoryError(
         f"{path.name} cannot be written into the folder {path.parent}: {reason}."
     )
-
-
-def _sync_folder(path: Path) -> None:
-    """Make the rename of a file last through a power cut."""
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def find_temporaries(root: Path) -> Iterator[Path]:

@@ -25,6 +25,7 @@ class Datastore:
 
     def __init__(self, root: str | Path, cache: ReadCache | None = None) -> None:
         self.root = str(root)
+        self._base = f"{self.root.rstrip('/')}/".removeprefix("file://")
         self._cache = cache
 
     def resolve(self, path: str) -> str:
@@ -37,7 +38,7 @@ class Datastore:
         """
         if _is_absolute(path):
             return path.removeprefix("file://")
-        return f"{self.root.rstrip('/')}/{path}".removeprefix("file://")
+        return self._base + path
 
     def local_path(self, path: str) -> Path | None:
         """Give the path of a file on a local disk; None for one that lies elsewhere.
@@ -262,7 +263,7 @@ class Datastore:
         """Give the place of a file that may be written."""
         if _is_absolute(path):
             raise RepositoryError(f"{path} lies outside of {self.root}, so it is only read.")
-        return Datastore.resolve(self, path)
+        return self._base + path
 
 
 def _is_absolute(path: str) -> bool:

@@ -16,7 +16,7 @@ class LocalFiles:
 
     def write(self, path: str, content: bytes) -> None:
         """Write a file so that it is there as a whole or not at all."""
-        write_atomically(Path(path), content)
+        write_atomically(path, content)
 
     def read(self, path: str) -> bytes:
         """Read a file."""
@@ -49,7 +49,7 @@ class LocalFiles:
             If it is there with other content.
         """
         try:
-            create_atomically(Path(path), content)
+            create_atomically(path, content)
         except FileExistsError as error:
             if not self.holds(path, len(content), compute_checksum(content)):
                 raise ConflictError(f"{path} is there already with other content.") from error

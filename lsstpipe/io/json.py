@@ -10,11 +10,14 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from lsstpipe.errors import InputFileError
 
 _MARK = "$float"
+_TEXT = frozenset({str})
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 # A line a value, so that two files can be compared by eye; an indent would take the encoder that is
 # written in Python, which needs six times as long.
 _ENCODER = json.JSONEncoder(sort_keys=True, allow_nan=False, separators=(",\n", ": "))
@@ -33,7 +36,16 @@ def write_json(value: object) -> bytes:
     TypeError
         If there is anything else in it.
     """
-    return (_ENCODER.encode(_to_plain(value)) + "\n").encode()
+    if not _is_plain(value):
+        return _encode(_to_plain(value))
+    try:
+        return _encode(value)
+    except ValueError:  # a float that JSON does not have
+        return _encode(_to_plain(value))
+
+
+def _encode(value: object) -> bytes:
+    return f"{_ENCODER.encode(value)}\n".encode()
 
 
 def read_json(content: bytes, name: str) -> Any:
@@ -55,6 +67,22 @@ def read_json(content: bytes, name: str) -> Any:
         return json.loads(content, object_hook=_from_object)
     except ValueError as error:
         raise InputFileError(f"{name} is not JSON: {error}.") from error
+
+
+def _is_plain(value: object) -> bool:
+    """Tell whether there is nothing that the encoder does not know, or knows as something else."""
+    if type(value) is dict:
+        if not _TEXT.issuperset(map(type, value)) or _MARK in value:
+            return False
+        items: Iterable[object] = value.values()
+    elif type(value) is list or type(value) is tuple:
+        items = value
+    else:
+        return type(value) in _SCALARS
+    # Numbers of an array are looked at all at once.
+    if _SCALARS.issuperset(map(type, items)):
+        return True
+    return all(type(item) in _SCALARS or _is_plain(item) for item in items)
 
 
 def _to_plain(value: object) -> object:

@@ -47,7 +47,18 @@ def test_numpy_scalars_and_tuples_become_plain() -> None:
     assert back["c"] != back["c"]
 
 
-@pytest.mark.parametrize("value", [{1: 2}, {"$float": "x"}, {"a": {1, 2}}, b"a", [object()]])
+@pytest.mark.parametrize(
+    "value",
+    [
+        {1: 2},
+        [0, [{1: 2}]],
+        {"$float": "x"},
+        {"a": [{"$float": 1.0}]},
+        {"a": {1, 2}},
+        b"a",
+        [object()],
+    ],
+)
 def test_what_json_cannot_keep_is_refused(value: object) -> None:
     with pytest.raises(TypeError, match="JSON"):
         write(value, "json")
