@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 import uuid
+from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -17,7 +20,7 @@ from lsstpipe.errors import RepositoryError, TemporaryError
 from lsstpipe.registry.address import Address
 from lsstpipe.registry.source import CONNECTION_LIFE_S, MAX_CONNECTIONS, Source
 
-_BEGIN = "lsstpipe_begin"
+_BEGIN, _MADE = "lsstpipe_begin", "lsstpipe_made"
 
 IN_CHUNK = 5000
 """Ids in one ``IN (...)``: databases allow about 32,000 parameters in a statement."""
@@ -34,20 +37,53 @@ class Database(Source):
 
     def __init__(self, url: str | Address) -> None:
         super().__init__(url)
-        self._errors = (DBAPIError, self.driver.Error)
+        self._errors = (DBAPIError, self.driver.Error, PoolTimeoutError)
         self.engine = _make_engine(self)
+        self._kept: deque[tuple[float, Any, PoolProxiedConnection]] = deque()
 
     @contextmanager
     def connection(self) -> Iterator[Any]:
-        """Lend a connection of the driver; one that met an error is not used again."""
-        lent = self.engine.raw_connection()
+        """Lend a connection of the driver; one that met an error is not used again.
+
+        One is kept for the next call until SQLAlchemy wants a connection: to take one out of its
+        pool and to put it back takes as long as a statement.
+        """
+        made, connection, lent = self._take_out()
         try:
-            yield lent.driver_connection
+            yield connection
         except BaseException:
             lent.invalidate()
-            raise
-        finally:
             lent.close()
+            raise
+        if self._kept:
+            lent.close()
+        else:
+            self._kept.append((made, connection, lent))
+
+    def _take_out(self) -> tuple[float, Any, PoolProxiedConnection]:
+        """Give a connection with the time when it was opened and what the pool knows it by."""
+        kept = None
+        with suppress(IndexError):  # another thread may be faster
+            kept = self._kept.pop()
+        if kept is not None:
+            made, _, lent = kept
+            if not self.is_server or time.monotonic() < made + CONNECTION_LIFE_S:
+                return kept
+            lent.invalidate()
+            lent.close()
+        lent = self.engine.raw_connection()
+        made = lent.info.setdefault(_MADE, time.monotonic())
+        return made, lent.driver_connection, lent
+
+    def _put_back(self) -> None:
+        """Give the pool the connection that is kept."""
+        with suppress(IndexError):
+            self._kept.pop()[-1].close()
+
+    def _connect(self) -> sa.Connection:
+        """Take a connection for SQLAlchemy."""
+        self._put_back()
+        return self.engine.connect()
 
     def prepare(self) -> None:
         """Make the folder of a new database in a file, and let readers and a writer share it."""
@@ -63,7 +99,7 @@ class Database(Source):
         self.repeat(self._share, is_impatient=True)
 
     def _share(self) -> None:
-        with self.explained("written"), self.engine.connect() as connection:
+        with self.explained("written"), self._connect() as connection:
             outside = connection.execution_options(**{_BEGIN: None})
             outside.exec_driver_sql("PRAGMA journal_mode = WAL")
 
@@ -94,35 +130,26 @@ class Database(Source):
     @contextmanager
     def each(self) -> Iterator[sa.Connection]:
         """Run statements of which each takes effect by itself, without BEGIN and COMMIT."""
-        with self.explained("used"), self.engine.connect() as connection:
+        with self.explained("used"), self._connect() as connection:
             yield connection
 
     @contextmanager
     def _transaction(self, begin: str, verb: str) -> Iterator[sa.Connection]:
         with (
             self.explained(verb),
-            self.engine.connect().execution_options(**{_BEGIN: begin}) as connection,
+            self._connect().execution_options(**{_BEGIN: begin}) as connection,
             connection.begin(),
         ):
             yield connection
 
-    @contextmanager
-    def explained(self, verb: str) -> Iterator[None]:
-        """Turn what a database complains of into errors that say whose turn it is.
-
-        Parameters
-        ----------
-        verb
-            What was not done, such as ``read``.
-        """
-        try:
-            with super().explained(verb):
-                yield
-        except PoolTimeoutError as error:
-            raise TemporaryError(f"The registry {self.name} has no connection free.") from error
+    def _explain(self, error: Exception, verb: str) -> Exception | None:
+        if isinstance(error, PoolTimeoutError):
+            return TemporaryError(f"The registry {self.name} has no connection free.")
+        return super()._explain(error, verb)
 
     def close(self) -> None:
         """Give the connections back."""
+        self._put_back()
         self.engine.dispose()
 
 

@@ -48,6 +48,7 @@ class Direct:
 
     def __init__(self, source: Source) -> None:
         self.source = source
+        self._is_server = source.is_server
         self._type_ids: dict[str, int] = {}
         self._planned: WeakSet[Any] = WeakSet()
 
@@ -82,7 +83,7 @@ class Direct:
             return None
         refs = {name: make_ref(kind, data_id, name) for name in names}
         ids = [self._encode_id(ref.id) for ref in refs.values()]
-        statement = _spell_find(len(refs), is_server=self.source.is_server)
+        statement = _spell_find(len(refs), is_server=self._is_server)
         rows = {row[0]: row[1:] for row in self._read(statement, (*ids, *refs))}
         if len(rows) < len(refs) or any(row[0] != "RUN" for row in rows.values()):
             raise OtherCollectionError
@@ -151,8 +152,8 @@ class Direct:
         source = self.source
         with source.explained("written"), source.connection() as connection:
             cursor = connection.cursor()
-            if not (source.is_server and self._is_planned(connection, cursor, values)):
-                cursor.execute(_spell_put(is_server=source.is_server), values)
+            if not (self._is_server and self._is_planned(connection, cursor, values)):
+                cursor.execute(_spell_put(is_server=self._is_server), values)
             n_rows = int(cursor.rowcount)
             cursor.close()
             return n_rows
@@ -177,18 +178,18 @@ class Direct:
         quantum_id = record.quantum_id
         row = {
             **_NO_VALUES,
-            **record.data_id,
+            **dict(record.data_id.items()),
             "id": self._encode_id(record.id),
             "quantum_id": None if quantum_id is None else self._encode_id(quantum_id),
             "size": record.size,
             "type_id": type_id,
-            "checksum": f"\\x{checksum.hex()}" if self.source.is_server else checksum,
+            "checksum": f"\\x{checksum.hex()}" if self._is_server else checksum,
             "path": None if record.path == own else record.path,
         }
         return [*row.values(), record.run]
 
     def _encode_id(self, value: uuid.UUID) -> str | bytes:
-        return str(value) if self.source.is_server else value.bytes
+        return str(value) if self._is_server else value.bytes
 
 
 def _decode_id(value: uuid.UUID | str | bytes | None) -> uuid.UUID | None:

@@ -132,24 +132,28 @@ class Source:
         try:
             yield
         except self._errors as error:
-            cause = getattr(error, "orig", error)  # SQLAlchemy's carry the driver's
-            text = (str(cause).strip().splitlines() or [type(cause).__name__])[0].rstrip(".")
-            if "root certificate file" in text:
-                text += "; PGSSLROOTCERT names the file with the certificates to trust"
-            if "authentication failed" in text and self.address.query.get("auth") == "iam":
-                text += (
-                    "; a token of AWS holds for 15 minutes by the clock of this machine, for the "
-                    "user of the URL, whom the role of this machine must be allowed to be"
-                )
-            if self.driver.is_temporary(cause):
-                raise TemporaryError(f"The registry {self.name} is not free: {text}.") from error
-            if "not a database" in text or "malformed" in text:
-                raise RepositoryError(f"{self.name} is damaged or not a registry.") from error
-            if isinstance(cause, self.driver.OperationalError):
-                raise RepositoryError(
-                    f"The registry {self.name} cannot be {verb}: {text}."
-                ) from error
-            raise
+            if (explanation := self._explain(error, verb)) is None:
+                raise
+            raise explanation from error
+
+    def _explain(self, error: Exception, verb: str) -> Exception | None:
+        """Say whose turn it is after an error; None where it is a fault of this code."""
+        cause = getattr(error, "orig", error)  # SQLAlchemy's carry the driver's
+        text = (str(cause).strip().splitlines() or [type(cause).__name__])[0].rstrip(".")
+        if "root certificate file" in text:
+            text += "; PGSSLROOTCERT names the file with the certificates to trust"
+        if "authentication failed" in text and self.address.query.get("auth") == "iam":
+            text += (
+                "; a token of AWS holds for 15 minutes by the clock of this machine, for the user "
+                "of the URL, whom the role of this machine must be allowed to be"
+            )
+        if self.driver.is_temporary(cause):
+            return TemporaryError(f"The registry {self.name} is not free: {text}.")
+        if "not a database" in text or "malformed" in text:
+            return RepositoryError(f"{self.name} is damaged or not a registry.")
+        if isinstance(cause, self.driver.OperationalError):
+            return RepositoryError(f"The registry {self.name} cannot be {verb}: {text}.")
+        return None
 
     def close(self) -> None:
         """Give the connections back."""

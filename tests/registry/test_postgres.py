@@ -10,6 +10,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import boto3
@@ -102,6 +104,49 @@ def test_a_put_is_planned_once_a_connection_and_done_without_a_plan_that_a_poole
         for visit in range(4):
             assert registry.find("visit_image", image(visit).data_id, ["run"]) == image(visit)
         assert registry.find("visit_image", image(4).data_id, ["run"]) == image(4, content="b")
+
+
+def test_puts_share_their_connection_with_queries_until_it_met_an_error_or_is_old(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = postgres.create_database()
+    name = url.rpartition("/")[2]
+    with Registry.create(url) as registry:
+        database = registry.database
+
+        def backend() -> int:
+            with database.connection() as connection:
+                return int(connection.info.backend_pid)
+
+        first = backend()
+        for visit in range(3):
+            registry.put(image(visit))
+            assert len(registry.query_datasets()) == visit + 1
+        assert backend() == first
+        statement = f"SELECT pid FROM pg_stat_activity WHERE datname = '{name}'"
+        assert postgres.execute(statement) == [(first,)]
+        with suppress(ZeroDivisionError), database.connection():
+            raise ZeroDivisionError
+        second = backend()
+        assert second != first
+        monkeypatch.setattr("lsstpipe.registry.database.CONNECTION_LIFE_S", -1.0)
+        assert backend() != second
+
+
+def test_a_connection_that_is_kept_for_puts_is_free_for_queries_of_other_threads(
+    postgres: PostgresServer,
+) -> None:
+    with Registry.create(postgres.create_database()) as registry:
+        registry.put(image(0))
+
+        def work(number: int) -> None:
+            for visit in range(20):
+                registry.put(image(20 * number + visit))
+                assert registry.query_datasets("visit_image", f"visit = {20 * number + visit}")
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(work, range(4)))
+        assert len(registry.query_datasets()) == 80
 
 
 def test_a_run_is_not_frozen_while_something_is_written_into_it(postgres: PostgresServer) -> None:
