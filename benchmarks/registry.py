@@ -12,7 +12,9 @@ could do ("/s of 2 cores"), those in bulk what one could ("/s of CPU"). The rate
 below each; on a quiet machine it holds the same bar.
 
 The bars of a put hold for one with its file, though lsstpipe syncs the file and its folder to the
-disk, which the peer (which renames, too) does not; a row shows lsstpipe without. The peer is
+disk, which the peer (which renames, too) does not; a row shows lsstpipe without. ext4 looks at each
+inode that was deleted in the last six minutes before it makes a new one, so a run soon after many
+files were deleted, such as those of another, shows puts of up to twice the CPU. The peer is
 installed into an environment of its own when it is first wanted. Ends with an error where a bar is
 missed.
 """
