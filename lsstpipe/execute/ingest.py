@@ -15,12 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from lsstpipe import io
 from lsstpipe.butler import Butler, ProductStore
 from lsstpipe.config import Campaign
-from lsstpipe.data_model import DataId, make_ref
+from lsstpipe.data_model import DataId, DatasetRef, make_ref
 from lsstpipe.datasets import DATASET_TYPES
 from lsstpipe.datastore import Datastore, Stored
 from lsstpipe.datastore.atomic import write_atomically
+from lsstpipe.datastore.stored import compute_checksum
 from lsstpipe.errors import ConflictError, InputFileError, UserError
 from lsstpipe.execute.reference_catalog import read_reference_catalog
 from lsstpipe.geometry.skymap import SkyMap
@@ -125,8 +127,8 @@ def ingest(
     Raises
     ------
     UserError
-        If none of the files can be used, the reference catalogue has no star in the field, or the
-        repository cannot be written.
+        If none of the files can be used, the reference catalogue has no star in the field, the run
+        is frozen with another sky map or catalogue, or the repository cannot be written.
     """
     result = Ingested()
     read: list[tuple[str, ObservationInfo, Stored]] = []
@@ -142,7 +144,10 @@ def ingest(
         settings = replace(read_repository(campaign.repo), registry=campaign.registry)
     Butler.create(campaign.repo, settings=settings, exist_ok=True)
     store = ProductStore(campaign.repo)
+    skymap = make_skymap(campaign)
+    inputs = _make_inputs(campaign, stars, skymap)
     with Registry.open(registry_url(campaign.repo)) as registry:
+        _refuse_frozen(registry, campaign.run, inputs)
         known = {record.id: record for _, record in registry.query_exposures()}
         taken: dict[uuid.UUID, DatasetRecord] = {}
         for path, info, stored in read:
@@ -153,11 +158,10 @@ def ingest(
         if result.records:
             regions = _outline(campaign, result)
             result.n_new = registry.insert_exposures(result.infos, result.records, regions)
-        skymap = make_skymap(campaign)
         registry.insert_patches(skymap.name, _outline_patches(skymap))
-        inputs = _write_inputs(campaign, stars, skymap, store)
-        registry.load(inputs)
-    _write_manifest(campaign, result, inputs)
+        written = [store.write(ref, value) for ref, value in inputs.items()]
+        registry.load(written)
+    _write_manifest(campaign, result, written)
     if not result.records:
         raise UserError(
             f"None of the {len(paths)} files can be used; the first: {result.refused[0].message}"
@@ -243,18 +247,28 @@ def _outline_patches(skymap: SkyMap) -> list[tuple[int, int, Polygon]]:
     return outlined
 
 
-def _write_inputs(
-    campaign: Campaign, stars: Catalog, skymap: SkyMap, store: ProductStore
-) -> list[DatasetRecord]:
-    """Write the reference catalogue and the sky map as datasets of the campaign's run."""
+def _make_inputs(campaign: Campaign, stars: Catalog, skymap: SkyMap) -> dict[DatasetRef, object]:
+    """Make the reference catalogue and the sky map as datasets of the campaign's run."""
     values = (
         ("reference_catalog", DataId(), stars),
         ("skymap", DataId(skymap=skymap.name), skymap.to_json_dict()),
     )
-    return [
-        store.write(make_ref(DATASET_TYPES[name], data_id, campaign.run), value)
+    return {
+        make_ref(DATASET_TYPES[name], data_id, campaign.run): value
         for name, data_id, value in values
-    ]
+    }
+
+
+def _refuse_frozen(registry: Registry, run: str, inputs: Mapping[DatasetRef, object]) -> None:
+    """Refuse other inputs than a frozen run has, before anything is written over its files."""
+    try:
+        registry.require_open(run)
+    except ConflictError as error:
+        for ref, value in inputs.items():
+            known = registry.find(ref.dataset_type, ref.data_id, [run])
+            content = io.write(value, ref.dataset_type.storage)
+            if known is None or known.checksum != compute_checksum(content):
+                raise ConflictError(f"{error} Give the campaign another `run`.") from error
 
 
 def _write_manifest(campaign: Campaign, result: Ingested, inputs: Sequence[DatasetRecord]) -> None:
