@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy import RowMapping
 
+from lsstpipe.data_model import DataId
 from lsstpipe.errors import ConflictError, RepositoryError, UserError
 from lsstpipe.registry import collections
 from lsstpipe.registry.database import upsert
@@ -53,7 +54,8 @@ def certify(
     Raises
     ------
     ConflictError
-        If another dataset of the same type and data ID holds for a part of that time.
+        If another dataset of the same type and data ID holds for a part of that time, or is among
+        those that are given.
     """
     if not valid_begin_mjd < valid_end_mjd:
         raise UserError(
@@ -75,8 +77,15 @@ def certify(
         for item in _select(connection, there, overlapping)
         if item.dataset.id not in records
     }
+    given: dict[tuple[str, DataId], DatasetRecord] = {}
     for record in records.values():
-        if other := held.get((record.dataset_type, record.data_id)):
+        what = (record.dataset_type, record.data_id)
+        if (twin := given.setdefault(what, record)) is not record:
+            raise ConflictError(
+                f"{twin.path} and {record.path} both are {record.dataset_type} of "
+                f"{record.data_id}, so they cannot hold at once in '{name}'; leave one out."
+            )
+        if other := held.get(what):
             raise ConflictError(
                 f"{record.dataset_type} of {record.data_id} holds already from MJD "
                 f"{other.valid_begin_mjd} to {other.valid_end_mjd} in '{name}' as "

@@ -322,6 +322,19 @@ class RegistrySuite(ABC):
         with pytest.raises(UserError, match="end after it begins"):
             registry.certify("calibs", [dark("b").id], 30.0, 30.0)
 
+    def test_two_that_are_certified_by_one_call_never_hold_at_once(
+        self, registry: Registry
+    ) -> None:
+        registry.load([dark("a"), dark("b"), dark("b", 1)])
+        registry.certify("calibs", [dark("a").id], 10.0, 20.0)
+        both = [dark("a").id, dark("b").id]
+        for is_dry in (True, False):
+            with pytest.raises(ConflictError, match=r"both are dark of .* leave one out"):
+                registry.certify("calibs", both, 30.0, 40.0, dry_run=is_dry)
+        found = registry.query_calibrations("dark", ["calibs"])
+        assert [(c.dataset, c.valid_begin_mjd) for c in found] == [(dark("a"), 10.0)]
+        registry.certify("calibs", [dark("b").id, dark("b", 1).id, dark("b").id], 30.0, 40.0)
+
     def test_certifying_again_moves_the_range(self, registry: Registry) -> None:
         registry.load([dark("a")])
         registry.certify("calibs", [dark("a").id], 10.0, 20.0)
