@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from lsstpipe.data_model import DataId, make_ref
+from lsstpipe.data_model import DataId, make_id, make_ref
 from lsstpipe.datasets import DATASET_TYPES, find_dataset_type
 from lsstpipe.datastore import Datastore
 from lsstpipe.datastore.layout import INDEX
@@ -185,6 +185,13 @@ def _check(record: DatasetRecord, name: str) -> None:
 
 
 def _check_links(index: Index, name: str) -> None:
+    for quantum in index.quanta:
+        # An id of another run would stand for a quantum that is there, and take its datasets away.
+        if quantum.id != make_id(quantum.run, quantum.task, str(quantum.data_id)):
+            raise InputFileError(
+                f"{name} has {quantum.id} as {quantum.task} of {quantum.data_id} in "
+                f"'{quantum.run}', which is another one's id."
+            )
     known = {record.id for record in index.quanta}
     for record in index.datasets:
         if record.quantum_id is not None and record.quantum_id not in known:

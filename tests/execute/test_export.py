@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsstpipe.butler import Butler
-from lsstpipe.data_model import DataId, make_ref
+from lsstpipe.data_model import DataId, make_id, make_ref
 from lsstpipe.datasets import DATASET_TYPES
 from lsstpipe.datastore import Datastore
 from lsstpipe.errors import ConflictError, InputFileError, RepositoryError, UserError
@@ -166,6 +166,20 @@ def first_dataset(**values: object) -> Callable[[dict[str, Any]], object]:
     return lambda plain: plain["datasets"][0].update(values)
 
 
+def with_quantum_of(run: str) -> Callable[[dict[str, Any]], None]:
+    """Give the first quantum the id that it would have in a run."""
+
+    def change(plain: dict[str, Any]) -> None:
+        entry = plain["quanta"][0]
+        other = str(make_id(run, entry["task"], str(DataId(entry["data_id"]))))
+        for dataset in plain["datasets"]:
+            if dataset["quantum_id"] == entry["id"]:
+                dataset["quantum_id"] = other
+        entry["id"] = other
+
+    return change
+
+
 REFUSALS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "newer": (lambda p: p.update(schema_version=SCHEMA_VERSION + 1), "reads up to 1"),
     "no version": (lambda p: p.pop("schema_version"), "no index of lsstpipe"),
@@ -179,6 +193,7 @@ REFUSALS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a wrong checksum": (first_dataset(checksum="xxh3_128:00"), "was changed or damaged"),
     "no checksum": (first_dataset(checksum=""), "does not say the size and the checksum"),
     "no quantum": (lambda p: p.update(quanta=[]), "lacks the quantum"),
+    "a quantum of another run": (with_quantum_of("other"), "which is another one's id"),
     "twice": (lambda p: p["datasets"].append(p["datasets"][0]), "names a dataset twice"),
     "a run above": (with_run("../outside"), "no path below a folder"),
     "an absolute run": (with_run("/tmp/outside"), "no path below a folder"),
