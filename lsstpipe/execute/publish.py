@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lsstpipe.butler import Butler
+from lsstpipe.data_model import DataId
 from lsstpipe.datastore import Datastore, Stored
 from lsstpipe.datastore.atomic import write_atomically
 from lsstpipe.datastore.layout import INDEX
@@ -88,11 +89,21 @@ def select_products(butler: Butler, collection: str) -> tuple[list[DatasetRecord
     ------
     InputFileError
         If there is nothing in it.
+    ConflictError
+        If it has two datasets of one data ID, as one with calibrations may: a tag cannot.
     """
     found = butler.registry.query_datasets(None, "", [collection])
     products = [record for record in found if record.dataset_type != "raw"]
     if not products:
         raise InputFileError(f"The collection '{collection}' of {butler.root} has no products.")
+    known: dict[tuple[str, DataId], DatasetRecord] = {}
+    for record in products:
+        other = known.setdefault((record.dataset_type, record.data_id), record)
+        if other is not record:
+            raise ConflictError(
+                f"'{collection}' has {record.dataset_type} of {record.data_id} of the runs "
+                f"'{other.run}' and '{record.run}', which hold at different times; take the runs."
+            )
     return products, len(found) - len(products)
 
 

@@ -73,8 +73,9 @@ def query(
     where
         A condition over `make_columns`.
     names
-        Collections that must have them; of several runs the first wins for each data ID. None for
-        all runs, and then every run's dataset is given.
+        Collections that must have them; of several the first wins for each data ID, and of one
+        with calibrations all are given, which hold at different times. None for all runs, and then
+        every run's dataset is given.
     """
     statement = select_datasets().where(parse_where(where, make_columns()))
     if kind is not None:
@@ -87,12 +88,13 @@ def query(
     flat = collections.flatten(connection, names)
     rows = connection.execute(statement.where(_in_any(flat))).mappings().all()
     order = _order(connection, flat, rows)
-    first: dict[tuple[str, DataId], DatasetRecord] = {}
+    first: dict[tuple[str, DataId], int] = {}
     records = [to_dataset(row) for row in rows]
-    for record in sorted(records, key=lambda r: order[r.id]):
-        first.setdefault((record.dataset_type, record.data_id), record)
-    kept = {record.id for record in first.values()}
-    return [record for record in records if record.id in kept]
+    for record in records:
+        what = (record.dataset_type, record.data_id)
+        first[what] = min(order[record.id], first.get(what, len(flat)))
+    # Calibrations of one data ID may be of one place: each holds at a time of its own.
+    return [r for r in records if order[r.id] == first[r.dataset_type, r.data_id]]
 
 
 def make_columns() -> Columns:

@@ -496,6 +496,14 @@ class RegistrySuite(ABC):
             registry.remove_run("run")
         assert registry.query_datasets() == [image(1)]
 
+    def test_all_calibrations_of_a_collection_are_found(self, registry: Registry) -> None:
+        registry.load([dark("a"), dark("b"), dark("c")])
+        registry.certify("calibs", [dark("b").id], 1.0, 2.0)
+        registry.certify("calibs", [dark("c").id], 2.0, 3.0)
+        assert registry.query_datasets("dark", "", ["calibs"]) == [dark("b"), dark("c")]
+        assert registry.query_datasets("dark", "", ["calibs", "a"]) == [dark("b"), dark("c")]
+        assert registry.query_datasets("dark", "", ["a", "calibs"]) == [dark("a")]
+
     def test_released_calibrations_hold_no_more(self, registry: Registry) -> None:
         registry.load([dark("a"), dark("b")])
         registry.certify("calibs", [dark("a").id], 1.0, 2.0)
