@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -60,7 +61,9 @@ def _put_in_place(path: str, content: bytes, rename: Callable[[str, str], None])
     # buffers would take as long as the disk.
     name = path.rpartition("/")[2]
     folder = path[: len(path) - len(name)]
-    temporary = f"{folder}.{name}.{os.getpid()}.tmp"
+    # Threads may write one file at once: with one name for both, the second would empty what the
+    # first is about to rename.
+    temporary = f"{folder}.{name}.{threading.get_native_id()}.{os.getpid()}.tmp"
     try:
         _write_synced(temporary, content)
         rename(temporary, path)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import uuid
 from pathlib import Path
 
@@ -102,12 +103,36 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_a_full_folder_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     write_atomically(path, b"old")
-    temporary = tmp_path / f".a.json.{os.getpid()}.tmp"
+    temporary = tmp_path / f".a.json.{threading.get_native_id()}.{os.getpid()}.tmp"
     temporary.symlink_to("/dev/full")
     with pytest.raises(RepositoryError, match="No space left on device"):
         write_atomically(path, b"new")
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
     assert path.read_bytes() == b"old"
+
+
+def test_threads_that_write_one_file_at_once_never_show_a_part_of_it(tmp_path: Path) -> None:
+    contents = [bytes([letter]) * 300_000 for letter in b"abcd"]
+    path = tmp_path / "a"
+    write_atomically(path, contents[0])
+    failures: list[object] = []
+
+    def write(content: bytes) -> None:
+        try:
+            for _ in range(25):
+                write_atomically(path, content)
+                if (found := path.read_bytes()) not in contents:
+                    failures.append(len(found))
+        except RepositoryError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(content,)) for content in contents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
 
 WRITE_FOR_EVER = """
