@@ -207,16 +207,20 @@ class _Parser:
 
     def _parse_items(self, name: str, column: sa.ColumnElement[Any]) -> Condition:
         self._expect_sign("(")
+        values: list[Value] = []
         parts: list[Condition] = []
         while True:
             value = self._parse_value(name, column)
             if self._take_sign(".."):
                 parts.append(column.between(value, self._parse_value(name, column)))
             else:
-                parts.append(column == value)
+                values.append(value)
             if not self._take_sign(","):
                 break
         self._expect_sign(")")
+        if values:
+            # One term: SQLite refuses a thousand that are joined by OR.
+            parts.append(column.in_(values))
         return sa.or_(*parts)
 
     def _parse_value(self, name: str, column: sa.ColumnElement[Any]) -> Value:

@@ -126,6 +126,13 @@ def test_the_largest_integers_of_a_database_are_allowed(
     assert select(connection, f"visit IN ({-(2**63)}..{2**63 - 1})") == ROWS
 
 
+def test_a_list_may_be_as_long_as_a_survey_has_visits(connection: sa.Connection) -> None:
+    items = ", ".join(["20..20", *(str(visit) for visit in range(3, 20_000, 5))])
+    held = [row for row in ROWS if row["visit"] in (3, 20)]
+    assert select(connection, f"visit IN ({items})") == held
+    assert select(connection, f"visit NOT IN ({items})") == [r for r in ROWS if r not in held]
+
+
 def test_and_binds_tighter_than_or_and_not_tighter_than_and(connection: sa.Connection) -> None:
     assert select(connection, "visit = 3 OR visit = 20 AND band = 'r'") == select(
         connection, "visit = 3 OR (visit = 20 AND band = 'r')"
