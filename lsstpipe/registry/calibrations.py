@@ -33,8 +33,6 @@ def certify(
     dataset_ids: Sequence[uuid.UUID],
     valid_begin_mjd: float,
     valid_end_mjd: float,
-    *,
-    dry_run: bool = False,
 ) -> None:
     """Let datasets hold for a range of time; a dataset that is there gets the new range.
 
@@ -48,8 +46,6 @@ def certify(
         Datasets that exist.
     valid_begin_mjd, valid_end_mjd
         TAI MJD, begin included, end excluded.
-    dry_run
-        Whether only to find out if it can be done.
 
     Raises
     ------
@@ -61,11 +57,8 @@ def certify(
         raise UserError(
             f"A validity range must end after it begins, got {valid_begin_mjd} to {valid_end_mjd}."
         )
-    there = [item.id for item in collections.list_all(connection) if item.name == name]
-    if not dry_run:
-        target = collections.ensure(connection, [name], "CALIBRATION")[name]
-        collections.lock(connection, target)  # the check below must hold until the end
-        there = [target.id]
+    target = collections.ensure(connection, [name], "CALIBRATION")[name]
+    collections.lock(connection, target)  # the check below must hold until the end
     records = read_datasets(connection, dataset_ids)
     if missing := [item for item in dataset_ids if item not in records]:
         raise RepositoryError(f"There is no dataset {missing[0]} to certify.")
@@ -74,7 +67,7 @@ def certify(
     )
     held = {
         (item.dataset.dataset_type, item.dataset.data_id): item
-        for item in _select(connection, there, overlapping)
+        for item in _select(connection, [target.id], overlapping)
         if item.dataset.id not in records
     }
     given: dict[tuple[str, DataId], DatasetRecord] = {}
@@ -91,8 +84,6 @@ def certify(
                 f"{other.valid_begin_mjd} to {other.valid_end_mjd} in '{name}' as "
                 f"{other.dataset.path}, which overlaps {valid_begin_mjd} to {valid_end_mjd}."
             )
-    if dry_run:
-        return
     rows_new = [
         {
             "collection_id": target.id,

@@ -119,13 +119,15 @@ class Database(Source):
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
-        """Run statements that all take effect, or none."""
+    def write(self, *, dry_run: bool = False) -> Iterator[sa.Connection]:
+        """Run statements that all take effect, or none; none in a dry run, refused or not."""
         # A writer of SQLite takes the lock at once: a reader that turns writer would fail without
         # waiting.
         begin = "BEGIN" if self.is_server else "BEGIN IMMEDIATE"
         with self._transaction(begin, "written") as connection:
             yield connection
+            if dry_run:
+                connection.rollback()
 
     @contextmanager
     def each(self) -> Iterator[sa.Connection]:

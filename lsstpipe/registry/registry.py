@@ -375,9 +375,9 @@ class Registry(RegistryReader):
         dry_run
             Whether only to find out if it can be done.
         """
-        with self.database.write() as connection:
+        with self.database.write(dry_run=dry_run) as connection:
             span = (valid_begin_mjd, valid_end_mjd)
-            calibrations.certify(connection, collection, dataset_ids, *span, dry_run=dry_run)
+            calibrations.certify(connection, collection, dataset_ids, *span)
 
     def _register(self, connection: sa.Connection, names: Iterable[str]) -> None:
         """Make sure that dataset types have ids and indexes."""

@@ -66,6 +66,8 @@ def test_a_dataset_is_certified_by_its_id_and_open_ends_are_null(repository: Pat
 def test_a_dry_run_changes_nothing(repository: Path) -> None:
     assert "would hold" in invoke(repository, "bias", "--run", "one", "--dry-run").output
     assert bias_at(repository, MAY_1) == "none"
+    with Butler(repository) as butler:
+        assert "calib" not in [item.name for item in butler.registry.collections()]
 
 
 def test_a_range_that_overlaps_another_is_refused_even_when_dry(repository: Path) -> None:
@@ -73,6 +75,15 @@ def test_a_range_that_overlaps_another_is_refused_even_when_dry(repository: Path
     for more in ((), ("--dry-run",)):
         with pytest.raises(ConflictError, match="holds already from MJD 60431"):
             invoke(repository, "bias", "--run", "two", *more)
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_a_collection_of_another_kind_is_refused_even_when_dry(
+    repository: Path, more: tuple[str, ...]
+) -> None:
+    words = ["bias", "--run", "one", "--collection", "two", "--repo", str(repository), *more]
+    with pytest.raises(ConflictError, match="Collection 'two' is RUN, not CALIBRATION"):
+        CliRunner().invoke(command, words, catch_exceptions=False)
 
 
 @pytest.mark.parametrize(
