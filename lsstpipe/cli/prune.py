@@ -9,7 +9,7 @@ import click
 
 from lsstpipe.butler import Butler
 from lsstpipe.cli.options import repo_option
-from lsstpipe.errors import UserError
+from lsstpipe.errors import RepositoryError, UserError
 from lsstpipe.registry.records import DatasetRecord
 
 
@@ -47,6 +47,7 @@ def command(  # noqa: PLR0913  (click gives each option as a parameter)
     if is_whole == (dataset_type is not None) or (is_whole and where):
         raise UserError("Give either a DATASET_TYPE, with --where if you like, or --all.")
     with Butler(repo) as butler:
+        _require_run(butler, run)
         records = butler.registry.query_datasets(dataset_type, where, [run])
         if not dry_run:
             records = _remove(butler, run, records, is_whole=is_whole, is_held_too=held_too)
@@ -60,6 +61,12 @@ def command(  # noqa: PLR0913  (click gives each option as a parameter)
         verb = "would be removed" if dry_run else "removed"
         size = sum(record.size for record in records) / 1e6
         click.echo(f"{len(records)} datasets of '{run}' with {size:,.1f} MB {verb}.")
+
+
+def _require_run(butler: Butler, name: str) -> None:
+    """Refuse a chain or a tag: the datasets of many runs would go with it."""
+    if name not in {item.name for item in butler.registry.collections() if item.kind == "RUN"}:
+        raise RepositoryError(f"There is no run '{name}'.")
 
 
 def _remove(

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from lsstpipe.butler import Butler
 from lsstpipe.cli.collection import command as collection
 from lsstpipe.cli.prune import command as prune
-from lsstpipe.errors import ConflictError, UserError
+from lsstpipe.errors import ConflictError, RepositoryError, UserError
 
 SUMMARY = "visit_detector_summary"
 
@@ -75,6 +75,17 @@ def test_what_is_held_or_frozen_stays(repository: Path) -> None:
     with pytest.raises(ConflictError, match="'one' is frozen"):
         call(prune, repository, SUMMARY, "--run", "one")
     assert visits(repository, "one") == [1, 2, 3]
+
+
+@pytest.mark.parametrize("name", ["latest", "best"])
+def test_datasets_are_not_removed_from_runs_by_the_name_of_what_has_them(
+    repository: Path, name: str
+) -> None:
+    call(collection, repository, "chain", "latest", "two", "one")
+    call(collection, repository, "tag", "best", SUMMARY, "--from", "two")
+    with pytest.raises(RepositoryError, match=f"no run '{name}'"):
+        call(prune, repository, SUMMARY, "--run", name, "--held-too")
+    assert visits(repository, "two") == [1, 2, 3]
 
 
 def test_a_chain_is_shown_with_its_parts(repository: Path) -> None:
