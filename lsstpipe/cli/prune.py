@@ -10,7 +10,6 @@ import click
 from lsstpipe.butler import Butler
 from lsstpipe.cli.options import repo_option
 from lsstpipe.errors import RepositoryError, UserError
-from lsstpipe.registry.records import DatasetRecord
 
 
 @click.command("prune")
@@ -48,9 +47,13 @@ def command(  # noqa: PLR0913  (click gives each option as a parameter)
         raise UserError("Give either a DATASET_TYPE, with --where if you like, or --all.")
     with Butler(repo) as butler:
         _require_run(butler, run)
-        records = butler.registry.query_datasets(dataset_type, where, [run])
+        if is_whole:
+            records = butler.registry.remove_run(run, dry_run=dry_run)
+        else:
+            found = butler.registry.query_datasets(dataset_type, where, [run])
+            ids = [record.id for record in found]
+            records = butler.registry.prune(ids, is_held_too=held_too, dry_run=dry_run)
         if not dry_run:
-            records = _remove(butler, run, records, is_whole=is_whole, is_held_too=held_too)
             for record in records:
                 # What was ingested from elsewhere is not ours to delete.
                 if not record.path.startswith("/") and "://" not in record.path:
@@ -67,16 +70,3 @@ def _require_run(butler: Butler, name: str) -> None:
     """Refuse a chain or a tag: the datasets of many runs would go with it."""
     if name not in {item.name for item in butler.registry.collections() if item.kind == "RUN"}:
         raise RepositoryError(f"There is no run '{name}'.")
-
-
-def _remove(
-    butler: Butler,
-    run: str,
-    records: list[DatasetRecord],
-    *,
-    is_whole: bool,
-    is_held_too: bool,
-) -> list[DatasetRecord]:
-    if is_whole:
-        return butler.registry.remove_run(run)
-    return butler.registry.prune([record.id for record in records], is_held_too=is_held_too)

@@ -302,7 +302,11 @@ class Registry(RegistryReader):
 
     @repeated
     def prune(
-        self, dataset_ids: Sequence[uuid.UUID], *, is_held_too: bool = False
+        self,
+        dataset_ids: Sequence[uuid.UUID],
+        *,
+        is_held_too: bool = False,
+        dry_run: bool = False,
     ) -> list[DatasetRecord]:
         """Delete datasets; see `removal.prune`.
 
@@ -312,30 +316,34 @@ class Registry(RegistryReader):
             Datasets that exist.
         is_held_too
             Whether datasets go that a tag or a calibration collection holds.
+        dry_run
+            Whether only to find out what would go.
 
         Returns
         -------
         list of DatasetRecord
             What was deleted; its files are the caller's.
         """
-        with self.database.write() as connection:
+        with self.database.write(dry_run=dry_run) as connection:
             return removal.prune(connection, dataset_ids, is_held_too=is_held_too)
 
     @repeated
-    def remove_run(self, name: str) -> list[DatasetRecord]:
+    def remove_run(self, name: str, *, dry_run: bool = False) -> list[DatasetRecord]:
         """Delete a run with its datasets and quanta; see `removal.remove_run`.
 
         Parameters
         ----------
         name
             Its name.
+        dry_run
+            Whether only to find out what would go.
 
         Returns
         -------
         list of DatasetRecord
             What was deleted; its files are the caller's.
         """
-        with self.database.write() as connection:
+        with self.database.write(dry_run=dry_run) as connection:
             return removal.remove_run(connection, name)
 
     @repeated

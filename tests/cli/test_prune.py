@@ -77,6 +77,22 @@ def test_what_is_held_or_frozen_stays(repository: Path) -> None:
     assert visits(repository, "one") == [1, 2, 3]
 
 
+def test_what_is_refused_is_refused_in_a_dry_run_too(repository: Path) -> None:
+    call(collection, repository, "tag", "best", SUMMARY, "--from", "one", "--where", "visit = 2")
+    call(collection, repository, "chain", "latest", "two")
+    for words, message in (
+        ((SUMMARY, "--run", "one"), "held by the collection 'best'"),
+        (("--run", "one", "--all"), "held by the collection 'best'"),
+        (("--run", "two", "--all"), "in the chain 'latest'"),
+        (("--run", "latest", "--all"), "no run 'latest'"),
+    ):
+        with pytest.raises(UserError, match=message):
+            call(prune, repository, *words, "--dry-run")
+    call(collection, repository, "freeze", "two")
+    with pytest.raises(ConflictError, match="'two' is frozen"):
+        call(prune, repository, SUMMARY, "--run", "two", "--dry-run")
+
+
 @pytest.mark.parametrize("name", ["latest", "best"])
 def test_datasets_are_not_removed_from_runs_by_the_name_of_what_has_them(
     repository: Path, name: str
