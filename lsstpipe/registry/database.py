@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import PoolProxiedConnection
@@ -19,6 +19,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from lsstpipe.errors import RepositoryError, TemporaryError
 from lsstpipe.registry.address import Address
 from lsstpipe.registry.source import CONNECTION_LIFE_S, MAX_CONNECTIONS, Source
+
+Taken = TypeVar("Taken", sa.Connection, PoolProxiedConnection)
 
 _BEGIN, _MADE = "lsstpipe_begin", "lsstpipe_made"
 
@@ -40,6 +42,7 @@ class Database(Source):
         self._errors = (DBAPIError, self.driver.Error, PoolTimeoutError)
         self.engine = _make_engine(self)
         self._kept: deque[tuple[float, Any, PoolProxiedConnection]] = deque()
+        self._waiting: deque[None] = deque()
 
     @contextmanager
     def connection(self) -> Iterator[Any]:
@@ -55,10 +58,10 @@ class Database(Source):
             lent.invalidate()
             lent.close()
             raise
-        if self._kept:
-            lent.close()
-        else:
-            self._kept.append((made, connection, lent))
+        self._kept.append((made, connection, lent))
+        # Looked for after it is kept: who waits for the pool puts it back, or is seen here.
+        if self._waiting or len(self._kept) > 1:
+            self._put_back()
 
     def _take_out(self) -> tuple[float, Any, PoolProxiedConnection]:
         """Give a connection with the time when it was opened and what the pool knows it by."""
@@ -71,19 +74,28 @@ class Database(Source):
                 return kept
             lent.invalidate()
             lent.close()
-        lent = self.engine.raw_connection()
+        lent = self._take_from_pool(self.engine.raw_connection)
         made = lent.info.setdefault(_MADE, time.monotonic())
         return made, lent.driver_connection, lent
 
     def _put_back(self) -> None:
-        """Give the pool the connection that is kept."""
+        """Give the pool the connection that is kept; two, if two threads kept one at once."""
         with suppress(IndexError):
-            self._kept.pop()[-1].close()
+            while True:
+                self._kept.pop()[-1].close()
 
     def _connect(self) -> sa.Connection:
         """Take a connection for SQLAlchemy."""
-        self._put_back()
-        return self.engine.connect()
+        return self._take_from_pool(self.engine.connect)
+
+    def _take_from_pool(self, take: Callable[[], Taken]) -> Taken:
+        """Take a connection, for which nobody else keeps one from the pool."""
+        self._waiting.append(None)
+        try:
+            self._put_back()
+            return take()
+        finally:
+            self._waiting.pop()
 
     def prepare(self) -> None:
         """Make the folder of a new database in a file, and let readers and a writer share it."""

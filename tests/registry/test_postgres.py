@@ -149,6 +149,19 @@ def test_a_connection_that_is_kept_for_puts_is_free_for_queries_of_other_threads
         assert len(registry.query_datasets()) == 80
 
 
+def test_a_connection_is_kept_from_nobody_who_waits_for_one(postgres: PostgresServer) -> None:
+    with Registry.create(postgres.create_database()) as registry:
+        database = registry.database
+        # A transaction has one of the two connections for long, a put the other for a moment.
+        with ThreadPoolExecutor(2) as pool, database.write():
+            with database.connection():
+                query = pool.submit(registry.query_datasets)
+                put = pool.submit(registry.put, image(1))
+                time.sleep(0.5)
+            query.result(timeout=10)
+            put.result(timeout=10)
+
+
 def test_a_run_is_not_frozen_while_something_is_written_into_it(postgres: PostgresServer) -> None:
     with Registry.create(postgres.create_database()) as registry:
         registry.load([image(1)])
