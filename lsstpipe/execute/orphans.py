@@ -53,7 +53,13 @@ def find_orphans(repo: Path, grace_days: float) -> list[Path]:
     with Registry.open(registry_url(repo)) as registry:
         known = {record.path for record in registry.query_datasets()}
     known.update(_named_by_manifests(repo))
-    return [repo / path for path in old if path not in known and str(repo / path) not in known]
+    unknown = [repo / path for path in old if path not in known]
+    if not unknown:
+        return []
+    # What was ingested from below the repository is known by its whole path, and a repository goes
+    # by many: from the folder where one works, or through a link.
+    ingested = {os.path.realpath(path) for path in known if path.startswith("/")}
+    return [path for path in unknown if os.path.realpath(path) not in ingested]
 
 
 def remove_orphans(repo: Path, paths: list[Path]) -> None:

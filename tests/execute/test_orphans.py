@@ -11,8 +11,12 @@ import fake_campaign as fake
 import pytest
 import small_repository as small
 
+from lsstpipe.butler import Butler
+from lsstpipe.data_model import DataId, make_ref
+from lsstpipe.datasets import DATASET_TYPES
 from lsstpipe.errors import RepositoryError
 from lsstpipe.execute.orphans import find_orphans, remove_orphans
+from lsstpipe.registry.records import DatasetRecord
 
 DAY_S = 86400.0
 
@@ -36,6 +40,21 @@ def repo(tmp_path: Path) -> Path:
 
 def test_what_the_registry_knows_is_no_orphan(repo: Path) -> None:
     assert find_orphans(repo, 0.0) == []
+
+
+@pytest.mark.parametrize("spelling", [".", "../repo", "../link", "{repo}"])
+def test_what_was_ingested_from_below_the_repository_is_no_orphan(
+    repo: Path, monkeypatch: pytest.MonkeyPatch, spelling: str
+) -> None:
+    path = age(repo / "incoming/main/visit_image/visit_image_st10_0_7.fits", 30)
+    with Butler(repo) as butler:
+        data_id = DataId(instrument="st10", visit=7, detector=0)
+        ref = make_ref(DATASET_TYPES["visit_image"], data_id, "theirs")
+        own = (ref.id, "visit_image", data_id, "theirs", str(path), 0, "x:0")
+        butler.registry.load([DatasetRecord(*own)])
+    (repo.parent / "link").symlink_to(repo)
+    monkeypatch.chdir(repo)
+    assert find_orphans(Path(spelling.format(repo=repo)), 0.0) == []
 
 
 def test_old_products_that_nothing_names_are_orphans(repo: Path) -> None:
