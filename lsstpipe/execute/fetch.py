@@ -156,6 +156,7 @@ def _check(
     collections = {found.name: found for found in butler.registry.collections()}
     if (tag := collections.get(index.collection)) is not None and tag.kind != "TAGGED":
         raise ConflictError(f"Collection '{tag.name}' is {tag.kind}, not TAGGED.")
+    _check_tag(index, records, butler.registry.query_datasets(None, "", [tag.name]) if tag else [])
     known: dict[uuid.UUID, DatasetRecord] = {}
     runs = {record.run for record in records} | {quantum.run for quantum in index.quanta}
     for run in sorted(runs & set(collections)):
@@ -171,6 +172,23 @@ def _check(
             raise ConflictError(f"The run '{record.run}' has another {what}.")
         _check_inside(source, record)
     return known
+
+
+def _check_tag(
+    index: Index, records: Sequence[DatasetRecord], tagged: Sequence[DatasetRecord]
+) -> None:
+    """Refuse what the tag cannot hold: it is given last, when datasets and files are in place."""
+    if not index.collection.strip():
+        raise InputFileError("The index names no collection that its datasets belong to.")
+    held = {(record.dataset_type, record.data_id): record for record in tagged}
+    for record in records:
+        other = held.setdefault((record.dataset_type, record.data_id), record)
+        if other.id != record.id:
+            raise ConflictError(
+                f"'{index.collection}' has {record.dataset_type} of {record.data_id} from run "
+                f"'{other.run}', so it cannot hold that of run '{record.run}'; take the other one "
+                "out of it first (`lsstpipe collection release`)."
+            )
 
 
 def _check_inside(source: Datastore, record: DatasetRecord) -> None:

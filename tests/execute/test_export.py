@@ -285,6 +285,21 @@ def test_the_name_of_a_run_is_no_tag(folder: Path, mine: Path) -> None:
     assert small.state_of(mine) == before
 
 
+@pytest.mark.parametrize("tag", ["", "best"])
+def test_what_the_tag_cannot_hold_leaves_all_as_it_was(folder: Path, mine: Path, tag: str) -> None:
+    data_id = {"instrument": "st10", "visit": 1, "detector": 0}
+    with Butler(mine, run="other") as butler:
+        butler.registry.tag("best", [butler.put({}, small.SUMMARY, data_id).id])
+    edit(folder, lambda index: index.update(collection=tag))
+    before = small.state_of(mine)
+    with pytest.raises(UserError, match=r"names no collection|from run 'other'"):
+        receive(folder, mine)
+    assert small.state_of(mine) == before
+    index = read_index(Datastore(folder))
+    with Butler(mine) as butler, pytest.raises(UserError):
+        plan_intake(butler, Datastore(folder), index, index.datasets)
+
+
 def test_a_disk_that_cannot_be_written_leaves_all_as_it_was(folder: Path, mine: Path) -> None:
     (mine / "main").mkdir()
     (mine / "main" / "visit_image").touch()  # a file where a folder should be
