@@ -58,7 +58,8 @@ def command(
         elif storage == "catalog":
             catalog = io.read(content, storage, datastore.resolve(record.path))
             if isinstance(catalog, Catalog):
-                Console().print(_preview(catalog))
+                # A name in brackets would be taken for a colour, or a mistake.
+                Console(markup=False).print(_preview(catalog))
         else:
             click.echo(content, nl=False)
 

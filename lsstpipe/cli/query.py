@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
@@ -149,7 +150,8 @@ def _draw_datasets(records: list[DatasetRecord]) -> Table:
         table.add_column(name, justify="right" if name == "bytes" else "left", no_wrap=True)
     for record in records:
         values = [str(record.data_id.get(name, "")) for name in names]
-        table.add_row(record.dataset_type, *values, record.run, f"{record.size:,}", str(record.id))
+        row = (record.dataset_type, *values, record.run, f"{record.size:,}", str(record.id))
+        table.add_row(*map(escape, row))  # brackets would be taken for a colour, or a mistake
     return table
 
 
@@ -165,7 +167,8 @@ def _draw_graph(graph: Provenance) -> Tree:
             continue
         quantum = graph.quanta[producer]
         if producer in drawn:
-            branch.add(f"[dim]{quantum.task} of {quantum.data_id}: drawn elsewhere[/dim]")
+            again = f"{quantum.task} of {quantum.data_id}: drawn elsewhere"
+            branch.add(f"[dim]{escape(again)}[/dim]")
             continue
         drawn.add(producer)
         below = branch.add(_describe_quantum(graph, quantum))
@@ -178,7 +181,8 @@ def _describe(graph: Provenance, item: uuid.UUID) -> str:
     record = graph.datasets.get(item)
     if record is None:
         return f"[dim]handed over in memory, {item}[/dim]"
-    return f"[bold]{record.dataset_type}[/bold] {record.data_id} [dim]{record.path}[/dim]"
+    data_id, path = escape(str(record.data_id)), escape(record.path)
+    return f"[bold]{record.dataset_type}[/bold] {data_id} [dim]{path}[/dim]"
 
 
 def _describe_quantum(graph: Provenance, quantum: QuantumRecord) -> str:

@@ -64,6 +64,16 @@ def test_a_file_has_what_was_asked_for_as_a_table(repository: Path, tmp_path: Pa
     assert found[0]["id"] == str(find(repository, 2).id)
 
 
+def test_brackets_are_shown_as_they_are(repository: Path) -> None:
+    data_id = DataId(instrument="st10", visit=9, detector=0)
+    key, run, path = make_id("odd", SUMMARY, str(data_id)), "old [red] [/x]", "/raws/[/old]/9.json"
+    with Butler(repository) as butler:
+        record = DatasetRecord(key, SUMMARY, data_id, run, path, 1, "x:0")
+        butler.registry.load([record])
+    assert run in invoke("--repo", repository).output
+    assert path in invoke("--repo", repository, "--provenance", str(key)).output
+
+
 def test_the_table_shows_whole_ids(repository: Path) -> None:
     result = invoke("--repo", repository)
     assert "3 datasets" in result.output
