@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,7 +15,12 @@ from lsstpipe.errors import RepositoryError
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-_TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)\.tmp")
+_HOST = os.uname().nodename.partition(".")[0]
+_TEMPORARY = re.compile(
+    r"\.(?P<name>.+?)(?:\.(?P<host>[^.@]*)@(?P<thread>\d+))?\.(?P<pid>\d+)\.tmp"
+)
+_ABANDONED_S = 24 * 3600
+"""Age from which a temporary file of another host is a dead one's: no write takes a day."""
 
 
 def write_atomically(path: str | Path, content: bytes) -> None:
@@ -61,9 +67,9 @@ def _put_in_place(path: str, content: bytes, rename: Callable[[str, str], None])
     # buffers would take as long as the disk.
     name = path.rpartition("/")[2]
     folder = path[: len(path) - len(name)]
-    # Threads may write one file at once: with one name for both, the second would empty what the
-    # first is about to rename.
-    temporary = f"{folder}.{name}.{threading.get_native_id()}.{os.getpid()}.tmp"
+    # Threads, or containers that have one pid, may write one file at once: with one name for both,
+    # the second would empty what the first is about to rename.
+    temporary = f"{folder}.{name}.{_HOST}@{threading.get_native_id()}.{os.getpid()}.tmp"
     try:
         _write_synced(temporary, content)
         rename(temporary, path)
@@ -128,8 +134,8 @@ def _not_written(path: Path, reason: str) -> RepositoryError:
 def find_temporaries(root: Path) -> Iterator[Path]:
     """Find the temporary files that killed processes left below a folder.
 
-    Those of processes that run on this host now are left out. Call it when no other host writes
-    below the folder.
+    Those of processes that run on this host now are left out, and of those of other hosts all that
+    were written to within a day.
 
     Parameters
     ----------
@@ -138,7 +144,7 @@ def find_temporaries(root: Path) -> Iterator[Path]:
     """
     for path in sorted(root.rglob(".*.tmp")):
         match = _TEMPORARY.fullmatch(path.name)
-        if match and not _is_alive(int(match["pid"])):
+        if match and not _is_written(path, match):
             yield path
 
 
@@ -151,6 +157,15 @@ def is_temporary(path: Path) -> bool:
         The file.
     """
     return _TEMPORARY.fullmatch(path.name) is not None
+
+
+def _is_written(path: Path, match: re.Match[str]) -> bool:
+    """Tell whether a process may be writing a temporary file."""
+    if match["host"] in (None, _HOST):
+        return _is_alive(int(match["pid"]))
+    with contextlib.suppress(FileNotFoundError):
+        return time.time() < path.stat().st_mtime + _ABANDONED_S
+    return True
 
 
 def _is_alive(pid: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -103,7 +104,8 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_a_full_folder_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     write_atomically(path, b"old")
-    temporary = tmp_path / f".a.json.{threading.get_native_id()}.{os.getpid()}.tmp"
+    own = f"{platform.node().partition('.')[0]}@{threading.get_native_id()}.{os.getpid()}"
+    temporary = tmp_path / f".a.json.{own}.tmp"
     temporary.symlink_to("/dev/full")
     with pytest.raises(RepositoryError, match="No space left on device"):
         write_atomically(path, b"new")
@@ -157,7 +159,7 @@ def test_a_writer_that_is_killed_leaves_a_whole_file_and_what_sweep_removes(
         assert writer.stdout is not None
         writer.stdout.readline()
         # A temporary file is there at this instant, so the kill is in the middle of a write.
-        while not list(tmp_path.glob(f"run/.a.{writer.pid}.tmp")):
+        while not list(tmp_path.glob(f"run/.a.*.{writer.pid}.tmp")):
             pass
         assert not [path for path in datastore.sweep() if f".{writer.pid}." in path]
         os.kill(writer.pid, signal.SIGKILL)
@@ -169,6 +171,15 @@ def test_a_writer_that_is_killed_leaves_a_whole_file_and_what_sweep_removes(
     left = sorted(str(path) for path in tmp_path.glob("run/.a.*.tmp"))
     assert datastore.sweep() == left
     assert not list(tmp_path.glob("run/.*"))
+
+
+def test_temporary_files_of_another_host_are_swept_when_they_are_old(tmp_path: Path) -> None:
+    young, old = tmp_path / ".a.b.node-7@12.12.tmp", tmp_path / ".a.b.node-8@12.12.tmp"
+    for path in (young, old):
+        path.touch()
+    os.utime(old, (0, 0))
+    assert Datastore(tmp_path).sweep() == [str(old)]
+    assert list(tmp_path.iterdir()) == [young]
 
 
 def test_sweep_leaves_files_that_are_not_its_own(tmp_path: Path) -> None:
