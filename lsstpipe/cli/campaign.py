@@ -221,10 +221,15 @@ def retry_campaign(
     from lsstpipe.execute.retry import find_retries, reopen
     from lsstpipe.plan.layout import plan_folder
     from lsstpipe.plan.read import open_plan
+    from lsstpipe.registry.registry import Registry
+    from lsstpipe.repository import registry_url
 
     own = _open(campaign)
     (name,) = _choose((stage,))
     plan = open_plan(plan_folder(own.repo), only="")
+    with Registry.open(registry_url(own.repo)) as registry:
+        # Its jobs would write over what was published.
+        registry.require_open(plan.campaign.run)
     if dry_run:
         found = find_retries(plan, own.repo, name, where, is_done_too=done_too)
     else:

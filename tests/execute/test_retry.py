@@ -6,8 +6,11 @@ from pathlib import Path
 
 import fake_campaign as fake
 import pytest
+from click.testing import CliRunner
 
-from lsstpipe.errors import UserError
+from lsstpipe.butler import Butler
+from lsstpipe.cli.campaign import retry_campaign
+from lsstpipe.errors import ConflictError, UserError
 from lsstpipe.execute.manifest import read_manifest
 from lsstpipe.execute.retry import find_retries, reopen
 from lsstpipe.plan.layout import manifest_path
@@ -95,3 +98,16 @@ def test_asking_twice_is_asking_once(plan: Plan, tmp_path: Path) -> None:
         reopen(plan, tmp_path, "visit", find_retries(plan, tmp_path, "visit", "visit = 2"))
     fake.run_all(plan, ("visit",))
     assert attempts(tmp_path)["halve", 2] == 2
+
+
+def test_a_run_that_is_frozen_is_left_alone(plan: Plan, tmp_path: Path) -> None:
+    repo = Path(plan.campaign.repo)
+    with Butler(repo, run=plan.campaign.run) as butler:
+        butler.put({}, "metrics")
+        butler.registry.freeze(plan.campaign.run)
+    before = attempts(repo)
+    for more in ([], ["--dry-run"]):
+        result = CliRunner().invoke(retry_campaign, [str(repo), "visit", *more])
+        assert isinstance(result.exception, ConflictError), result.output
+        assert "frozen" in str(result.exception)
+    assert attempts(repo) == before
