@@ -13,14 +13,20 @@ from typing import TYPE_CHECKING
 
 from lsstpipe import io
 from lsstpipe.data_model import DataId, DataIdValue, DatasetRef, DatasetType, make_ref
-from lsstpipe.datasets import as_dataset_type
+from lsstpipe.datasets import as_dataset_type, name_dataset
 from lsstpipe.datastore import Datastore, Stored
 from lsstpipe.errors import InputFileError, RepositoryError
 from lsstpipe.registry.address import require_present
 from lsstpipe.registry.direct import Direct, OtherCollectionError
 from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.registry.source import Source
-from lsstpipe.repository import Repository, make_repository, open_datastore, registry_url
+from lsstpipe.repository import (
+    Repository,
+    make_repository,
+    open_datastore,
+    registry_url,
+    require_run_name,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -192,13 +198,16 @@ class Butler:
     Raises
     ------
     RepositoryError
-        If there is no repository, or a newer one than this code knows.
+        If there is no repository, or a newer one than this code knows, or the run has a name that
+        cannot be a folder.
     """
 
     def __init__(
         self, root: str | Path, collections: Sequence[str] = (), run: str | None = None
     ) -> None:
         self.root = Path(root)
+        if run:
+            require_run_name(run)
         self.run = run
         self.collections = tuple(collections) or ((run,) if run else ())
         self._direct = Direct(Source(registry_url(root)))
@@ -273,7 +282,7 @@ class Butler:
         kind
             Its type.
         data_id, more
-            At least the dimensions of the type.
+            The dimensions of the type.
 
         Raises
         ------
@@ -284,7 +293,7 @@ class Butler:
         """
         if not self.run:
             raise RepositoryError("This butler only reads: it was opened without a run.")
-        ref = make_ref(as_dataset_type(kind), DataId(data_id, **more), self.run)
+        ref = make_ref(*name_dataset(kind, data_id, **more), self.run)
         if self.store.exists(ref):  # it may be a published dataset, whose file must stay
             self.registry.require_open(self.run)
         record = self.store.write(ref, value)
@@ -305,9 +314,9 @@ class Butler:
         kind
             Its type.
         data_id, more
-            At least the dimensions of the type.
+            The dimensions of the type.
         """
-        own, where = as_dataset_type(kind), DataId(data_id, **more)
+        own, where = name_dataset(kind, data_id, **more)
         if "registry" not in vars(self):
             with suppress(OtherCollectionError):
                 return self._direct.find(own, where, self.collections)
@@ -331,11 +340,10 @@ class Butler:
         RepositoryError
             If there is none in the collections.
         """
-        where = DataId(data_id, **more)
-        record = self.find(kind, where)
+        record = self.find(kind, data_id, **more)
         if record is None:
             raise RepositoryError(
-                f"There is no {as_dataset_type(kind).name} of {dict(where)} in "
+                f"There is no {as_dataset_type(kind).name} of {dict(DataId(data_id, **more))} in "
                 f"{', '.join(self.collections) or 'no collection'}."
             )
         return self.store.read(record)

@@ -6,8 +6,10 @@ dimensions or path.
 
 from __future__ import annotations
 
-from lsstpipe.data_model import DatasetType
-from lsstpipe.errors import UserError
+from collections.abc import Mapping
+
+from lsstpipe.data_model import DataId, DataIdValue, DatasetType
+from lsstpipe.errors import DataIdError, UserError
 
 raw = DatasetType(
     "raw", ("instrument", "exposure", "detector"), "raw",
@@ -170,6 +172,32 @@ def as_dataset_type(kind: DatasetType | str) -> DatasetType:
         A type or its name.
     """
     return find_dataset_type(kind) if isinstance(kind, str) else kind
+
+
+def name_dataset(
+    kind: DatasetType | str, data_id: Mapping[str, DataIdValue] | None, **more: DataIdValue
+) -> tuple[DatasetType, DataId]:
+    """Take a user at the word: a type, and the dimensions that it has, no others.
+
+    Parameters
+    ----------
+    kind
+        A type or its name.
+    data_id, more
+        The dimensions; one that is missing is noticed where they are used.
+
+    Raises
+    ------
+    UserError
+        If there is no such type, or it has not all of the dimensions.
+    """
+    own, where = as_dataset_type(kind), DataId(data_id, **more)
+    if not where.keys() <= set(own.dimensions):
+        raise DataIdError(
+            f"{own.name} has the dimensions {', '.join(own.dimensions) or 'none'}; "
+            f"got {dict(where)}."
+        )
+    return own, where
 
 
 def find_dataset_type(name: str) -> DatasetType:

@@ -208,6 +208,27 @@ def _show(repository: Repository) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in values.items())
 
 
+def require_run_name(run: str) -> None:
+    """Refuse a name of a run that cannot be a folder below the root.
+
+    Parameters
+    ----------
+    run
+        Its name; it may have parts, such as ``hsc/main``.
+
+    Raises
+    ------
+    RepositoryError
+        If it leads elsewhere, or to a hidden folder.
+    """
+    has_odd = any(sign in run for sign in ("\\", "\0", "\n", ":"))
+    if has_odd or not all(part and not part.startswith(".") for part in run.split("/")):
+        raise RepositoryError(
+            "A run is named by parts joined by '/', none of which is empty or begins with a dot, "
+            f"without colons and backslashes; got {run!r}."
+        )
+
+
 def registry_url(root: str | Path) -> Address:
     """Tell where the registry of a repository is.
 

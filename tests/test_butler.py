@@ -49,7 +49,7 @@ def test_what_was_put_is_got(repository: Path) -> None:
         assert isinstance(summary, dict)
         assert np.isnan(summary["seeing"])
         assert butler.get("lightcurve") == "a,b\n"
-        got = butler.get("visit_image", DATA_ID, band="r")
+        got = butler.get("visit_image", DATA_ID)
         assert isinstance(got, Exposure)
         np.testing.assert_array_equal(got.image, pixels)
         assert [r.dataset_type for r in butler.query()] == ["visit_image", SUMMARY, "lightcurve"]
@@ -90,6 +90,35 @@ def test_what_is_absent_is_named(repository: Path) -> None:
             pytest.raises(RepositoryError, match="without a run"),
         ):
             reader.put({}, SUMMARY, DATA_ID)
+
+
+def test_a_dimension_too_many_is_refused(repository: Path) -> None:
+    more = DataId(DATA_ID, band="r")
+    with Butler(repository, run="run") as butler:
+        record = butler.put({"n": 1}, SUMMARY, DATA_ID)
+        refused = pytest.raises(
+            DataIdError, match=r"instrument, visit, detector; got .*'band': 'r'"
+        )
+        with refused:
+            butler.put({"n": 2}, SUMMARY, more)
+        for ask in (butler.get, butler.find, butler.exists):
+            with refused:
+                ask(SUMMARY, DATA_ID, band="r")
+        with pytest.raises(DataIdError, match="metrics has the dimensions none"):
+            butler.put({}, "metrics", DATA_ID)
+        assert butler.query() == [record]
+        assert butler.get(SUMMARY, DATA_ID) == {"n": 1}
+
+
+@pytest.mark.parametrize(
+    "run",
+    ["..", "../run", "a/../../run", "/run", "a//b", "a/", ".a", "a/.b", "a\\b", "s3://b", "a\0"],
+)
+def test_a_run_is_a_folder_below_the_root(repository: Path, run: str) -> None:
+    with pytest.raises(RepositoryError, match="A run is named by parts"):
+        Butler(repository, run=run)
+    with Butler(repository, run="hsc/main 1") as butler:
+        assert butler.put({}, SUMMARY, DATA_ID).path.startswith("hsc/main 1/")
 
 
 def test_a_file_that_is_gone_or_changed_is_noticed(repository: Path) -> None:
