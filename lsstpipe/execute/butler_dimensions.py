@@ -15,7 +15,7 @@ import numpy.typing as npt
 from lsstpipe.butler import Butler
 from lsstpipe.data_model import DataId
 from lsstpipe.errors import RepositoryError
-from lsstpipe.execute.butler_yaml import Region, Time, day_of
+from lsstpipe.execute.butler_yaml import Region, Time, Timespan, day_of
 from lsstpipe.geometry.region import polygons_from_sky
 from lsstpipe.geometry.skymap import SkyMap, Tract
 from lsstpipe.image.exposure import ObservationInfo
@@ -80,6 +80,7 @@ class _Instruments:
         for key in self._exposures:
             if key not in self._infos:
                 raise RepositoryError(f"The repository knows no exposure {key[1]} of {key[0]}.")
+            _span(self._infos[key])  # refused before a day is counted that no calendar has
         bands = {d["band"] for d in data_ids if "band" in d}
         named = {str(d["instrument"]) for d in data_ids if "instrument" in d}
         # Of a coadd the band alone is known; a band there is where a filter has it.
@@ -124,7 +125,7 @@ class _Instruments:
     def _shared(self, key: Key) -> Row:
         """Make what exposures and visits have in common."""
         info = self._infos[key]
-        half = info.exposure_time_s / 2 / _SECONDS_PER_DAY
+        span = _span(info)
         return {
             "instrument": info.instrument,
             "id": info.exposure,
@@ -137,8 +138,8 @@ class _Instruments:
             "science_program": None,
             "azimuth": None,
             "zenith_angle": _zenith_angle(info.airmass),
-            "datetime_begin": Time(info.mid_mjd - half),
-            "datetime_end": Time(info.mid_mjd + half),
+            "datetime_begin": span.begin,
+            "datetime_end": span.end,
         }
 
     def _exposure(self, key: Key) -> Row:
@@ -213,13 +214,26 @@ def _detectors(name: str) -> list[Row]:
     ]
 
 
+def _span(info: ObservationInfo) -> Timespan:
+    """Say when an exposure was taken; refuse a time that would turn into all times."""
+    half = info.exposure_time_s / 2 / _SECONDS_PER_DAY
+    if (span := Timespan.from_mjd(info.mid_mjd - half, info.mid_mjd + half)) is None:
+        raise RepositoryError(
+            f"Exposure {info.exposure} of {info.instrument} was taken at MJD {info.mid_mjd:.10g}, "
+            "and Rubin's Butler holds only times from 1970 to 2100."
+        )
+    return span
+
+
 def _night(name: str, day: int) -> Row:
-    noon = Time.parse(f"{day // 10000}-{day // 100 % 100:02d}-{day % 100:02d} 12:00:00")
+    noon = Time.parse(f"{day // 10000}-{day // 100 % 100:02d}-{day % 100:02d} 12:00:00").mjd
+    span = Timespan.from_mjd(noon, noon + 1)
+    assert span is not None, "an exposure of this night is within"
     return {
         "instrument": name,
         "id": day,
-        "datetime_begin": noon,
-        "datetime_end": Time(noon.mjd + 1),
+        "datetime_begin": span.begin,
+        "datetime_end": span.end,
     }
 
 

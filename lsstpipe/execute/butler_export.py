@@ -27,7 +27,7 @@ from lsstpipe.datastore import Datastore
 from lsstpipe.errors import RepositoryError
 from lsstpipe.execute import butler_yaml
 from lsstpipe.execute.butler_dimensions import make_dimensions
-from lsstpipe.execute.butler_yaml import Time, Timespan
+from lsstpipe.execute.butler_yaml import Timespan
 from lsstpipe.execute.transfer import Advance, for_each
 from lsstpipe.registry.calibrations import Calibration
 from lsstpipe.registry.records import DatasetRecord
@@ -85,7 +85,8 @@ def export_butler(
     Raises
     ------
     RepositoryError
-        If there is no such collection, or the repository lacks what a data ID needs.
+        If there is no such collection, the repository lacks what a data ID needs, or a time lies
+        outside of those that Rubin's Butler holds.
     InputFileError
         If a file is absent or damaged.
     ConflictError
@@ -219,7 +220,7 @@ class _Contents:
                 spans[item.valid_begin_mjd, item.valid_end_mjd].append(item.dataset.id)
             ranges = [
                 {
-                    "timespan": Timespan(Time.from_mjd(begin), Time.from_mjd(end)),
+                    "timespan": _timespan(name, begin, end),
                     "dataset_ids": ids,
                 }
                 for (begin, end), ids in spans.items()
@@ -233,6 +234,16 @@ class _Contents:
                 }
             )
         return entries
+
+
+def _timespan(collection: str, begin: float, end: float) -> Timespan:
+    """Say when calibrations hold; refuse a time that would turn into all times."""
+    if (timespan := Timespan.from_mjd(begin, end)) is None:
+        raise RepositoryError(
+            f"In '{collection}' calibrations hold from MJD {begin:.10g} to {end:.10g}, and Rubin's "
+            "Butler holds only times from 1970 to 2100."
+        )
+    return timespan
 
 
 def _dataset_entries(records: Sequence[DatasetRecord]) -> list[Entry]:

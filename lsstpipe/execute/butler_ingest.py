@@ -197,9 +197,11 @@ class _Reader:
                 registry.tag(name, own)
             return
         for item in entry["validity_ranges"]:
+            span = item["timespan"]
+            if span is None:  # it holds at no time
+                continue
             if own := self._known(item["dataset_ids"]):
-                begin, end = item["timespan"].begin, item["timespan"].end
-                registry.certify(name, own, _mjd(begin, -np.inf), _mjd(end, np.inf))
+                registry.certify(name, own, _mjd(span.begin, -np.inf), _mjd(span.end, np.inf))
 
     def _known(self, ids: list[object]) -> list[uuid.UUID]:
         return [self._own_ids[item] for item in ids if item in self._own_ids]

@@ -26,7 +26,11 @@ _REGION_TAG = "lsst.sphgeom.ConvexPolygon"
 _TIME_TAG = "!butler_time/tai/iso"
 _TIMESPAN_TAG = "!lsst.daf.butler.Timespan"
 _UUID_TAG = "!uuid"
+_MJD_0 = datetime.date(1858, 11, 17)
 _MJD_OF_EPOCH = 40587  # 1970-01-01
+# Rubin's Butler knows TAI between these two; a bound that it is given beyond them, or at one, is
+# no bound there.
+_FIRST_MJD, _LAST_MJD = float(_MJD_OF_EPOCH), 88069.0
 _NS_PER_DAY = 86_400_000_000_000
 _KEYS = {
     "dataset": ("dataset_type", "run", "records"),
@@ -42,24 +46,22 @@ class Time:
 
     mjd: float
 
-    @classmethod
-    def from_mjd(cls, mjd: float) -> Time | None:
-        """Make one, or None, which is without bound, of an infinity."""
-        return cls(mjd) if math.isfinite(mjd) else None
-
     def __str__(self) -> str:
         """Spell it with nanoseconds; TAI has no leap seconds, so this is plain arithmetic."""
         days = math.floor(self.mjd)
-        nanoseconds = round((self.mjd - days) * _NS_PER_DAY)
-        begin = np.datetime64(days - _MJD_OF_EPOCH, "D").astype("datetime64[ns]")
-        return str(begin + np.timedelta64(nanoseconds, "ns")).replace("T", " ")
+        more, rest = divmod(round((self.mjd - days) * _NS_PER_DAY), _NS_PER_DAY)
+        # Apart, as the nanoseconds of both at once have no room for years after 2262.
+        date = np.datetime64(days + more - _MJD_OF_EPOCH, "D")
+        clock = str(np.datetime64(rest, "ns")).partition("T")[2]
+        return f"{date} {clock}"
 
     @classmethod
     def parse(cls, text: str) -> Time:
-        """Read what `__str__` spells."""
-        since = np.datetime64(text.replace(" ", "T"), "ns").astype(np.int64)
-        days, rest = divmod(int(since), _NS_PER_DAY)
-        return cls(days + _MJD_OF_EPOCH + rest / _NS_PER_DAY)
+        """Read what `__str__` spells, and a date of any other year."""
+        date, _, clock = text.replace("T", " ").partition(" ")
+        days = (datetime.date.fromisoformat(date) - _MJD_0).days
+        since_midnight = np.datetime64(f"1970-01-01T{clock or '00'}", "ns").astype(np.int64)
+        return cls(days + int(since_midnight) / _NS_PER_DAY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,26 @@ class Timespan:
 
     begin: Time | None
     end: Time | None
+
+    @classmethod
+    def from_mjd(cls, begin: float, end: float) -> Timespan | None:
+        """Make one as Rubin's Butler can hold it.
+
+        Parameters
+        ----------
+        begin, end
+            TAI MJD, or an infinity.
+
+        Returns
+        -------
+        timespan
+            Without bound where it reaches beyond 1970 or 2100; None where all of it lies there.
+        """
+        if not (begin < _LAST_MJD and end > _FIRST_MJD):
+            return None
+        return cls(
+            Time(begin) if begin > _FIRST_MJD else None, Time(end) if end < _LAST_MJD else None
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +130,14 @@ class _Loader(yaml.CSafeLoader):
 
 
 def _read_timespan(loader: yaml.CSafeLoader, node: yaml.Node) -> Timespan | None:
+    """Read a timespan; None where it is empty, which is spelled as a word."""
     if not isinstance(node, yaml.MappingNode):
         return None
     bounds = loader.construct_mapping(node)
-    return Timespan(bounds["begin"], bounds["end"])
+    begin, end = bounds["begin"], bounds["end"]
+    return Timespan.from_mjd(
+        -math.inf if begin is None else begin.mjd, math.inf if end is None else end.mjd
+    )
 
 
 def _read_tagged(loader: yaml.CSafeLoader, _suffix: str, node: yaml.Node) -> Any:
@@ -165,7 +191,7 @@ def read(content: bytes, name: str) -> list[dict[str, Any]]:
     no_export = f"{name} is no export of a Butler"
     try:
         document = yaml.load(content, _Loader)
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())  # yaml tells of the place in lines of its own
         raise InputFileError(f"{no_export}: it cannot be read as YAML ({reason}).") from error
     if not isinstance(document, dict) or not {"version", "data"} <= document.keys():
@@ -190,5 +216,5 @@ def day_of(mjd: float) -> int:
     mjd
         TAI MJD.
     """
-    day = datetime.date(1858, 11, 17) + datetime.timedelta(days=math.floor(mjd - 0.5))
+    day = _MJD_0 + datetime.timedelta(days=math.floor(mjd - 0.5))
     return day.year * 10000 + day.month * 100 + day.day
