@@ -10,6 +10,7 @@ import click
 from lsstpipe.butler import Butler
 from lsstpipe.cli.options import repo_option
 from lsstpipe.errors import RepositoryError, UserError
+from lsstpipe.registry.records import DatasetRecord
 
 
 @click.command("prune")
@@ -53,17 +54,33 @@ def command(  # noqa: PLR0913  (click gives each option as a parameter)
             found = butler.registry.query_datasets(dataset_type, where, [run])
             ids = [record.id for record in found]
             records = butler.registry.prune(ids, is_held_too=held_too, dry_run=dry_run)
-        if not dry_run:
-            for record in records:
-                # What was ingested from elsewhere is not ours to delete.
-                if not record.path.startswith("/") and "://" not in record.path:
-                    butler.store.remove(record)
+        failures = [] if dry_run else _remove_files(butler, records)
     if as_json:
         click.echo(json.dumps([{"id": str(r.id), "path": r.path} for r in records]))
     else:
         verb = "would be removed" if dry_run else "removed"
         size = sum(record.size for record in records) / 1e6
         click.echo(f"{len(records)} datasets of '{run}' with {size:,.1f} MB {verb}.")
+    if failures:
+        raise RepositoryError(
+            f"{len(failures)} files stay although the registry knows them no more, since "
+            f"{str(failures[0]).rstrip('.')}; `lsstpipe sweep --orphans {repo}` removes them once "
+            "that is mended."
+        )
+
+
+def _remove_files(butler: Butler, records: list[DatasetRecord]) -> list[RepositoryError]:
+    """Remove the files of datasets; what keeps one of them there does not keep the others."""
+    failures = []
+    for record in records:
+        # What was ingested from elsewhere is not ours to delete.
+        if record.path.startswith("/") or "://" in record.path:
+            continue
+        try:
+            butler.store.remove(record)
+        except RepositoryError as error:
+            failures.append(error)
+    return failures
 
 
 def _require_run(butler: Butler, name: str) -> None:

@@ -238,10 +238,15 @@ class Datastore:
         Raises
         ------
         RepositoryError
-            If it lies elsewhere: what was ingested is not ours to remove.
+            If it cannot be removed, or lies elsewhere: what was ingested is not ours to remove.
         """
         where = self._own(path)
-        files_of(where).remove(where)
+        try:
+            files_of(where).remove(where)
+        except OSError as error:
+            raise RepositoryError(
+                f"{where} cannot be removed: {error.strerror or error}."
+            ) from error
 
     def scan(self) -> Iterator[Found]:
         """Find all files below the root; none that is half written."""

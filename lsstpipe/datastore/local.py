@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from lsstpipe.datastore.atomic import create_atomically, is_temporary, write_atomically
@@ -31,7 +32,8 @@ class LocalFiles:
 
     def remove(self, path: str) -> None:
         """Remove a file; nothing happens where there is none."""
-        Path(path).unlink(missing_ok=True)
+        with suppress(NotADirectoryError):
+            Path(path).unlink(missing_ok=True)
 
     def create(self, path: str, content: bytes) -> None:
         """Write a file that is not there, or is there with the same content.

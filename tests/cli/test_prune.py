@@ -59,6 +59,23 @@ def test_a_whole_run_goes_with_its_name(repository: Path) -> None:
     assert call(collection, repository, "list") == "one (RUN)\n"
 
 
+def test_a_file_that_cannot_be_removed_does_not_keep_the_others(repository: Path) -> None:
+    with Butler(repository) as butler:
+        paths = [repository / r.path for r in butler.registry.query_datasets(where="run = 'one'")]
+    paths[0].unlink()
+    paths[0].mkdir()
+    words = [SUMMARY, "--run", "one", "--repo", str(repository)]
+    result = CliRunner().invoke(prune, words)
+    assert "3 datasets of 'one'" in result.output
+    assert isinstance(result.exception, RepositoryError)
+    said = str(result.exception)
+    assert said.startswith("1 files stay although the registry knows them no more, since ")
+    assert f"{paths[0]} cannot be removed: Is a directory; `lsstpipe sweep --orphans" in said
+    assert not any(path.is_file() for path in paths)
+    assert visits(repository, "one") == []
+    assert visits(repository, "two") == [1, 2, 3]
+
+
 def test_either_a_type_or_all_is_asked_for(repository: Path) -> None:
     for words in ((), (SUMMARY, "--all"), ("--all", "--where", "visit = 1")):
         with pytest.raises(UserError, match="either a DATASET_TYPE"):

@@ -61,6 +61,16 @@ def test_what_is_removed_is_absent(datastore: Datastore) -> None:
             datastore.read("a")
 
 
+def test_what_cannot_be_removed_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    with pytest.raises(RepositoryError, match="a cannot be removed: Is a directory"):
+        Datastore(tmp_path).remove("a")
+    with pytest.raises(RepositoryError, match="cannot be removed: File name too long"):
+        Datastore(tmp_path).remove("b" * 300)
+    (tmp_path / "file").touch()
+    Datastore(tmp_path).remove("file/below")  # it is not there
+
+
 def test_files_elsewhere_are_read_and_never_touched(datastore: Datastore, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere.fits"
     elsewhere.write_bytes(b"raw")
