@@ -53,7 +53,7 @@ def command(
         click.echo(json.dumps(content, indent=1))
     else:
         for damage in damages:
-            click.echo(f"{damage.fault:8}  {damage.where}")
+            click.echo(f"{damage.fault:10}  {damage.where}")
         click.echo(f"{len(records)} files were looked at, {len(damages)} are damaged or absent.")
     if damages:
         click.get_current_context().exit(1)

@@ -196,9 +196,17 @@ class Datastore:
         ----------
         path
             As for `resolve`.
+
+        Raises
+        ------
+        InputFileError
+            If nobody can tell, as its folder cannot be looked into.
         """
         where = self.resolve(path)
-        return files_of(where).size(where)
+        try:
+            return files_of(where).size(where)
+        except OSError as error:
+            raise InputFileError(f"{where} cannot be read: {error.strerror or error}.") from error
 
     def holds(self, stored: Stored) -> bool:
         """Tell whether a file is there as it was written, at the least cost.
@@ -211,7 +219,10 @@ class Datastore:
             What it should be.
         """
         where = self.resolve(stored.path)
-        return files_of(where).holds(where, stored.size, stored.checksum)
+        try:
+            return files_of(where).holds(where, stored.size, stored.checksum)
+        except OSError:  # what cannot be read is as good as absent
+            return False
 
     def verify(self, stored: Stored) -> bool:
         """Tell whether a file is there and its bytes have the size and the checksum they should.
@@ -223,9 +234,12 @@ class Datastore:
         """
         where = self.resolve(stored.path)
         files = files_of(where)
-        if files.size(where) != stored.size:
+        try:
+            if files.size(where) != stored.size:
+                return False
+            return compute_checksum(files.read(where)) == stored.checksum
+        except OSError:  # what cannot be read is as good as absent
             return False
-        return compute_checksum(files.read(where)) == stored.checksum
 
     def remove(self, path: str) -> None:
         """Remove a file below the root; nothing happens if it is not there.

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lsstpipe.datastore import Datastore, Stored
+from lsstpipe.datastore.stored import compute_checksum
+from lsstpipe.errors import InputFileError
 from lsstpipe.execute.transfer import Advance, for_each
 from lsstpipe.registry.records import DatasetRecord
 
-Fault = Literal["absent", "size", "checksum"]
+Fault = Literal["absent", "size", "checksum", "unreadable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,22 @@ def verify(
     """
 
     def look(record: DatasetRecord) -> Fault | None:
+        try:
+            return judge(record)
+        except InputFileError:
+            return "unreadable"
+
+    def judge(record: DatasetRecord) -> Fault | None:
         size = datastore.size(record.path)
         if size != record.size:
             return "absent" if size is None else "size"
-        stored = Stored(record.path, record.size, record.checksum)
         if quick and datastore.local_path(record.path) is not None:
             return None
-        is_whole = datastore.holds(stored) if quick else datastore.verify(stored)
+        if quick:
+            is_whole = datastore.holds(Stored(record.path, record.size, record.checksum))
+        else:
+            # Not `Datastore.verify`, which does not tell what is damaged from what cannot be read.
+            is_whole = compute_checksum(datastore.read(record.path)) == record.checksum
         return None if is_whole else "checksum"
 
     damages = []

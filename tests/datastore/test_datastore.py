@@ -16,6 +16,7 @@ import pytest
 
 from lsstpipe.datastore import Datastore
 from lsstpipe.datastore.atomic import create_atomically, write_atomically
+from lsstpipe.datastore.chain import ChainedDatastore
 from lsstpipe.datastore.stored import Stored, compute_checksum
 from lsstpipe.errors import ConflictError, InputFileError, RepositoryError
 
@@ -69,6 +70,16 @@ def test_what_cannot_be_removed_is_told(tmp_path: Path) -> None:
         Datastore(tmp_path).remove("b" * 300)
     (tmp_path / "file").touch()
     Datastore(tmp_path).remove("file/below")  # it is not there
+
+
+def test_a_file_that_cannot_be_looked_for_is_told(tmp_path: Path) -> None:
+    stored = Stored("b" * 300, 3, compute_checksum(b"abc"))
+    other = tmp_path / "other"
+    for datastore in (Datastore(tmp_path), ChainedDatastore([tmp_path, other])):
+        with pytest.raises(InputFileError, match="cannot be read: File name too long"):
+            datastore.size(stored.path)
+        assert not datastore.verify(stored)
+        assert not datastore.holds(stored)
 
 
 def test_files_elsewhere_are_read_and_never_touched(datastore: Datastore, tmp_path: Path) -> None:
