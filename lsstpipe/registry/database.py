@@ -75,7 +75,7 @@ class Database(Source):
             lent.invalidate()
             lent.close()
         lent = self._take_from_pool(self.engine.raw_connection)
-        made = lent.info.setdefault(_MADE, time.monotonic())
+        made = lent.info[_MADE]
         return made, lent.driver_connection, lent
 
     def _put_back(self) -> None:
@@ -256,6 +256,7 @@ def _make_engine(source: Source) -> sa.Engine:
     # It chooses the dialect, and is what messages show.
     url = sa.URL.create(address.backend, host=address.host or None, database=address.database)
     engine = sa.create_engine(url, **options)
+    sa.event.listen(engine, "connect", _note_time)
     if address.is_server:
         sa.event.listen(engine, "begin", _begin_on_server)
         sa.event.listen(engine, "commit", _commit_on_server)
@@ -263,6 +264,11 @@ def _make_engine(source: Source) -> sa.Engine:
     else:
         sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _note_time(_connection: Any, record: Any) -> None:
+    """Note when a connection was opened: it ages in the pool as well."""
+    record.info[_MADE] = time.monotonic()
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

@@ -323,3 +323,24 @@ def test_a_writer_killed_in_its_transaction_leaves_nothing_of_it(tmp_path: Path)
         assert registry.query_datasets() == [summary(visit) for visit in range(10)]
         registry.load([summary(visit) for visit in range(5, 20)])
         assert registry.query_datasets() == [summary(visit) for visit in range(20)]
+
+
+def test_a_connection_ages_from_when_it_was_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("lsstpipe.registry.database.time.monotonic", lambda: now)
+    database = Database(make_url(tmp_path))
+    with database.each() as connection:  # opened here, and put back into the pool
+        connection.exec_driver_sql("SELECT 1")
+    monkeypatch.setattr(Database, "is_server", True)  # only there connections age
+    now = 800.0
+    with database.connection() as first:
+        pass
+    now = 899.0
+    with database.connection() as second:
+        assert second is first
+    now = 901.0
+    with database.connection() as third:
+        assert third is not first
+    database.close()
