@@ -71,18 +71,27 @@ def read_json(content: bytes, name: str) -> Any:
 
 def _is_plain(value: object) -> bool:
     """Tell whether there is nothing that the encoder does not know, or knows as something else."""
-    if type(value) is dict:
-        if not _TEXT.issuperset(map(type, value)) or _MARK in value:
+    deepest = sys.getrecursionlimit()  # the encoder goes no deeper, and a circle has no end
+    pending = [(value, 0)]
+    # A stack instead of calls, whose frames would run out at half of the encoder's own depth.
+    while pending:
+        value, depth = pending.pop()
+        if type(value) is dict:
+            if not _TEXT.issuperset(map(type, value)) or _MARK in value:
+                return False
+            items: Iterable[object] = value.values()
+        elif type(value) is list or type(value) is tuple:
+            items = value
+        elif type(value) in _SCALARS:
+            continue
+        else:
             return False
-        items: Iterable[object] = value.values()
-    elif type(value) is list or type(value) is tuple:
-        items = value
-    else:
-        return type(value) in _SCALARS
-    # Numbers of an array are looked at all at once.
-    if _SCALARS.issuperset(map(type, items)):
-        return True
-    return all(type(item) in _SCALARS or _is_plain(item) for item in items)
+        if depth > deepest:
+            return False
+        # Numbers of an array are looked at all at once.
+        if not _SCALARS.issuperset(map(type, items)):
+            pending += [(item, depth + 1) for item in items if type(item) not in _SCALARS]
+    return True
 
 
 def _to_plain(value: object) -> object:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -99,3 +101,26 @@ def test_a_path_is_read_and_named_in_errors(tmp_path: Path) -> None:
         read(path, "html")
     path.write_bytes(b'{"a": 1}')
     assert read(path, "json") == {"a": 1}
+
+
+NEST = """
+import json, sys
+from lsstpipe.io.json import write_json
+value = 1.5
+for n in range(int(sys.argv[1])):
+    value = {"a": [value]} if n % 2 else [value, value if n < 3 else 0]
+assert json.loads(write_json(value)) == value
+circle = []
+circle += [circle, circle]
+try:
+    write_json(circle)
+except RecursionError:
+    print("circle")
+"""
+
+
+def test_deep_nesting_is_written_as_deep_as_the_encoder_goes() -> None:
+    # In a process of its own: pytest has used up some of the depth.
+    command = [sys.executable, "-c", NEST, "320"]  # 480 levels
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("circle\n", "")
