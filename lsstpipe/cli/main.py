@@ -11,13 +11,14 @@ import importlib
 import os
 import sys
 import traceback
+from pathlib import Path
 from types import TracebackType
 from typing import NoReturn
 
 import click
 
 from lsstpipe import __version__
-from lsstpipe.errors import LsstpipeError, TemporaryError
+from lsstpipe.errors import LsstpipeError, TemporaryError, UserError
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
@@ -102,6 +103,7 @@ def main() -> None:
     """Run the command line; end in one sentence and an exit code where it fails."""
     sys.excepthook = _report_bug
     try:
+        _check_arguments(sys.argv[1:])
         status = cli.main(prog_name="lsstpipe", standalone_mode=False)
     except click.ClickException as error:
         error.show()
@@ -109,8 +111,15 @@ def main() -> None:
     except click.Abort:
         sys.exit(130)
     except LsstpipeError as error:
-        click.echo(f"lsstpipe: {error}", err=True)
+        said = str(error).encode(errors="backslashreplace").decode()
+        click.echo(f"lsstpipe: {said}", err=True)
         sys.exit(error.exit_code)
+    except UnicodeEncodeError as error:
+        if _is_utf8(error.object):  # the output takes less than UTF-8
+            raise
+        # The name of a file that is there, given where no file is meant.
+        click.echo(f"lsstpipe: {error.object!a} is not UTF-8, and only UTF-8 is allowed.", err=True)
+        sys.exit(1)
     except BrokenPipeError:
         # The reader of our output has gone; nothing is wrong.
         _drop_output()
@@ -125,6 +134,23 @@ def main() -> None:
         click.echo(f"lsstpipe: {what} cannot be written: {error.strerror}.", err=True)
         sys.exit(TemporaryError.exit_code)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _check_arguments(arguments: list[str]) -> None:
+    """Refuse what is not UTF-8, which no registry can keep; a file may have such a name."""
+    for argument in arguments:
+        places = (argument, argument.partition("=")[2])
+        if not (_is_utf8(argument) or any(p and Path(p).exists() for p in places)):
+            raise UserError(f"The argument {argument!a} is not UTF-8, and only UTF-8 is allowed.")
+
+
+def _is_utf8(text: str) -> bool:
+    """Tell whether text can be encoded; Python keeps other bytes as lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _drop_output() -> None:

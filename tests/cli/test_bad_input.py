@@ -278,3 +278,28 @@ def test_sweep_removes_temporaries_of_dead_processes_only(tmp_path: Path, call: 
     assert stale.exists()
     call(tmp_path, "sweep", ".")
     assert (stale.exists(), alive.exists()) == (False, True)
+
+
+@pytest.mark.parametrize("is_file", [False, True])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("query", "bias", "--where", "band = '\udcff'"),
+        ("get", "visit_image", "instrument=\udcff", "--collection", "main"),
+        ("collection", "chain", "all", "\udcff"),
+    ],
+)
+def test_an_argument_that_is_not_utf8_is_refused(
+    call: Call, tmp_path: Path, arguments: tuple[str, ...], is_file: bool
+) -> None:
+    Butler.create(tmp_path)
+    if is_file:
+        (tmp_path / "\udcff").touch()
+    said = _sentence(call(tmp_path, *arguments))
+    if not is_file:
+        assert "is not UTF-8" in said
+
+
+def test_a_folder_whose_name_is_not_utf8_may_be_given(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "\udcff").mkdir()
+    assert "is not UTF-8" not in call(tmp_path, "sweep", "\udcff", "--dry-run").stderr
