@@ -81,6 +81,8 @@ def read_repository(root: str | Path) -> Repository:
         found = Repository(**content) if is_known else Repository()
     except FileNotFoundError:
         return Repository()
+    except NotADirectoryError as error:
+        raise RepositoryError(f"{path.parent} cannot be a folder: a file is in its way.") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RepositoryError(f"{path} does not describe a repository: {error}.") from error
     if not is_known:

@@ -50,8 +50,9 @@ def command(  # noqa: PLR0913  (click gives each option as a parameter)
     """
     begin_mjd, end_mjd = _parse_date("begin", begin), _parse_date("end", end)
     with Butler(repo) as butler:
-        records = [record for name in dataset for record in _find(butler, name, run)]
-        ids = [record.id for record in records]
+        # Each once, however often it is named.
+        named = {r.id: r for name in dataset for r in _find(butler, name, run)}
+        ids, records = list(named), list(named.values())
         butler.registry.certify(collection, ids, begin_mjd, end_mjd, dry_run=dry_run)
     if as_json:
         click.echo(json.dumps(_as_json(records, collection, begin_mjd, end_mjd), indent=1))

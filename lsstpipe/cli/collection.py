@@ -10,6 +10,7 @@ import click
 
 from lsstpipe.butler import Butler
 from lsstpipe.cli.options import repo_option
+from lsstpipe.errors import RepositoryError
 
 _where = click.option(
     "--where", default="", help="Condition, such as: band = 'r' AND visit IN (1..20)"
@@ -86,6 +87,11 @@ def tag(name: str, dataset_type: str, source: str, where: str, repo: Path) -> No
     """
     with Butler(repo) as butler:
         records = butler.registry.query_datasets(dataset_type, where, [source])
+        if not records:
+            raise RepositoryError(
+                f"'{source}' has no {dataset_type}{f' with {where}' if where else ''}, so there is "
+                f"nothing to put into '{name}'."
+            )
         butler.registry.tag(name, [record.id for record in records])
     click.echo(f"{len(records)} datasets of '{source}' are in '{name}'.")
 

@@ -29,7 +29,9 @@ class LocalFolder(click.Path):
         super().__init__(file_okay=False, path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Refuse a URL."""
+        """Refuse a URL, and nothing, which would be the folder where one is."""
+        if not str(value):
+            raise UserError("The folder must have a name, got ''; '.' is the one where you are.")
         if "://" in str(value):
             raise UserError(
                 f"{value} is a URL, and only a local folder is allowed here; `lsstpipe publish` "

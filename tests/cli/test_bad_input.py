@@ -303,3 +303,12 @@ def test_an_argument_that_is_not_utf8_is_refused(
 def test_a_folder_whose_name_is_not_utf8_may_be_given(call: Call, tmp_path: Path) -> None:
     (tmp_path / "\udcff").mkdir()
     assert "is not UTF-8" not in call(tmp_path, "sweep", "\udcff", "--dry-run").stderr
+
+
+def test_a_folder_below_a_file_or_without_a_name_is_refused(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    said = _sentence(call(tmp_path, "init", "file/x"))
+    assert said == "lsstpipe: file/x cannot be a folder: a file is in its way."
+    Butler.create(tmp_path / "repo")
+    said = _sentence(call(tmp_path, "export", "main", "", "--repo", "repo"))
+    assert "must have a name" in said

@@ -103,3 +103,7 @@ def test_what_cannot_be_certified_is_one_sentence(
 ) -> None:
     with pytest.raises((UserError, RepositoryError), match=sentence):
         invoke(repository, *words)
+
+
+def test_a_dataset_that_is_named_twice_is_listed_once(repository: Path) -> None:
+    assert len(json.loads(invoke(repository, "bias", "bias", "--run", "one", "--json").output)) == 2

@@ -131,3 +131,11 @@ def test_a_chain_is_shown_with_its_parts(repository: Path) -> None:
     ]
     rows = json.loads(call(collection, repository, "list", "--json"))
     assert [row["children"] for row in rows] == [["two", "one"], [], []]
+
+
+def test_a_tag_of_nothing_is_refused(repository: Path) -> None:
+    with pytest.raises(RepositoryError, match=f"'one' has no {SUMMARY} with visit = 9"):
+        call(
+            collection, repository, "tag", "best", SUMMARY, "--from", "one", "--where", "visit = 9"
+        )
+    assert "best" not in call(collection, repository, "list")
