@@ -260,7 +260,9 @@ def _register(
         butler.registry.insert_documents(
             {key: text for key, text in index.documents.items() if key in digests}
         )
-        butler.registry.load(new, quanta)
+        # By themselves: that a quantum is there says nothing of its datasets, which may be pruned.
+        butler.registry.load([], quanta)
+        butler.registry.load(new)
     butler.registry.tag(index.collection, [record.id for record in records])
 
 

@@ -1,4 +1,9 @@
-"""Load what jobs did: many quanta and datasets in one transaction, as often as you like."""
+"""Load what jobs did: many quanta and datasets in one transaction, as often as you like.
+
+Manifests stay when what they name is pruned, and a collector may be slow: what it has read may be
+older than what another one has loaded. So a quantum counts only if it started after the one that
+the registry has.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +32,7 @@ from lsstpipe.registry.tables import dataset, quantum, quantum_input, quantum_ou
 
 _SHOWN_CONFLICTS = 20
 _ANALYZE_SHARE = 0.1
+_LOAD_LOCK = 5_727_782  # any number that stands for this lock among those of a server
 _ANALYZED = ("dataset", "quantum", "quantum_input", "quantum_output", "exposure")
 
 
@@ -40,7 +46,8 @@ def load(
 
     A record of an id that is there replaces it: runs that are open take retries and changed
     configurations. The datasets of a quantum come with it: what an earlier attempt made and this
-    one did not is forgotten. The number of statements is constant.
+    one did not is forgotten. A quantum that is there as it is, or that started later, stays, and so
+    do its datasets: what was pruned does not come back. The number of statements is constant.
 
     Parameters
     ----------
@@ -60,8 +67,13 @@ def load(
     new_quanta = {record.id: record for record in quanta}
     names = {r.run for r in new_datasets.values()} | {r.run for r in new_quanta.values()}
     runs = collections.ensure(connection, names, "RUN")
-    _drop_frozen(connection, runs, new_datasets, new_quanta)
     run_ids = {name: run.id for name, run in runs.items()}
+    n_quanta, is_known = len(new_quanta), False
+    if new_quanta:
+        rows_of_quanta = quantum_values(iter(new_quanta.values()), run_ids)
+        fill(connection, {new_quantum: rows_of_quanta}, lock=_lock_loading(run_ids))
+        is_known = _drop_known(connection, new_datasets, new_quanta)
+    _drop_frozen(connection, runs, new_datasets, new_quanta)
     if not new_datasets and not new_quanta:
         return
     staged: dict[sa.Table, Iterable[Values]]
@@ -69,11 +81,14 @@ def load(
     if not new_quanta:
         fill(connection, staged)
     else:
-        staged |= _stage_quanta(run_ids, list(new_quanta.values()))
+        staged |= _stage_links(list(new_quanta.values()))
+        if len(new_quanta) < n_quanta:
+            staged[new_quantum] = quantum_values(iter(new_quanta.values()), run_ids)
         fill(connection, staged)
-        analyze_staged(connection, staged)
+        analyze_staged(connection, dict.fromkeys([new_quantum, *staged]))
+        if is_known:
+            _forget_earlier(connection)
         _load_quanta(connection)
-        _forget_stale(connection)
     columns, rows = insert_all(new_dataset, dataset)
     statement = insert(connection, dataset).from_select(columns, rows)
     connection.execute(replace_known(statement, dataset))
@@ -146,6 +161,41 @@ def _contradiction(found: Sequence[tuple[DatasetRecord, str]]) -> str:
     return "; ".join(lines) + (f"; and {rest} more." if rest else "; leave one of them out.")
 
 
+def _lock_loading(run_ids: Mapping[str, int]) -> str:
+    """Spell what makes a transaction the only one that loads quanta of runs until it ends.
+
+    Two that load one quantum for the first time would each find that the registry has none, and the
+    last to write would win.
+    """
+    # In one order, so that none waits for the other in a circle.
+    wanted = ", ".join(map(str, sorted(run_ids.values())))
+    return f"SELECT pg_advisory_xact_lock({_LOAD_LOCK}, id) FROM unnest(ARRAY[{wanted}]) AS id"
+
+
+def _drop_known(
+    connection: sa.Connection,
+    datasets: dict[uuid.UUID, DatasetRecord],
+    quanta: dict[uuid.UUID, QuantumRecord],
+) -> bool:
+    """Drop staged quanta that the registry has as they are or newer, with what they made.
+
+    Returns
+    -------
+    bool
+        Whether it has others of them, which are older.
+    """
+    # Asked for one by one: a join would need the figures of an ANALYZE to be quick.
+    known = sa.select(quantum.c.started_mjd).where(quantum.c.id == new_quantum.c.id)
+    staged = sa.select(new_quantum.c.id, known.scalar_subquery().label("mjd")).subquery()
+    rows = connection.execute(sa.select(staged).where(staged.c.mjd.is_not(None))).all()
+    kept = {key for key, mjd in rows if mjd >= quanta[key].started_mjd}
+    for key in kept:
+        del quanta[key]
+    for item in [r.id for r in datasets.values() if kept and r.quantum_id in kept]:
+        del datasets[item]
+    return len(kept) < len(rows)
+
+
 def _drop_frozen(
     connection: sa.Connection,
     runs: Mapping[str, Collection],
@@ -174,41 +224,37 @@ def _drop_frozen(
         del quanta[item.id]
 
 
-def _stage_quanta(
-    run_ids: Mapping[str, int], quanta: Sequence[QuantumRecord]
-) -> dict[sa.Table, Iterable[Values]]:
-    """Make the rows of quanta, and of what they read and wrote."""
+def _stage_links(quanta: Sequence[QuantumRecord]) -> dict[sa.Table, Iterable[Values]]:
+    """Make the rows of what quanta read and wrote."""
     return {
-        new_quantum: quantum_values(iter(quanta), run_ids),
         new_quantum_input: ([q.id, item] for q in quanta for item in dict.fromkeys(q.inputs)),
         new_quantum_output: ([q.id, item] for q in quanta for item in dict.fromkeys(q.outputs)),
     }
 
 
+def _forget_earlier(connection: sa.Connection) -> None:
+    """Delete what the staged quanta read, wrote and made before; not what they made again."""
+    named = sa.select(new_quantum.c.id)
+    for table in (quantum_input, quantum_output):
+        connection.execute(sa.delete(table).where(table.c.quantum_id.in_(named)))
+    made_again = sa.select(new_dataset.c.id).where(new_dataset.c.id == dataset.c.id).exists()
+    connection.execute(
+        sa.delete(dataset).where(dataset.c.quantum_id.in_(named), sa.not_(made_again))
+    )
+
+
 def _load_quanta(connection: sa.Connection) -> None:
-    """Take the staged quanta over, with what they read and wrote this time."""
+    """Take the staged quanta over, with what they read and wrote."""
     columns, rows = insert_all(new_quantum, quantum)
     statement = insert(connection, quantum).from_select(columns, rows)
     connection.execute(replace_known(statement, quantum))
-    named = sa.select(new_quantum.c.id)
     for staged, table in (
         (new_quantum_input, quantum_input),
         (new_quantum_output, quantum_output),
     ):
-        connection.execute(sa.delete(table).where(table.c.quantum_id.in_(named)))
         columns, rows = insert_all(staged, table)
         links = insert(connection, table).from_select(columns, rows)
         connection.execute(links.on_conflict_do_nothing())
-
-
-def _forget_stale(connection: sa.Connection) -> None:
-    """Delete the datasets that the staged quanta made before and not this time."""
-    made_again = sa.select(new_dataset.c.id).where(new_dataset.c.id == dataset.c.id).exists()
-    connection.execute(
-        sa.delete(dataset).where(
-            dataset.c.quantum_id.in_(sa.select(new_quantum.c.id)), sa.not_(made_again)
-        )
-    )
 
 
 def analyze(connection: sa.Connection, n_new: int) -> None:

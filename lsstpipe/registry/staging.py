@@ -48,7 +48,9 @@ new_quantum_input = _stage(quantum_input)
 new_quantum_output = _stage(quantum_output)
 
 
-def fill(connection: sa.Connection, content: Mapping[sa.Table, Iterable[Values]]) -> None:
+def fill(
+    connection: sa.Connection, content: Mapping[sa.Table, Iterable[Values]], *, lock: str = ""
+) -> None:
     """Put rows into temporary tables, which are made or emptied first.
 
     Parameters
@@ -58,12 +60,14 @@ def fill(connection: sa.Connection, content: Mapping[sa.Table, Iterable[Values]]
     content
         Rows by table, which is one of this module's: values in the order of its columns. They are
         taken one by one.
+    lock
+        A statement that a server runs first, by the same request; a writer of SQLite is alone.
     """
     made = [sa.schema.CreateTable(table, if_not_exists=True) for table in content]
     if connection.dialect.name == "postgresql":
         names = ", ".join(table.name for table in content)
         spelled = [str(statement.compile(dialect=connection.dialect)) for statement in made]
-        connection.exec_driver_sql("; ".join([*spelled, f"TRUNCATE {names}"]))  # one request
+        connection.exec_driver_sql("; ".join([lock, *spelled, f"TRUNCATE {names}"]))  # one request
         for table, rows in content.items():
             _copy(connection, table, rows)
         return

@@ -11,6 +11,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import fake_campaign as fake
 import numpy as np
@@ -102,6 +103,28 @@ def test_a_collector_loads_only_what_is_new(tmp_path: Path) -> None:
         path = manifest_path(plan.campaign.repo, "visit", next(iter(plan.chunks["visit"])))
         write_manifest(path, read_manifest(path))
         assert collector.collect_new() == 1
+    assert_agrees(plan)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_slow_collector_leaves_alone_what_ran_again(
+    tmp_path: Path, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    if kind == "postgresql":
+        Butler.create(tmp_path, settings=Repository(postgres.create_database()))
+    plan = fake.make_plan(tmp_path, 3)
+    fake.run_all(plan)
+    load = Registry.load
+
+    def load_late(self: Registry, *arguments: Any) -> None:
+        monkeypatch.undo()
+        again = fake.make_plan(tmp_path, 3, value=5.0)
+        fake.run_all(again)
+        collect(again)
+        load(self, *arguments)
+
+    monkeypatch.setattr(Registry, "load", load_late)
+    collect(plan)
     assert_agrees(plan)
 
 

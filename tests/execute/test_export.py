@@ -85,6 +85,18 @@ def test_importing_again_changes_nothing(folder: Path, mine: Path) -> None:
     assert small.state_of(mine) == before
 
 
+def test_what_was_pruned_comes_back_by_an_import(folder: Path, mine: Path) -> None:
+    receive(folder, mine)
+    before = small.state_of(mine)
+    with Butler(mine) as butler:
+        records = butler.registry.query_datasets(where="run = 'main'")
+        # All that a quantum made, so that the registry has the quantum alone.
+        for record in butler.registry.prune([record.id for record in records], is_held_too=True):
+            butler.store.remove(record)
+    receive(folder, mine)
+    assert small.state_of(mine) == before
+
+
 def test_importing_into_where_it_came_from_only_tags(folder: Path, repo: Path) -> None:
     before = small.state_of(repo)
     assert receive(folder, repo).n_copied == 0

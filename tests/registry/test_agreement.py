@@ -73,6 +73,7 @@ class RepositoryMachine(RuleBasedStateMachine):
         self.elsewhere.mkdir()
         self.butler = Butler(self.repo)
         self.state = State()
+        self.clock = itertools.count(60000.0)
         self.left: set[str] = set()
         self.torn: set[str] = set()
         self.was_killed = False
@@ -141,8 +142,9 @@ class RepositoryMachine(RuleBasedStateMachine):
         records = [replace(record_of(ref, CONTENTS[value]), quantum_id=key) for ref in refs]
         outputs = tuple(record.id for record in records)
         quantum = QuantumRecord(
-            key, run, "visit", "job", str(n), refs[0].data_id, "done", outputs=outputs
-        )
+            key, run, "visit", "job", str(n), refs[0].data_id, "done", outputs=outputs,
+            started_mjd=next(self.clock),
+        )  # fmt: skip
         after = copy.deepcopy(self.state)
         stale = [r for r in after.rows.values() if r.quantum_id == key and r.id not in outputs]
         after.drop(*(record.id for record in stale))

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import boto3
@@ -22,7 +23,7 @@ from moto.server import ThreadedMotoServer
 from lsstpipe import datasets
 from lsstpipe.data_model import DataId, make_ref
 from lsstpipe.errors import ConflictError, RepositoryError, TemporaryError
-from lsstpipe.registry import collections
+from lsstpipe.registry import collections, loading
 from lsstpipe.registry import source as source_module
 from lsstpipe.registry.address import parse_address
 from lsstpipe.registry.database import Database
@@ -33,6 +34,8 @@ from lsstpipe.registry.registry import Registry
 from lsstpipe.registry.source import Source
 from tests.postgres_server import PASSWORD, USER, PostgresServer, find_program
 from tests.registry.test_database import PREAMBLE, WRITER, summary
+from tests.registry.test_registry import image as product
+from tests.registry.test_registry import quantum
 
 N_KILLS = 10
 """Kills at random instants of the server, and as many of a process that writes to it."""
@@ -517,3 +520,23 @@ def test_a_secret_that_was_rotated_is_read_again(
 def test_a_url_that_cannot_be_used_is_explained(url: str, says: str) -> None:
     with pytest.raises(RepositoryError, match=says):
         Database(url)
+
+
+def test_of_two_that_load_one_quantum_at_once_the_newer_record_counts(
+    postgres: PostgresServer,
+) -> None:
+    url = postgres.create_database()
+    old = quantum("isr", 1, (), (product(1),))
+    new = replace(old, started_mjd=1.0)
+    made = [replace(product(1, content=c), quantum_id=old.id) for c in ("a", "b")]
+    with Registry.create(url) as first, Registry.open(url) as second:
+        first.load([product(9)])
+        late = threading.Thread(target=second.load, args=([made[0]], [old]))
+        with first.database.write() as connection:
+            loading.load(connection, first.type_ids, [made[1]], [new])
+            late.start()
+            late.join(1.0)
+            assert late.is_alive()
+        late.join(60)
+        assert first.query_datasets() == [made[1], product(9)]
+        assert first.provenance(made[1].id).quanta == {new.id: new}

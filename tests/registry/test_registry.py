@@ -125,11 +125,39 @@ class RegistrySuite(ABC):
         made = [replace(image(visit), quantum_id=first.id) for visit in (1, 3)]
         registry.load([*made, image(2)], [first])
         # This time image 3 was handed over in memory only: its record would name the old pixels.
-        registry.load(made[:1], [replace(first, attempt=2)])
+        registry.load(made[:1], [replace(first, started_mjd=2.0)])
         assert registry.query_datasets() == [made[0], image(2)]
-        failed = replace(first, status="flagged", message="no stars", outputs=(), attempt=3)
+        failed = replace(first, status="flagged", message="no stars", outputs=(), started_mjd=3.0)
         registry.load([], [failed])
         assert registry.query_datasets() == [image(2)]
+
+    def test_what_a_newer_attempt_made_is_not_replaced_by_an_older_one(
+        self, registry: Registry
+    ) -> None:
+        old = [quantum("isr", v, (raw(v),), (image(v), image(v + 5))) for v in (1, 2)]
+        new = replace(old[0], started_mjd=1.0, inputs=(), outputs=(image(1).id,))
+        made = replace(image(1, content="b"), quantum_id=new.id)
+        registry.load([made], [new])
+        # One batch of a slow collector: the record of quantum 1 is older, that of 2 is not there.
+        stale = [replace(image(v), quantum_id=old[v % 5 - 1].id) for v in (1, 2, 6, 7)]
+        registry.load([*stale, image(3)], old)
+        assert registry.query_datasets() == [made, stale[1], image(3), stale[3]]
+        assert registry.provenance(made.id).quanta == {new.id: new}
+        assert registry.provenance(stale[3].id).quanta == {old[1].id: old[1]}
+
+    def test_what_was_pruned_comes_back_by_a_newer_attempt_only(self, registry: Registry) -> None:
+        first = quantum("isr", 1, (), (image(1), image(3)))
+        made = [replace(image(visit), quantum_id=first.id) for visit in (1, 3)]
+        registry.load(made, [first])
+        registry.prune([made[0].id])
+        registry.load(made, [first])
+        assert registry.query_datasets() == made[1:]
+        registry.load(made, [replace(first, started_mjd=1.0)])
+        assert registry.query_datasets() == made
+        registry.prune([made[0].id])
+        registry.freeze("run")
+        registry.load(made, [first])
+        assert registry.query_datasets() == made[1:]
 
     def test_a_frozen_run_takes_the_same_again_and_nothing_else(self, registry: Registry) -> None:
         registry.load([image(1), image(1, "open")])
