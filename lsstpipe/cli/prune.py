@@ -10,6 +10,7 @@ import click
 from lsstpipe.butler import Butler
 from lsstpipe.cli.options import repo_option
 from lsstpipe.errors import RepositoryError, UserError
+from lsstpipe.execute.manifest import remove_manifests
 from lsstpipe.registry.records import DatasetRecord
 
 
@@ -36,8 +37,10 @@ def command(  # noqa: PLR0913  (click gives each option as a parameter)
 ) -> None:
     """Remove the datasets of DATASET_TYPE from a run: from the registry first, then their files.
 
-    What made them stays on record. Files that are left by a kill in between, `lsstpipe sweep`
-    removes. A frozen run keeps everything.
+    What made them stays on record, and no `lsstpipe collect` brings them back unless they are made
+    anew. With --all the manifests of the run go, too, so its jobs run again if they are asked for.
+    Files that are left by a kill in between, `lsstpipe sweep --orphans` removes. A frozen run keeps
+    everything.
 
     \b
     Example:
@@ -49,7 +52,11 @@ def command(  # noqa: PLR0913  (click gives each option as a parameter)
     with Butler(repo) as butler:
         _require_run(butler, run)
         if is_whole:
-            records = butler.registry.remove_run(run, dry_run=dry_run)
+            records = butler.registry.remove_run(run, dry_run=True)
+            if not dry_run:
+                # First: a collector would make the run anew of those that a kill leaves.
+                remove_manifests(butler.root, run)
+                records = butler.registry.remove_run(run)
         else:
             found = butler.registry.query_datasets(dataset_type, where, [run])
             ids = [record.id for record in found]

@@ -108,7 +108,9 @@ class Collector:
             # They hold from the first to the last raw, and half a day around.
             begin, end = math.floor(min(times)) - _MARGIN_DAYS, math.ceil(max(times)) + _MARGIN_DAYS
             name = f"{self.plan.campaign.run}/calib"
-            self.registry.certify(name, list(self._calibrations), begin, end)
+            # Manifests still name what was pruned.
+            there = self.registry.find_known(list(self._calibrations))
+            self.registry.certify(name, there, begin, end)
         self._tally.check(self.plan, whole_only=False)
         return self.result
 

@@ -20,6 +20,7 @@ from typing import Any
 from lsstpipe.data_model import DataId
 from lsstpipe.datastore.atomic import write_atomically
 from lsstpipe.errors import RepositoryError
+from lsstpipe.plan.layout import pilot_path
 from lsstpipe.registry.records import DatasetRecord, QuantumRecord
 
 SCHEMA_VERSION = 1
@@ -178,6 +179,39 @@ def read_manifest(path: Path) -> Manifest:
     own = (plain["run"], plain["stage"], plain["chunk"])
     quanta = tuple(QuantumEntry.from_json(entry, *own) for entry in plain["quanta"])
     return Manifest(plain["plan"], *own, plain["configs"], plain["environments"], quanta)
+
+
+def remove_manifests(repo: Path, run: str) -> None:
+    """Remove the manifests of a run, that of its ingest too; then the workflow has it to make.
+
+    Parameters
+    ----------
+    repo
+        Folder of the repository.
+    run
+        Name of the run.
+
+    Raises
+    ------
+    RepositoryError
+        If one cannot be read, so that nobody knows of which run it is, or cannot be removed; none
+        is removed before all were read.
+    """
+    own = [
+        path
+        for path in sorted((repo / "manifests").glob("*/*.json"))
+        if _load(path).get("run") == run
+    ]
+    # A pilot runs those of its chunks only that have no manifest.
+    stages = dict.fromkeys(path.parent.name for path in own)
+    pilots = [
+        done for stage in stages for done in pilot_path(repo, stage, "").parent.glob("*.done")
+    ]
+    for path in [*pilots, *own]:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise RepositoryError(f"{path} cannot be removed: {error.strerror}.") from error
 
 
 def _load(path: Path) -> dict[str, Any]:

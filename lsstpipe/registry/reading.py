@@ -25,6 +25,7 @@ from lsstpipe.registry.direct import Direct, OtherCollectionError
 from lsstpipe.registry.provenance import Provenance
 from lsstpipe.registry.query import parse_where
 from lsstpipe.registry.records import DatasetRecord
+from lsstpipe.registry.rows import read_datasets
 from lsstpipe.registry.tables import calibration, dataset_type
 
 if TYPE_CHECKING:
@@ -191,6 +192,19 @@ class RegistryReader:
             from lsstpipe.registry import spatial  # brings numpy, which most questions do without
 
             return spatial.select_overlapping(connection, records, position)
+
+    @repeated
+    def find_known(self, dataset_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
+        """Find out which datasets are there, in the order in which they are given.
+
+        Parameters
+        ----------
+        dataset_ids
+            Any ids.
+        """
+        with self.database.read() as connection:
+            known = read_datasets(connection, dataset_ids)
+        return [item for item in dataset_ids if item in known]
 
     @repeated
     def query_overlaps(self, skymap: str, where: str = "") -> dict[str, npt.NDArray[Any]]:

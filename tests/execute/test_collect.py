@@ -19,14 +19,19 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
+from lsstpipe import datasets
 from lsstpipe.butler import Butler, ProductStore
 from lsstpipe.cli.collect import command
-from lsstpipe.errors import RepositoryError
+from lsstpipe.cli.prune import command as prune
+from lsstpipe.data_model import DataId, make_ref
+from lsstpipe.errors import ConflictError, RepositoryError
 from lsstpipe.execute.collect import Collector, collect, follow
 from lsstpipe.execute.manifest import read_manifest, write_manifest
+from lsstpipe.geometry.box import Box
+from lsstpipe.image.exposure import Exposure
 from lsstpipe.plan.build import Builder
 from lsstpipe.plan.cost import read_costs
-from lsstpipe.plan.layout import manifest_path
+from lsstpipe.plan.layout import ingest_manifest_path, manifest_path, pilot_path
 from lsstpipe.plan.quanta import Quanta
 from lsstpipe.plan.read import Plan, open_plan
 from lsstpipe.plan.selection import Selection
@@ -104,6 +109,96 @@ def test_a_collector_loads_only_what_is_new(tmp_path: Path) -> None:
         write_manifest(path, read_manifest(path))
         assert collector.collect_new() == 1
     assert_agrees(plan)
+
+
+def collected_campaign(repo: Path, postgres: PostgresServer, kind: str, n_visits: int = 3) -> Plan:
+    if kind == "postgresql":
+        Butler.create(repo, settings=Repository(postgres.create_database()))
+    plan = fake.make_plan(repo, n_visits)
+    fake.run_all(plan)
+    collect(plan)
+    return plan
+
+
+def prune_by_command(repo: Path, *words: str) -> None:
+    words = (*words, "--run", "fake", "--repo", str(repo))
+    CliRunner().invoke(prune, words, catch_exceptions=False)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_what_was_pruned_stays_away_until_it_is_made_anew(
+    tmp_path: Path, postgres: PostgresServer, kind: str
+) -> None:
+    plan = collected_campaign(tmp_path, postgres, kind)
+    prune_by_command(tmp_path, "visit_detector_summary", "--where", "visit = 1")
+    collect(plan)
+    store = ProductStore(tmp_path)
+    assert len(datasets_of(tmp_path)) == 3
+    assert all(store.exists(record) for record in datasets_of(tmp_path))
+    fake.run_all(plan)
+    collect(plan)
+    assert_agrees(plan)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_run_that_was_removed_stays_away_until_it_is_made_anew(
+    tmp_path: Path, postgres: PostgresServer, kind: str
+) -> None:
+    plan = collected_campaign(tmp_path, postgres, kind)
+    stages = tmp_path / "manifests"
+    other = stages / "visit" / "other.json"
+    write_manifest(other, replace(read_manifest(next(stages.glob("visit/*.json"))), run="other"))
+    done = pilot_path(tmp_path, "visit", "p0")
+    done.parent.mkdir(parents=True)
+    done.touch()
+    prune_by_command(tmp_path, "--all")
+    assert list(stages.rglob("*.json")) == [other]
+    assert not done.exists()
+    assert collect(plan).n_missing == 4
+    assert fake.products(tmp_path).keys() == {"skymap/skymap_sky.json"}
+    with Registry.open(registry_url(tmp_path)) as registry:
+        assert registry.collections() == []
+    fake.run_all(plan)
+    collect(plan)
+    assert_agrees(plan)
+
+
+def test_a_run_that_may_not_be_removed_keeps_its_manifests(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
+    plan = collected_campaign(tmp_path, postgres, "sqlite")
+    with Registry.open(registry_url(tmp_path)) as registry:
+        registry.freeze("fake")
+    with pytest.raises(ConflictError, match="frozen"):
+        prune_by_command(tmp_path, "--all")
+    assert collect(plan).n_missing == 0
+    assert_agrees(plan)
+
+
+def test_a_calibration_that_was_pruned_is_not_certified_again(tmp_path: Path) -> None:
+    plan = fake.make_plan(tmp_path, 1)
+    fake.run_all(plan)
+    ref = make_ref(datasets.dark, DataId(instrument="st10", detector=0), "fake")
+    path = manifest_path(tmp_path, "visit", next(iter(plan.chunks["visit"])))
+    manifest = read_manifest(path)
+    entry = manifest.quanta[0]
+    dark = ProductStore(tmp_path).write(ref, _dark(), entry.record.id)
+    quanta = (replace(entry, files=(dark,)), *manifest.quanta[1:])
+    write_manifest(path, replace(manifest, quanta=quanta))
+    raws = ingest_manifest_path(tmp_path)
+    raws.parent.mkdir()
+    raws.write_text(json.dumps({"raws": [{"mid_mjd": 60000.0}]}))
+    collect(plan)
+    with Registry.open(registry_url(tmp_path)) as registry:
+        assert len(registry.query_calibrations("dark", ["fake/calib"])) == 1
+    prune_by_command(tmp_path, "dark", "--held-too")
+    collect(plan)
+    assert "dark" not in {record.dataset_type for record in datasets_of(tmp_path)}
+
+
+def _dark() -> Exposure:
+    pixels = np.zeros((4, 5), np.float32)
+    return Exposure(pixels, np.zeros((4, 5), np.int32), pixels, Box(0, 0, 4, 5), "adu")
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])

@@ -502,14 +502,17 @@ class RegistrySuite(ABC):
         made = quantum("isr", 1, (raw(1),), (image(1),))
         registry.load([replace(image(1), quantum_id=made.id), image(1, "other")], [made])
         registry.define_chain("chain", ["run"])
-        with pytest.raises(ConflictError, match="in the chain 'chain'"):
-            registry.remove_run("run")
+        for dry_run in (True, False):
+            with pytest.raises(ConflictError, match="in the chain 'chain'"):
+                registry.remove_run("run", dry_run=dry_run)
         registry.define_chain("chain", [])
         registry.tag("best", [image(1).id])
         with pytest.raises(ConflictError, match="held by the collection 'best'"):
             registry.remove_run("run")
         assert registry.release("best", [image(1).id]) == 1
-        assert registry.remove_run("run") == [replace(image(1), quantum_id=made.id)]
+        for dry_run in (True, False):
+            removed = registry.remove_run("run", dry_run=dry_run)
+            assert removed == [replace(image(1), quantum_id=made.id)]
         assert registry.query_datasets() == [raw(1), image(1, "other")]
         assert "run" not in {item.name for item in registry.collections()}
         assert registry.remove_run("raws") == [raw(1)]
