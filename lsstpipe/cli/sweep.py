@@ -29,8 +29,8 @@ def command(
     """Remove the temporary files that killed processes left in the repository REPO.
 
     Files of processes that still run stay, and so do the records of chunks that were stopped.
-    Orphans are files named as products that neither the registry nor a manifest names; they are
-    listed before you are asked.
+    Orphans are files named as products that neither the registry names nor a manifest that is not
+    collected yet; they are listed before you are asked.
 
     \b
     Example:

@@ -1,16 +1,18 @@
 """Orphans: files of products that nothing knows of.
 
 A job that is killed between writing a file and recording it leaves one, unless it runs again; so
-does an import that is killed. Only a file whose folder and name are those of a dataset type can be
+does an import that is killed, and so does a prune: manifests still name what it has taken out of
+the registry. Only a file whose folder and name are those of a dataset type can be
 an orphan: plans, logs and what a user keeps beside them never are.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from lsstpipe.data_model import SUFFIXES
@@ -24,7 +26,7 @@ _DAY_S = 86400.0
 
 
 def find_orphans(repo: Path, grace_days: float) -> list[Path]:
-    """Find the products that neither the registry nor a manifest names.
+    """Find the products that neither the registry names nor a manifest that it has yet to load.
 
     Parameters
     ----------
@@ -51,8 +53,10 @@ def find_orphans(repo: Path, grace_days: float) -> list[Path]:
         if found.modified_s <= latest and _is_named_as_product(found.path)
     ]
     with Registry.open(registry_url(repo)) as registry:
+        # Quanta first: what is collected between the two is not taken for something pruned.
+        starts = {str(key): mjd for key, mjd in registry.query_starts().items()}
         known = {record.path for record in registry.query_datasets()}
-    known.update(_named_by_manifests(repo))
+    known.update(_named_by_manifests(repo, starts))
     unknown = [repo / path for path in old if path not in known]
     if not unknown:
         return []
@@ -79,10 +83,7 @@ def remove_orphans(repo: Path, paths: list[Path]) -> None:
     """
     datastore = Datastore(repo)
     for path in paths:
-        try:
-            datastore.remove(str(path.relative_to(repo)))
-        except OSError as error:
-            raise RepositoryError(f"{path} cannot be removed: {error.strerror}.") from error
+        datastore.remove(str(path.relative_to(repo)))
 
 
 def _clock_of(repo: Path) -> float:
@@ -106,30 +107,36 @@ def _is_named_as_product(path: str) -> bool:
     return parts.stem == kind.name or parts.stem.startswith(f"{kind.name}_")
 
 
-def _named_by_manifests(repo: Path) -> Iterator[str]:
-    """Give the paths that manifests, and the lines of jobs that run or were stopped, name."""
+def _named_by_manifests(repo: Path, starts: Mapping[str, float]) -> Iterator[str]:
+    """Give the paths that manifests, and the lines of jobs that run or were stopped, name.
+
+    Of quanta that the registry has as they are or newer, it says itself what there is.
+    """
     for path in sorted((repo / "manifests").rglob("*.json")):
-        yield from _paths(_parse(path, path.read_text()))
+        yield from _paths(_parse(path, path.read_bytes()), starts)
     for path in sorted((repo / "manifests").rglob("*.json.partial")):
-        content = path.read_text()
-        for line in content[: content.rfind("\n") + 1].splitlines():
-            yield from _paths(_parse(path, line))
+        content = path.read_bytes()
+        for line in content[: content.rfind(b"\n") + 1].splitlines():
+            yield from _paths(_parse(path, line), starts)
 
 
-def _parse(path: Path, text: str) -> object:
+def _parse(path: Path, content: bytes) -> object:
     try:
-        return json.loads(text)
+        return json.loads(content)
     except ValueError as error:
         raise RepositoryError(f"{path} is not a readable manifest: {error}.") from error
 
 
-def _paths(value: object) -> Iterator[str]:
+def _paths(value: object, starts: Mapping[str, float]) -> Iterator[str]:
     """Give what stands under ``path`` anywhere in a manifest, whatever its kind."""
     if isinstance(value, dict):
+        started = value.get("started_mjd")
+        if started is not None and starts.get(value.get("id", ""), -math.inf) >= started:
+            return
         if isinstance(named := value.get("path"), str):
             yield named
         for item in value.values():
-            yield from _paths(item)
+            yield from _paths(item, starts)
     elif isinstance(value, list):
         for item in value:
-            yield from _paths(item)
+            yield from _paths(item, starts)

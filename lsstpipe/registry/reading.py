@@ -26,7 +26,7 @@ from lsstpipe.registry.provenance import Provenance
 from lsstpipe.registry.query import parse_where
 from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.registry.rows import read_datasets
-from lsstpipe.registry.tables import calibration, dataset_type
+from lsstpipe.registry.tables import calibration, dataset_type, quantum
 
 if TYPE_CHECKING:
     import numpy as np
@@ -205,6 +205,13 @@ class RegistryReader:
         with self.database.read() as connection:
             known = read_datasets(connection, dataset_ids)
         return [item for item in dataset_ids if item in known]
+
+    @repeated
+    def query_starts(self) -> dict[uuid.UUID, float]:
+        """Give the time (UTC MJD) when each quantum started."""
+        with self.database.read() as connection:
+            rows = connection.execute(sa.select(quantum.c.id, quantum.c.started_mjd))
+            return {row.id: row.started_mjd for row in rows}
 
     @repeated
     def query_overlaps(self, skymap: str, where: str = "") -> dict[str, npt.NDArray[Any]]:

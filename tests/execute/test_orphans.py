@@ -10,13 +10,18 @@ from pathlib import Path
 import fake_campaign as fake
 import pytest
 import small_repository as small
+from click.testing import CliRunner
 
-from lsstpipe.butler import Butler
+from lsstpipe.butler import Butler, ProductStore
+from lsstpipe.cli.prune import command as prune
 from lsstpipe.data_model import DataId, make_ref
 from lsstpipe.datasets import DATASET_TYPES
 from lsstpipe.errors import RepositoryError
+from lsstpipe.execute.collect import collect
 from lsstpipe.execute.orphans import find_orphans, remove_orphans
 from lsstpipe.registry.records import DatasetRecord
+from lsstpipe.repository import Repository
+from tests.postgres_server import PostgresServer
 
 DAY_S = 86400.0
 
@@ -110,6 +115,57 @@ def test_what_a_manifest_or_a_stopped_job_names_is_no_orphan(tmp_path: Path) -> 
     manifest.with_name(f"{manifest.name}.partial").write_text(lines + '{"torn')
     manifest.unlink()
     assert find_orphans(repo, 0.0) == skymap
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_what_a_prune_that_was_killed_left_is_an_orphan(
+    tmp_path: Path, postgres: PostgresServer, kind: str
+) -> None:
+    repo = tmp_path / "repo"
+    if kind == "postgresql":
+        Butler.create(repo, settings=Repository(postgres.create_database()))
+    plan = fake.make_plan(repo, 3)
+    fake.run_all(plan)
+    collect(plan)
+    with Butler(repo) as butler:
+        butler.registry.load([fake.skymap_of(repo)])
+        assert find_orphans(repo, 0.0) == []
+        records = butler.registry.query_datasets(small.SUMMARY, "visit IN (1..2)")
+        butler.registry.prune([record.id for record in records])
+    left = [repo / record.path for record in records]
+    assert len(left) == 2
+    assert find_orphans(repo, 0.0) == left
+    # One of them is made anew: its manifest is not collected yet, nor are the lines of a job.
+    left[0].unlink()
+    fake.run_all(plan)
+    assert find_orphans(repo, 0.0) == left[1:]
+    visits = (repo / "manifests" / "visit").glob("*.json")
+    manifest = next(path for path in visits if left[0].name in path.read_text())
+    lines = [json.dumps(entry) + "\n" for entry in json.loads(manifest.read_bytes())["quanta"]]
+    manifest.with_name(f"{manifest.name}.partial").write_text("".join(lines))
+    manifest.unlink()
+    assert find_orphans(repo, 0.0) == left[1:]
+    remove_orphans(repo, left[1:])
+    fake.run_all(plan)
+    collect(plan)
+    assert find_orphans(repo, 0.0) == []
+
+
+def test_what_the_removal_of_a_run_that_was_killed_left_are_orphans(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = fake.make_plan(tmp_path, 3)
+    fake.run_all(plan)
+    collect(plan)
+
+    def die(self: ProductStore, record: DatasetRecord) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ProductStore, "remove", die)
+    result = CliRunner().invoke(prune, ["--all", "--run", "fake", "--repo", str(tmp_path)])
+    assert result.exit_code != 0
+    assert len(fake.products(tmp_path)) == 5
+    assert find_orphans(tmp_path, 0.0) == sorted((tmp_path / "fake").rglob("*.json"))
 
 
 def test_a_manifest_that_cannot_be_read_ends_it(repo: Path) -> None:
