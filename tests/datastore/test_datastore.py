@@ -290,15 +290,20 @@ except RepositoryError as error:
 def test_a_disk_without_hard_links_keeps_files_apart_as_well(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: Path, target: Path) -> None:
-        raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
+    refused = []
 
-    monkeypatch.setattr(Path, "hardlink_to", refuse)  # as FAT does, which no test can mount
+    def refuse(source: str, target: str) -> None:
+        refused.append(target)
+        raise PermissionError(errno.EPERM, "Operation not permitted", source, None, target)
+
+    monkeypatch.setattr(os, "link", refuse)  # as FAT does, which no test can mount
     datastore = Datastore(tmp_path)
     stored = datastore.create("a", b"abc")
     assert datastore.create("a", b"abc") == stored
     with pytest.raises(ConflictError, match="other content"):
         datastore.create("a", b"xyz")
+    assert refused, "creating a file asks for no hard link, so this test stands for nothing"
+    assert (tmp_path / "a").read_bytes() == b"abc"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
