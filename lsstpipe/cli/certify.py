@@ -42,7 +42,7 @@ def command(  # noqa: PLR0913  (click gives each option as a parameter)
 
     DATASET is an id, as `lsstpipe query` lists them, or a dataset type such as bias: then all of
     that type that a run made. A dataset that was certified in the collection before gets the new
-    range.
+    range, which must overlap or touch the old one: a collection keeps one range of a dataset.
 
     \b
     Example:

@@ -36,6 +36,9 @@ _OWN_NAMES = {theirs: own for own, theirs in THEIR_NAMES.items()}
 
 Entry = dict[str, Any]
 
+Span = tuple[float, float]
+"""TAI MJD, begin included, end excluded."""
+
 
 @dataclass(slots=True)
 class Taken:
@@ -76,7 +79,8 @@ def ingest_butler(
     InputFileError
         If the YAML is absent or no export.
     ConflictError
-        If the repository has a dataset of the same name with other content.
+        If the repository has a dataset of the same name with other content, or a dataset holds in
+        a collection for ranges of time that lie apart, of which lsstpipe keeps one.
     """
     entries = butler_yaml.read(butler.store.datastore.read(str(export.absolute())), str(export))
     reader = _Reader(butler, export.absolute().parent)
@@ -156,6 +160,7 @@ class _Reader:
         """Register what was noted, and the collections around it."""
         registry = self._butler.registry
         taken = self.taken
+        validity = self._find_validity(entries)  # refuses, so before anything is registered
         if self._raws:
             taken.n_new += registry.insert_exposures(self._infos, self._raws, self._outlines())
         taken.n_new += registry.ingest(self._products)
@@ -164,7 +169,10 @@ class _Reader:
             if entry["type"] == "dimension" and entry["element"] == "patch":
                 self._insert_patches(entry["records"])
             if entry["type"] == "associations":
-                self._associate(entry)
+                self._tag(entry)
+        for name, spans in validity.items():
+            for span, ids in spans.items():
+                registry.certify(name, ids, *span)
         self._define_chains(entries)
         return taken
 
@@ -189,19 +197,50 @@ class _Reader:
         for skymap, own in patches.items():
             self._butler.registry.insert_patches(skymap, own)
 
-    def _associate(self, entry: Entry) -> None:
-        """Tag, or certify, those that were taken."""
-        name, registry = entry["collection"], self._butler.registry
-        if entry["collection_type"] == "TAGGED":
-            if own := self._known(entry["dataset_ids"]):
-                registry.tag(name, own)
-            return
-        for item in entry["validity_ranges"]:
-            span = item["timespan"]
-            if span is None:  # it holds at no time
+    def _tag(self, entry: Entry) -> None:
+        if entry["collection_type"] == "TAGGED" and (own := self._known(entry["dataset_ids"])):
+            self._butler.registry.tag(entry["collection"], own)
+
+    def _find_validity(self, entries: list[Entry]) -> dict[str, dict[Span, list[uuid.UUID]]]:
+        """Find when the datasets that were taken hold: by collection, then by range."""
+        ranges: dict[str, dict[uuid.UUID, list[Span]]] = {}
+        for entry in entries:
+            if entry["type"] != "associations" or entry["collection_type"] == "TAGGED":
                 continue
-            if own := self._known(item["dataset_ids"]):
-                registry.certify(name, own, _mjd(span.begin, -np.inf), _mjd(span.end, np.inf))
+            for item in entry["validity_ranges"]:
+                if (time := item["timespan"]) is None:  # it holds at no time
+                    continue
+                span = (_mjd(time.begin, -np.inf), _mjd(time.end, np.inf))
+                for key in self._known(item["dataset_ids"]):
+                    own = ranges.setdefault(entry["collection"], {})
+                    own.setdefault(key, []).append(span)
+        found: dict[str, dict[Span, list[uuid.UUID]]] = {}
+        for name, holders in ranges.items():
+            there = self._held(name)
+            for key, spans in holders.items():
+                (span, *others) = _join(spans)
+                if key in there and len(_join([span, there[key]])) > 1:
+                    others.append(there[key])
+                if others:
+                    self._refuse_ranges(name, key, [span, *others])
+                found.setdefault(name, {}).setdefault(span, []).append(key)
+        return found
+
+    def _held(self, name: str) -> dict[uuid.UUID, Span]:
+        """Give the ranges that a collection of the repository has."""
+        registry = self._butler.registry
+        if name not in {item.name for item in registry.collections()}:
+            return {}
+        held = registry.query_calibrations(None, [name])
+        return {c.dataset.id: (c.valid_begin_mjd, c.valid_end_mjd) for c in held}
+
+    def _refuse_ranges(self, name: str, key: uuid.UUID, spans: list[Span]) -> None:
+        paths = {record.id: record.path for record in (*self._raws, *self._products)}
+        spelled = " and ".join(f"from MJD {begin} to {end}" for begin, end in sorted(spans))
+        raise ConflictError(
+            f"{paths[key]} holds {spelled} in '{name}', of which lsstpipe keeps one range of a "
+            "dataset, so nothing was registered; export the others in other collections."
+        )
 
     def _known(self, ids: list[object]) -> list[uuid.UUID]:
         return [self._own_ids[item] for item in ids if item in self._own_ids]
@@ -251,6 +290,17 @@ def _corners(region: Any) -> Polygon | None:
 
 def _mjd(time: Time | None, unbounded: float) -> float:
     return unbounded if time is None else time.mjd
+
+
+def _join(spans: list[Span]) -> list[Span]:
+    """Make one of ranges that overlap or touch."""
+    joined: list[Span] = []
+    for begin, end in sorted(spans):
+        if joined and begin <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((begin, end))
+    return joined
 
 
 def _listed(value: Any) -> list[Any]:

@@ -108,11 +108,24 @@ class Collector:
             # They hold from the first to the last raw, and half a day around.
             begin, end = math.floor(min(times)) - _MARGIN_DAYS, math.ceil(max(times)) + _MARGIN_DAYS
             name = f"{self.plan.campaign.run}/calib"
+            self._release_apart(name, begin, end)
             # Manifests still name what was pruned.
             there = self.registry.find_known(list(self._calibrations))
             self.registry.certify(name, there, begin, end)
         self._tally.check(self.plan, whole_only=False)
         return self.result
+
+    def _release_apart(self, name: str, begin: float, end: float) -> None:
+        """Take out calibrations that hold at other times: they were made anew, of other raws."""
+        if name not in {item.name for item in self.registry.collections()}:
+            return
+        apart = [
+            item.dataset.id
+            for item in self.registry.query_calibrations(None, [name])
+            if item.valid_begin_mjd > end or item.valid_end_mjd < begin
+        ]
+        if own := [key for key in apart if key in self._calibrations]:
+            self.registry.release(name, own)
 
     def _find_new(self) -> Iterator[Path]:
         """Find manifests that are new, or were written again, in the order of the stages."""

@@ -12,7 +12,7 @@ from sqlalchemy import RowMapping
 from lsstpipe.data_model import DataId
 from lsstpipe.errors import ConflictError, RepositoryError, UserError
 from lsstpipe.registry import collections
-from lsstpipe.registry.database import upsert
+from lsstpipe.registry.database import chunks, upsert
 from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.registry.rows import read_datasets, select_datasets, to_dataset
 from lsstpipe.registry.tables import calibration, dataset
@@ -34,7 +34,10 @@ def certify(
     valid_begin_mjd: float,
     valid_end_mjd: float,
 ) -> None:
-    """Let datasets hold for a range of time; a dataset that is there gets the new range.
+    """Let datasets hold for a range of time.
+
+    A dataset holds in a collection for one range: one that overlaps or touches the range that it
+    has takes its place. One that lies apart is refused, for it would end the other silently.
 
     Parameters
     ----------
@@ -51,7 +54,7 @@ def certify(
     ------
     ConflictError
         If another dataset of the same type and data ID holds for a part of that time, or is among
-        those that are given.
+        those that are given; or if one that is given holds there for a range that lies apart.
     """
     if not valid_begin_mjd < valid_end_mjd:
         raise UserError(
@@ -84,6 +87,7 @@ def certify(
                 f"{other.valid_begin_mjd} to {other.valid_end_mjd} in '{name}' as "
                 f"{other.dataset.path}, which overlaps {valid_begin_mjd} to {valid_end_mjd}."
             )
+    _refuse_apart(connection, name, there, list(records), (valid_begin_mjd, valid_end_mjd))
     rows_new = [
         {
             "collection_id": target.id,
@@ -95,6 +99,25 @@ def certify(
     ]
     if rows_new:
         connection.execute(upsert(connection, calibration), rows_new)
+
+
+def _refuse_apart(
+    connection: sa.Connection,
+    name: str,
+    holders: Sequence[int],
+    dataset_ids: Sequence[uuid.UUID],
+    span: tuple[float, float],
+) -> None:
+    """Refuse a second range for a dataset: a collection keeps one."""
+    begin, end = span
+    apart = (calibration.c.valid_begin > end) | (calibration.c.valid_end < begin)
+    for ids in chunks(dataset_ids):
+        for item in _select(connection, holders, apart & calibration.c.dataset_id.in_(ids)):
+            raise ConflictError(
+                f"{item.dataset.path} holds from MJD {item.valid_begin_mjd} to "
+                f"{item.valid_end_mjd} in '{name}', which keeps one range of a dataset; release it "
+                f"there first, or certify it from {begin} to {end} in another collection."
+            )
 
 
 def query(

@@ -367,3 +367,24 @@ def test_the_command_prints_its_counts(tmp_path: Path, monkeypatch: pytest.Monke
     words = ["--plan", str(plan.folder), "--follow", "--json"]
     printed = json.loads(CliRunner().invoke(command, words, catch_exceptions=False).stdout)
     assert printed == {"n_manifests": 3, "n_quanta": 5, "n_datasets": 3, "n_missing": 0}
+
+
+def test_calibrations_that_are_made_anew_of_other_raws_hold_at_the_times_of_these(
+    tmp_path: Path,
+) -> None:
+    plan = fake.make_plan(tmp_path, 1)
+    fake.run_all(plan)
+    data_id = DataId(instrument="st10", detector=0)
+    ref = make_ref(datasets.dark, data_id, "fake")
+    dark = DatasetRecord(ref.id, "dark", data_id, "fake", ref.path, 3, "blake2b:a")
+    path = ingest_manifest_path(tmp_path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with Registry.open(registry_url(tmp_path)) as registry:
+        registry.load([dark])
+        for mjd in (60000.5, 60050.5, 60050.5):
+            path.write_text(json.dumps({"raws": [{"mid_mjd": mjd}]}))
+            collector = Collector(plan, registry, _calibrations={dark.id: None})
+            collector.finish()
+            (found,) = registry.query_calibrations("dark", ["fake/calib"])
+            assert found.valid_begin_mjd < mjd < found.valid_end_mjd
+            assert found.valid_end_mjd - found.valid_begin_mjd < 10

@@ -183,7 +183,7 @@ class RepositoryMachine(RuleBasedStateMachine):
 
     @rule(run=runs, n=numbers, begin=st.integers(0, 3), length=st.integers(1, 3))
     def certify(self, run: str, n: int, begin: int, length: int) -> None:
-        """Two calibrations of one detector never hold at once."""
+        """Two calibrations of one detector never hold at once, and one has no second range."""
         ref, span = ref_of(PTC, run, n), (float(begin), float(begin + length))
         after: State | None = None
         rivals = {
@@ -191,7 +191,13 @@ class RepositoryMachine(RuleBasedStateMachine):
             for key, record in self.state.rows.items()
             if key in self.state.valid and key != ref.id and record.data_id == ref.data_id
         }
-        if ref.id in self.state.rows and not any(a < span[1] and b > span[0] for a, b in rivals):
+        own = self.state.valid.get(ref.id, span)
+        is_apart = own[0] > span[1] or own[1] < span[0]
+        if (
+            ref.id in self.state.rows
+            and not is_apart
+            and not any(a < span[1] and b > span[0] for a, b in rivals)
+        ):
             after = copy.deepcopy(self.state)
             after.collections["calibs"] = ("CALIBRATION", False)
             after.valid[ref.id] = span

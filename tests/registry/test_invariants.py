@@ -142,7 +142,7 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @rule(record=st.sampled_from(DARKS), begin=st.integers(0, 5), length=st.integers(1, 5))
     def certify(self, record: DatasetRecord, begin: int, length: int) -> None:
-        """Two darks of one detector never hold at once."""
+        """Two darks of one detector never hold at once, and one has no second range."""
         if record.id not in self.datasets:
             return
         others = [
@@ -150,7 +150,9 @@ class RegistryMachine(RuleBasedStateMachine):
             for key, span in self.valid.items()
             if key != record.id and self.datasets[key].data_id == record.data_id
         ]
-        if any(first < begin + length and last > begin for first, last in others):
+        own = self.valid.get(record.id, (begin, begin + length))
+        is_apart = own[0] > begin + length or own[1] < begin
+        if is_apart or any(first < begin + length and last > begin for first, last in others):
             with pytest.raises(ConflictError):
                 self.registry.certify("calibs", [record.id], begin, begin + length)
         else:

@@ -371,6 +371,23 @@ class RegistrySuite(ABC):
         found = registry.query_calibrations("dark", ["calibs"])
         assert [(c.valid_begin_mjd, c.dataset.checksum) for c in found] == [(15.0, "blake2b:b")]
 
+    def test_a_second_range_apart_from_the_first_is_refused(self, registry: Registry) -> None:
+        registry.load([dark("a"), dark("a", 1)])
+        registry.certify("calibs", [dark("a").id], 10.0, 20.0)
+        both = [dark("a", 1).id, dark("a").id]
+        for is_dry in (True, False):
+            for span in ((21.0, 25.0), (5.0, 9.0)):
+                with pytest.raises(ConflictError, match=r"holds from MJD 10.0 to 20.0 in 'calibs'"):
+                    registry.certify("calibs", both, *span, dry_run=is_dry)
+        found = registry.query_calibrations("dark", ["calibs"])
+        assert [(c.dataset, c.valid_begin_mjd) for c in found] == [(dark("a"), 10.0)]
+        registry.certify("other", [dark("a").id], 21.0, 25.0)
+        registry.certify("calibs", [dark("a").id], 20.0, math.inf)
+        assert registry.release("calibs", [dark("a").id]) == 1
+        registry.certify("calibs", [dark("a").id], 1.0, 2.0)
+        spans = registry.query_calibrations("dark", ["calibs", "other"])
+        assert [(c.valid_begin_mjd, c.valid_end_mjd) for c in spans] == [(1.0, 2.0), (21.0, 25.0)]
+
     def test_an_absent_dataset_cannot_be_certified(self, registry: Registry) -> None:
         with pytest.raises(RepositoryError, match=f"no dataset {dark('a').id}"):
             registry.certify("calibs", [dark("a").id], 1.0, 2.0)
