@@ -17,6 +17,7 @@ from lsstpipe.datasets import DATASET_TYPES
 from lsstpipe.datastore import Datastore, Stored
 from lsstpipe.errors import ConflictError, InputFileError
 from lsstpipe.execute.index import Index
+from lsstpipe.execute.index_sky import Sky, exposure_of, tracts_of
 from lsstpipe.execute.transfer import Advance, for_each
 from lsstpipe.registry.records import DatasetRecord, QuantumRecord
 from lsstpipe.registry.registry import Registry
@@ -68,7 +69,7 @@ def select(index: Index, where: str) -> list[DatasetRecord]:
     if not where:
         return list(index.datasets)
     raws = []
-    for info in index.exposures:
+    for info in index.sky.exposures:
         data_id = DataId(instrument=info.instrument, exposure=info.exposure, detector=info.detector)
         ref = make_ref(DATASET_TYPES["raw"], data_id, _RAWS)
         raws.append(DatasetRecord(ref.id, "raw", data_id, _RAWS, ref.path, 0, ""))
@@ -77,7 +78,7 @@ def select(index: Index, where: str) -> list[DatasetRecord]:
         Registry.create(registry_url(folder)) as registry,
     ):
         registry.load(index.datasets, index.quanta)
-        registry.insert_exposures(index.exposures, raws)
+        registry.insert_exposures(index.sky.exposures, raws)
         found = registry.query_datasets(None, where)
     return [record for record in found if record.dataset_type != "raw"]
 
@@ -263,7 +264,32 @@ def _register(
         # By themselves: that a quantum is there says nothing of its datasets, which may be pruned.
         butler.registry.load([], quanta)
         butler.registry.load(new)
+    _register_sky(butler, index.sky, records)
     butler.registry.tag(index.collection, [record.id for record in records])
+
+
+def _register_sky(butler: Butler, sky: Sky, records: Sequence[DatasetRecord]) -> None:
+    """Tell the registry what conditions and places ask for; what it knows itself stays.
+
+    Raws do not come, so an exposure hangs on the first dataset that was made of it.
+    """
+    holders: dict[tuple[str, int], DatasetRecord] = {}
+    for record in sorted(records, key=lambda r: r.id):
+        if (key := exposure_of(record.data_id)) is not None:
+            holders.setdefault(key, record)
+    infos = [info for info in sky.exposures if (info.instrument, info.exposure) in holders]
+    own = [holders[info.instrument, info.exposure] for info in infos]
+    if infos:
+        butler.registry.insert_exposures(infos, own, sky.outlines)
+    tracts = tracts_of(records)
+    known = {patch[:3] for patch in butler.registry.query_patches(tracts)}
+    for skymap in sorted({skymap for skymap, _ in tracts}):
+        new = [
+            (tract, patch, corners)
+            for name, tract, patch, corners in sky.patches
+            if name == skymap and (name, tract) in tracts and (name, tract, patch) not in known
+        ]
+        butler.registry.insert_patches(skymap, new)
 
 
 def find_lineage(

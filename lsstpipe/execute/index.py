@@ -21,7 +21,7 @@ from lsstpipe.datasets import DATASET_TYPES, find_dataset_type
 from lsstpipe.datastore import Datastore
 from lsstpipe.datastore.layout import INDEX
 from lsstpipe.errors import InputFileError, LsstpipeError
-from lsstpipe.image.exposure import ObservationInfo
+from lsstpipe.execute.index_sky import Sky, find_sky, read_sky
 from lsstpipe.registry.provenance import Document
 from lsstpipe.registry.records import DatasetRecord, QuantumRecord
 from lsstpipe.registry.registry import Registry
@@ -41,16 +41,16 @@ class Index:
         The datasets, with paths below the index.
     quanta, documents
         How they were made, as far back as it is known.
-    exposures
-        One detector of each exposure that they come from: what conditions on bands, times and
-        targets ask for.
+    sky
+        The exposures and patches that they come from and where these lie: what conditions on bands,
+        times, targets and places ask for.
     """
 
     collection: str
     datasets: tuple[DatasetRecord, ...]
     quanta: tuple[QuantumRecord, ...] = ()
     documents: Mapping[str, Document] = dataclasses.field(default_factory=dict)
-    exposures: tuple[ObservationInfo, ...] = ()
+    sky: Sky = dataclasses.field(default_factory=Sky)
 
     def to_bytes(self) -> bytes:
         """Spell it as JSON, the same for the same content."""
@@ -60,7 +60,7 @@ class Index:
             "datasets": [_plain(record) for record in sorted(self.datasets, key=_by_path)],
             "quanta": [_plain(record) for record in sorted(self.quanta, key=lambda q: q.id)],
             "documents": {k: dataclasses.asdict(v) for k, v in sorted(self.documents.items())},
-            "exposures": [info.to_json_dict() for info in self.exposures],
+            **self.sky.to_json_dict(),
         }
         return (json.dumps(plain, indent=0) + "\n").encode()
 
@@ -90,22 +90,8 @@ def make_index(registry: Registry, collection: str, records: Sequence[DatasetRec
             graph = registry.provenance(record.id)
             quanta |= graph.quanta
             documents |= graph.documents
-    infos = _find_exposures(registry, records)
-    return Index(collection, tuple(records), tuple(quanta.values()), documents, infos)
-
-
-def _find_exposures(
-    registry: Registry, records: Sequence[DatasetRecord]
-) -> tuple[ObservationInfo, ...]:
-    """Find the exposures that datasets come from, one detector of each."""
-    ids = (record.data_id for record in records)
-    wanted = {(d.get("instrument"), d.get("exposure", d.get("visit"))) for d in ids}
-    found = {
-        (info.instrument, info.exposure): info
-        for info, _ in reversed(registry.query_exposures())
-        if (info.instrument, info.exposure) in wanted
-    }
-    return tuple(found[key] for key in sorted(found))
+    sky = find_sky(registry, records)
+    return Index(collection, tuple(records), tuple(quanta.values()), documents, sky)
 
 
 def read_index(datastore: Datastore) -> Index:
@@ -153,7 +139,7 @@ def _parse(plain: Mapping[str, Any]) -> Index:
         tuple(_dataset(entry) for entry in plain["datasets"]),
         tuple(_quantum(entry) for entry in plain["quanta"]),
         {key: Document(**value) for key, value in plain["documents"].items()},
-        tuple(ObservationInfo.from_json_dict(entry) for entry in plain["exposures"]),
+        read_sky(plain),
     )
 
 

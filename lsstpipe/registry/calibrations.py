@@ -87,7 +87,7 @@ def certify(
                 f"{other.valid_begin_mjd} to {other.valid_end_mjd} in '{name}' as "
                 f"{other.dataset.path}, which overlaps {valid_begin_mjd} to {valid_end_mjd}."
             )
-    _refuse_apart(connection, name, there, list(records), (valid_begin_mjd, valid_end_mjd))
+    _refuse_apart(connection, target, list(records), (valid_begin_mjd, valid_end_mjd))
     rows_new = [
         {
             "collection_id": target.id,
@@ -103,8 +103,7 @@ def certify(
 
 def _refuse_apart(
     connection: sa.Connection,
-    name: str,
-    holders: Sequence[int],
+    target: collections.Collection,
     dataset_ids: Sequence[uuid.UUID],
     span: tuple[float, float],
 ) -> None:
@@ -112,11 +111,12 @@ def _refuse_apart(
     begin, end = span
     apart = (calibration.c.valid_begin > end) | (calibration.c.valid_end < begin)
     for ids in chunks(dataset_ids):
-        for item in _select(connection, holders, apart & calibration.c.dataset_id.in_(ids)):
+        for item in _select(connection, [target.id], apart & calibration.c.dataset_id.in_(ids)):
             raise ConflictError(
                 f"{item.dataset.path} holds from MJD {item.valid_begin_mjd} to "
-                f"{item.valid_end_mjd} in '{name}', which keeps one range of a dataset; release it "
-                f"there first, or certify it from {begin} to {end} in another collection."
+                f"{item.valid_end_mjd} in '{target.name}', which keeps one range of a dataset; "
+                f"release it there first, or certify it from {begin} to {end} in another "
+                "collection."
             )
 
 

@@ -1,20 +1,24 @@
-"""Raw exposures: what their headers say, beside the datasets of their pixels."""
+"""Exposures: what the headers of raws say, beside the datasets of their pixels.
+
+Where a raw did not come along, as with an import, its exposure hangs on a dataset that was made of
+it, for conditions and places ask for the exposure; it is no raw that could be reduced.
+"""
 
 from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from lsstpipe.data_model import DIMENSIONS, DataId
 from lsstpipe.errors import ConflictError
-from lsstpipe.registry.database import chunks, upsert
+from lsstpipe.registry.database import IN_CHUNK, chunks, insert, upsert
 from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.registry.rows import Row, select_datasets, to_dataset
-from lsstpipe.registry.tables import dataset, exposure
+from lsstpipe.registry.tables import dataset, dataset_type, exposure
 
 if TYPE_CHECKING:
     from lsstpipe.image.exposure import ObservationInfo
@@ -22,6 +26,10 @@ if TYPE_CHECKING:
 Polygon = Sequence[tuple[float, float]]
 """Corners on the sky: right ascension and declination, degrees."""
 
+ExposureKey = tuple[str, int]
+"""Instrument and number of an exposure."""
+
+RAW = "raw"
 _INFO_FIELDS = tuple(c.name for c in exposure.c if c.name not in {"region", "raw_id"})
 _MAYBE_NAN = ("ra_deg", "dec_deg", "airmass", "rotation_deg")
 
@@ -71,30 +79,35 @@ def write_infos(
     records: Sequence[DatasetRecord],
     regions: Mapping[DataId, Polygon],
 ) -> None:
-    """Write what headers say, instead of what was written before.
+    """Write what headers say: of raws instead of what was written before, else where nothing was.
 
     Parameters
     ----------
     connection
         Within a transaction.
     infos, records
-        Headers and raws, in one order.
+        Headers and raws, or what was made of raws that are not there, in one order.
     regions
         Where on the sky a raw lies, by its data ID, for those of which it is known.
     """
-    rows = []
+    rows: list[Row] = []
+    hearsay: list[Row] = []
     for info, record in zip(infos, records, strict=True):
-        region = regions.get(record.data_id)
+        data_id = DataId(instrument=info.instrument, exposure=info.exposure, detector=info.detector)
+        region = regions.get(data_id)
         packed = None if region is None else pack_region(region)
-        rows.append(_to_row(info) | {"raw_id": record.id, "region": packed})
+        into = rows if record.dataset_type == RAW else hearsay
+        into.append(_to_row(info) | {"raw_id": record.id, "region": packed})
     if rows:
         connection.execute(upsert(connection, exposure), rows)
+    if hearsay:
+        connection.execute(insert(connection, exposure).on_conflict_do_nothing(), hearsay)
 
 
 def query(
     connection: sa.Connection, condition: sa.ColumnElement[bool]
 ) -> list[tuple[ObservationInfo, DatasetRecord]]:
-    """Find exposures, in the order of their times.
+    """Find exposures of which there are raws, in the order of their times.
 
     Parameters
     ----------
@@ -103,24 +116,68 @@ def query(
     condition
         On the columns of ``exposure``.
     """
-    # Its module brings the PSF models and with them scipy and numba, which opening a registry and
-    # finding a dataset do without.
-    from lsstpipe.image.exposure import ObservationInfo
-
     labelled = [column.label(f"exposure_{name}") for name, column in INFO_COLUMNS.items()]
     statement = (
         select_datasets()
         .join(exposure, exposure.c.raw_id == dataset.c.id)
         .add_columns(*labelled)
-        .where(condition)
+        .where(condition, dataset_type.c.name == RAW)
         .order_by(exposure.c.mid_mjd, exposure.c.exposure, exposure.c.detector)
     )
     found = []
     for row in connection.execute(statement).mappings():
         values = {name: row[f"exposure_{name}"] for name in _INFO_FIELDS}
-        known = {name: value for name, value in values.items() if value is not None}
-        found.append((ObservationInfo(**known), to_dataset(row)))
+        found.append((_to_info(values), to_dataset(row)))
     return found
+
+
+def query_known(
+    connection: sa.Connection, keys: Set[ExposureKey]
+) -> list[tuple[ObservationInfo, Polygon | None]]:
+    """Find all detectors of exposures, with raws or without, and where they lie; by data ID.
+
+    Parameters
+    ----------
+    connection
+        Within a transaction.
+    keys
+        The exposures; those that are not known are passed over.
+    """
+    found = []
+    numbers = sorted({number for _, number in keys})
+    for start in range(0, len(numbers), IN_CHUNK):
+        part = numbers[start : start + IN_CHUNK]
+        statement = sa.select(exposure).where(exposure.c.exposure.in_(part))
+        for row in connection.execute(statement).mappings():
+            if (row["instrument"], row["exposure"]) in keys:
+                region = None if row["region"] is None else unpack_region(row["region"])
+                found.append((_to_info({name: row[name] for name in _INFO_FIELDS}), region))
+    return sorted(found, key=lambda f: (f[0].instrument, f[0].exposure, f[0].detector))
+
+
+def hand_over(connection: sa.Connection, going: sa.Select[Any]) -> None:
+    """Hang exposures on other datasets of theirs; forget those of which there is none left.
+
+    Parameters
+    ----------
+    connection
+        Within a transaction that writes.
+    going
+        Ids of datasets that are about to be deleted.
+    """
+    hangs = exposure.c.raw_id.in_(going)
+    if connection.execute(sa.select(exposure.c.exposure).where(hangs).limit(1)).first() is None:
+        return
+    heir = dataset.alias("heir")
+    heirs = sa.select(heir.c.id).where(
+        heir.c.instrument == exposure.c.instrument,
+        sa.or_(heir.c.visit == exposure.c.exposure, heir.c.exposure == exposure.c.exposure),
+        heir.c.id.not_in(going),
+    )
+    first = heirs.order_by(heir.c.id).limit(1).correlate(exposure).scalar_subquery()
+    exists = heirs.correlate(exposure).exists()
+    connection.execute(sa.update(exposure).where(hangs, exists).values(raw_id=first))
+    connection.execute(sa.delete(exposure).where(hangs))
 
 
 def attribute(name: str) -> sa.ColumnElement[Any]:
@@ -158,6 +215,25 @@ def pack_region(region: Polygon) -> bytes:
     """
     values = [value for corner in region for value in corner]
     return struct.pack(f"<{len(values)}d", *values)
+
+
+def unpack_region(packed: bytes) -> list[tuple[float, float]]:
+    """Give the corners that `pack_region` packed.
+
+    Parameters
+    ----------
+    packed
+        What it gave.
+    """
+    return [(ra, dec) for ra, dec in struct.iter_unpack("<2d", packed)]
+
+
+def _to_info(values: Mapping[str, Any]) -> ObservationInfo:
+    # Its module brings the PSF models and with them scipy and numba, which opening a registry and
+    # finding a dataset do without.
+    from lsstpipe.image.exposure import ObservationInfo
+
+    return ObservationInfo(**{n: value for n, value in values.items() if value is not None})
 
 
 def _to_row(info: ObservationInfo) -> Row:

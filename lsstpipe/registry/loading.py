@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import sqlalchemy as sa
 
 from lsstpipe.errors import ConflictError
-from lsstpipe.registry import collections
+from lsstpipe.registry import collections, exposures
 from lsstpipe.registry.collections import Collection
 from lsstpipe.registry.database import chunks, insert, replace_known
 from lsstpipe.registry.records import DatasetRecord, QuantumRecord
@@ -238,9 +238,9 @@ def _forget_earlier(connection: sa.Connection) -> None:
     for table in (quantum_input, quantum_output):
         connection.execute(sa.delete(table).where(table.c.quantum_id.in_(named)))
     made_again = sa.select(new_dataset.c.id).where(new_dataset.c.id == dataset.c.id).exists()
-    connection.execute(
-        sa.delete(dataset).where(dataset.c.quantum_id.in_(named), sa.not_(made_again))
-    )
+    is_stale = sa.and_(dataset.c.quantum_id.in_(named), sa.not_(made_again))
+    exposures.hand_over(connection, sa.select(dataset.c.id).where(is_stale))
+    connection.execute(sa.delete(dataset).where(is_stale))
 
 
 def _load_quanta(connection: sa.Connection) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 
@@ -22,6 +22,7 @@ from lsstpipe.registry.calibrations import Calibration
 from lsstpipe.registry.collections import Collection
 from lsstpipe.registry.database import Database
 from lsstpipe.registry.direct import Direct, OtherCollectionError
+from lsstpipe.registry.exposures import ExposureKey, Polygon
 from lsstpipe.registry.provenance import Provenance
 from lsstpipe.registry.query import parse_where
 from lsstpipe.registry.records import DatasetRecord
@@ -256,7 +257,7 @@ class RegistryReader:
     def query_exposures(
         self, observation_type: str | None = None, where: str = ""
     ) -> list[tuple[ObservationInfo, DatasetRecord]]:
-        """Find raw exposures, in the order of their times.
+        """Find exposures of which there are raws, in the order of their times.
 
         Parameters
         ----------
@@ -271,6 +272,34 @@ class RegistryReader:
             condition = sa.and_(condition, named)
         with self.database.read() as connection:
             return exposures.query(connection, condition)
+
+    @repeated
+    def query_known_exposures(
+        self, keys: Set[ExposureKey]
+    ) -> list[tuple[ObservationInfo, Polygon | None]]:
+        """Find all detectors of exposures, with raws or without; see `exposures.query_known`.
+
+        Parameters
+        ----------
+        keys
+            Instruments and numbers of the exposures.
+        """
+        with self.database.read() as connection:
+            return exposures.query_known(connection, keys)
+
+    @repeated
+    def query_patches(self, keys: Set[tuple[str, int]]) -> list[tuple[str, int, int, Polygon]]:
+        """Find the patches of tracts and where they lie; see `spatial.read_patches`.
+
+        Parameters
+        ----------
+        keys
+            Sky maps and numbers of the tracts.
+        """
+        from lsstpipe.registry import spatial
+
+        with self.database.read() as connection:
+            return spatial.read_patches(connection, keys)
 
     # Provenance
 

@@ -211,7 +211,7 @@ class Registry(RegistryReader):
         Parameters
         ----------
         infos, records
-            Headers and raws, in one order.
+            Headers and raws, in one order; or, where raws are not there, datasets made of them.
         regions
             Where on the sky a raw lies, by its data ID, for those of which it is known.
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from lsstpipe.errors import ConflictError, RepositoryError
-from lsstpipe.registry import collections
+from lsstpipe.registry import collections, exposures
 from lsstpipe.registry.database import chunks
 from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.registry.rows import read_datasets, select_datasets, to_dataset
@@ -18,6 +18,7 @@ from lsstpipe.registry.tables import (
     collection_chain,
     collection_member,
     dataset,
+    dataset_type,
     exposure,
     quantum,
     quantum_input,
@@ -59,7 +60,7 @@ def prune(
     if not is_held_too:
         _refuse_held(connection, records)
     for ids in chunks(records):
-        connection.execute(sa.delete(exposure).where(exposure.c.raw_id.in_(ids)))
+        exposures.hand_over(connection, sa.select(dataset.c.id).where(dataset.c.id.in_(ids)))
         for table in (collection_member, calibration):
             connection.execute(sa.delete(table).where(table.c.dataset_id.in_(ids)))
         connection.execute(sa.delete(dataset).where(dataset.c.id.in_(ids)))
@@ -81,7 +82,10 @@ def _refuse_held(connection: sa.Connection, records: dict[uuid.UUID, DatasetReco
                     "so it cannot be removed; take it out of there first."
                 )
         raw = connection.execute(
-            sa.select(exposure.c.raw_id).where(exposure.c.raw_id.in_(ids))
+            sa.select(exposure.c.raw_id)
+            .join(dataset, dataset.c.id == exposure.c.raw_id)
+            .join(dataset_type, dataset_type.c.id == dataset.c.type_id)
+            .where(exposure.c.raw_id.in_(ids), dataset_type.c.name == exposures.RAW)
         ).first()
         if raw is not None:
             raise ConflictError(
@@ -131,7 +135,7 @@ def remove_run(connection: sa.Connection, name: str) -> list[DatasetRecord]:
     records = [to_dataset(row) for row in rows]
     _refuse_held_run(connection, run.id, name)
     own = sa.select(dataset.c.id).where(dataset.c.run_id == run.id)
-    connection.execute(sa.delete(exposure).where(exposure.c.raw_id.in_(own)))
+    exposures.hand_over(connection, own)
     connection.execute(sa.delete(dataset).where(dataset.c.run_id == run.id))
     made = sa.select(quantum.c.id).where(quantum.c.run_id == run.id)
     for table in (quantum_input, quantum_output):

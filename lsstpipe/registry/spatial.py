@@ -6,7 +6,7 @@ a sphere is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +18,7 @@ from lsstpipe.errors import UserError
 from lsstpipe.geometry.position import Position
 from lsstpipe.geometry.region import pairs_overlap, polygons_from_sky
 from lsstpipe.registry.database import upsert
-from lsstpipe.registry.exposures import Polygon, pack_region
+from lsstpipe.registry.exposures import Polygon, pack_region, unpack_region
 from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.registry.tables import exposure, patch_region
 
@@ -48,6 +48,30 @@ def write_patches(
     ]
     if rows:
         connection.execute(upsert(connection, patch_region), rows)
+
+
+def read_patches(
+    connection: sa.Connection, keys: Set[tuple[str, int]]
+) -> list[tuple[str, int, int, Polygon]]:
+    """Read which patches tracts have: sky map, tract, patch and corners, sorted by these.
+
+    Parameters
+    ----------
+    connection
+        Within a transaction.
+    keys
+        Sky map and number of the tracts.
+    """
+    names = [patch_region.c[name] for name in _PATCH]
+    found: list[tuple[str, int, int, Polygon]] = []
+    for skymap in sorted({skymap for skymap, _ in keys}):
+        statement = sa.select(*names, patch_region.c.region).where(patch_region.c.skymap == skymap)
+        found += [
+            (skymap, row.tract, row.patch, unpack_region(row.region))
+            for row in connection.execute(statement.order_by(*names))
+            if (skymap, row.tract) in keys
+        ]
+    return found
 
 
 def select_overlapping(

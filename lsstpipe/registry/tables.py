@@ -198,6 +198,7 @@ exposure = sa.Table(
     sa.Column("airmass", sa.Double),
     sa.Column("rotation_deg", sa.Double),
     sa.Column("region", sa.LargeBinary, comment="corners: ra, dec in degrees, float64, <"),
+    # Where the raw is not there: a dataset that was made of it.
     sa.Column("raw_id", sa.ForeignKey("dataset.id"), nullable=False),
     sa.Index("exposure_by_raw", "raw_id"),
     sa.Index("exposure_by_time", "mid_mjd"),

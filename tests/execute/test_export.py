@@ -31,6 +31,9 @@ from lsstpipe.execute.fetch import Intake, plan_intake, take_in
 from lsstpipe.execute.index import SCHEMA_VERSION, read_index
 from lsstpipe.execute.orphans import find_orphans, remove_orphans
 from lsstpipe.execute.sweep import sweep
+from lsstpipe.geometry.position import parse_position
+from lsstpipe.registry.records import DatasetRecord
+from lsstpipe.repository import Repository
 
 TAG = "imported/main"
 
@@ -76,6 +79,138 @@ def test_a_round_trip_keeps_files_records_and_provenance(
             graph = ours.registry.provenance(record.id)
             assert graph == theirs.registry.provenance(record.id)
             assert graph.documents["c0ffee"].text == "sigma: 5"
+
+
+CORNERS = [(10.0, 5.0), (11.0, 5.0), (11.0, 6.0), (10.0, 6.0)]
+CELL = [(10.0, 5.0), (10.5, 5.0), (10.5, 5.5), (10.0, 5.5)]
+
+
+@pytest.fixture
+def placed(repo: Path, tmp_path: Path) -> Path:
+    """Export visits of which detectors' outlines are known, and a coadd with its patches."""
+    with Butler(repo, run="main") as butler:
+        found = butler.registry.query_exposures()
+        first = found[0][1].data_id
+        # A second detector, of which there is no dataset.
+        second = replace(found[0][0], detector=1, ra_deg=10.5, dec_deg=5.5, airmass=1.1)
+        data_id = DataId(instrument="st10", exposure=second.exposure, detector=1)
+        ref = make_ref(DATASET_TYPES["raw"], data_id, "raw")
+        raw = replace(found[0][1], id=ref.id, data_id=data_id, path="/raws/1_1.fits")
+        infos, records = [*(info for info, _ in found), second], [*(r for _, r in found), raw]
+        butler.registry.insert_exposures(infos, records, {first: CORNERS, data_id: CORNERS})
+        butler.registry.insert_patches("map", [(0, 3, CELL), (1, 3, CELL)])
+        image = butler.get("visit_image", instrument="st10", visit=1, detector=0)
+        butler.put(image, "deep_coadd", skymap="map", tract=0, patch=3, band="r")
+        butler.put({}, "visit_summary", instrument="st10", visit=1)
+    send(repo, tmp_path / "placed")
+    return tmp_path / "placed"
+
+
+QUERIES = {
+    "band": ("visit_image", "band = 'r' AND mid_mjd > 60001.5", None),
+    "target": (None, "target = 'M31'", None),
+    "visit": (None, "", "POINT 10.7 5.7"),
+    "patch": ("deep_coadd", "", "CIRCLE 10.2 5.2 0.01"),
+    "nowhere": (None, "", "POINT 50 5"),
+}
+
+
+def answers(repo: Path, collection: str) -> dict[str, list[Any]]:
+    with Butler(repo) as butler:
+        registry = butler.registry
+        return {
+            name: [
+                (r.dataset_type, r.data_id)
+                for r in registry.query_datasets(
+                    kind, where, [collection], place and parse_position(place)
+                )
+            ]
+            for name, (kind, where, place) in QUERIES.items()
+        }
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Make an empty repository with a registry of either kind."""
+    settings = None
+    if request.param == "postgresql":
+        settings = Repository(registry=request.getfixturevalue("postgres").create_database())
+    Butler.create(tmp_path / "target", settings=settings)
+    return tmp_path / "target"
+
+
+def test_what_is_imported_is_found_by_exposure_and_place(
+    repo: Path, placed: Path, target: Path, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        receive(placed, target)
+    expected = answers(repo, "main")
+    assert [len(expected[name]) for name in QUERIES] == [1, 9, 3, 1, 0]
+    assert answers(target, TAG) == expected
+    with Butler(target) as butler:
+        # No raw came, so there is none to be reduced; what is made of it may be removed.
+        assert butler.registry.query_exposures() == []
+        assert len(butler.registry.query_outlines("patch")) == 1
+        assert len(butler.registry.query_outlines("exposure")) == 2
+    # What was imported says as much when it is exported again.
+    send(target, tmp_path / "again", TAG)
+    assert (tmp_path / "again" / "index.json").read_bytes() == (placed / "index.json").read_bytes()
+
+
+def test_an_imported_exposure_lasts_as_long_as_a_dataset_of_it(placed: Path, target: Path) -> None:
+    receive(placed, target)
+    with Butler(target) as butler:
+        registry = butler.registry
+        own = [r for r in registry.query_datasets(None, "visit = 1") if "visit" in r.data_id]
+        assert len(own) == 3
+        for n, record in enumerate(own):
+            assert len(registry.query_datasets(None, "visit = 1 AND band = 'r'")) == 3 - n
+            registry.release(TAG, [record.id])
+            registry.prune([record.id])
+        assert registry.query_known_exposures({("st10", 1)}) == []
+        assert len(registry.query_known_exposures({("st10", 2)})) == 1
+        # A quantum that is done again without it forgets the dataset that an exposure hangs on.
+        (image,) = registry.query_datasets("visit_image", "visit = 2")
+        quantum = registry.provenance(image.id).quanta[image.quantum_id]
+        registry.release(TAG, [r.id for r in registry.query_datasets(None, "visit = 2")])
+        registry.load([image], [replace(quantum, outputs=(image.id,))])
+        assert registry.query_datasets(None, "visit = 2 AND band = 'g'") == [image]
+        registry.load([], [replace(quantum, outputs=())])
+        assert registry.query_known_exposures({("st10", 2)}) == []
+
+
+def test_what_a_registry_knows_of_exposures_and_patches_stays(placed: Path, mine: Path) -> None:
+    data_id = DataId(instrument="st10", exposure=1, detector=0)
+    ref = make_ref(DATASET_TYPES["raw"], data_id, "raw")
+    raw = DatasetRecord(ref.id, "raw", data_id, "raw", "/raws/1.fits", 1, "x:0")
+    (info, *_) = read_index(Datastore(placed)).sky.exposures
+    own = replace(info, target="M32")
+    moved = [(ra + 5, dec) for ra, dec in CELL]
+    with Butler(mine) as butler:
+        butler.registry.insert_exposures([own], [raw])
+        butler.registry.insert_patches("map", [(0, 3, moved)])
+    receive(placed, mine)
+    with Butler(mine) as butler:
+        assert butler.registry.query_exposures() == [(own, raw)]
+        assert butler.registry.query_patches({("map", 0)}) == [("map", 0, 3, moved)]
+        # The raw itself may come later: what its header says counts.
+        late = butler.registry.query_known_exposures({("st10", 2)})[0][0]
+        second = DataId({**data_id, "exposure": 2})
+        ref = make_ref(DATASET_TYPES["raw"], second, "raw")
+        other = replace(raw, id=ref.id, data_id=second)
+        butler.registry.insert_exposures([replace(late, target="M33")], [other])
+        assert [i.target for i, _ in butler.registry.query_exposures()] == ["M32", "M33"]
+
+
+def test_an_index_of_the_older_form_is_read(placed: Path, mine: Path) -> None:
+    def make_older(plain: dict[str, Any]) -> None:
+        del plain["outlines"], plain["patches"]
+        plain["exposures"] = [e for e in plain["exposures"] if e["detector"] == 0]
+
+    edit(placed, make_older)
+    receive(placed, mine)
+    found = answers(mine, TAG)
+    assert [len(found[name]) for name in QUERIES] == [1, 9, 0, 0, 0]
 
 
 def test_importing_again_changes_nothing(folder: Path, mine: Path) -> None:
@@ -178,6 +313,20 @@ def first_dataset(**values: object) -> Callable[[dict[str, Any]], object]:
     return lambda plain: plain["datasets"][0].update(values)
 
 
+def first_exposure(**values: object) -> Callable[[dict[str, Any]], object]:
+    return lambda plain: plain["exposures"][0].update(values)
+
+
+def with_outline(**values: object) -> Callable[[dict[str, Any]], object]:
+    entry = {"instrument": "st10", "exposure": 1, "detector": 0, "corners": CORNERS}
+    return lambda plain: plain.update(outlines=[entry | values])
+
+
+def with_patch(**values: object) -> Callable[[dict[str, Any]], object]:
+    entry = {"skymap": "map", "tract": 0, "patch": 3, "corners": CELL}
+    return lambda plain: plain.update(patches=[entry | values])
+
+
 def with_quantum_of(run: str) -> Callable[[dict[str, Any]], None]:
     """Give the first quantum the id that it would have in a run."""
 
@@ -204,6 +353,33 @@ REFUSALS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "an unknown dimension": (first_dataset(data_id={"colour": "red"}), "is not a dimension"),
     "a wrong checksum": (first_dataset(checksum="xxh3_128:00"), "was changed or damaged"),
     "no checksum": (first_dataset(checksum=""), "does not say the size and the checksum"),
+    **{
+        f"an exposure of {name} {value!r}": (first_exposure(**{name: value}), message)
+        for name, value, message in (
+            ("colour", "red", "an exposure has no 'colour'"),
+            ("band", 3, "band must be text, got 3"),
+            ("exposure", "1", "exposure must be a whole number, got '1'"),
+            ("exposure", 2**63, "exposure is 9223372036854775808, which is out of its range"),
+            ("detector", -1, "detector is -1, which is out of its range"),
+            ("mid_mjd", None, "an exposure lacks 'mid_mjd'"),
+            ("mid_mjd", float("inf"), "mid_mjd must be a number, got inf"),
+            ("airmass", "high", "airmass must be a number, got 'high'"),
+        )
+    },
+    **{
+        f"an outline of {name} {value!r}": (with_outline(**{name: value}), message)
+        for name, value, message in (
+            ("colour", "red", "a place has instrument, exposure, detector and corners, not"),
+            ("exposure", 77, "an outline of .*77.* but no such exposure"),
+            ("corners", CORNERS[:3], "a place has 3 corners instead of 4"),
+            ("corners", [*CORNERS[:3], (1.0, 91.0)], "a corner has dec 91.0"),
+            ("corners", [*CORNERS[:3], (float("nan"), 1.0)], "ra must be a number, got nan"),
+            ("corners", 3, "no index of lsstpipe"),
+        )
+    },
+    "a patch of a large number": (with_patch(patch=2**31), "patch is 2147483648, which is out"),
+    "a patch of no map": (with_patch(skymap=3), "skymap must be text, got 3"),
+    "patches of no list": (lambda p: p.update(patches=3), "no index of lsstpipe"),
     "no quantum": (lambda p: p.update(quanta=[]), "lacks the quantum"),
     "a quantum of another run": (with_quantum_of("other"), "which is another one's id"),
     "twice": (lambda p: p["datasets"].append(p["datasets"][0]), "names a dataset twice"),
