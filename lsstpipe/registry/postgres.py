@@ -51,9 +51,10 @@ _TEMPORARY_SIGNS = (
     "connection refused", "connection reset", "timeout expired", "timed out", "eof detected",
     "connection already closed", "cursor already closed", "the database system is",
     "too many clients", "remaining connection slots", "no connection to the server",
-    "could not translate host name", "network is unreachable", "no route to host",
+    "temporary failure in name resolution", "network is unreachable", "no route to host",
     "server terminated abnormally",
 )  # fmt: skip
+# A host that is not there is not among them: it is mistyped, and comes by no waiting.
 
 
 class PostgresDriver:

@@ -149,6 +149,8 @@ class Source:
             )
         if self.driver.is_temporary(cause):
             return TemporaryError(f"The registry {self.name} is not free: {text}.")
+        if "could not translate host name" in text:
+            text += "; the URL of the registry must name a host that this machine can find"
         if "not a database" in text or "malformed" in text:
             return RepositoryError(f"{self.name} is damaged or not a registry.")
         if isinstance(cause, self.driver.OperationalError):

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import boto3
+import psycopg2
 import pytest
 import sqlalchemy as sa
 from moto.server import ThreadedMotoServer
@@ -540,3 +541,31 @@ def test_of_two_that_load_one_quantum_at_once_the_newer_record_counts(
         late.join(60)
         assert first.query_datasets() == [made[1], product(9)]
         assert first.provenance(made[1].id).quanta == {new.id: new}
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_temporary"),
+    [
+        ("Name or service not known", False),
+        ("No address associated with hostname", False),
+        ("Temporary failure in name resolution", True),
+    ],
+)
+def test_only_a_host_that_may_be_found_later_is_looked_for_again(
+    reason: str, is_temporary: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[float] = []
+
+    def connect(**_: object) -> None:
+        tries.append(time.monotonic())
+        text = f'could not translate host name "h" to address: {reason}\n'
+        raise psycopg2.OperationalError(text)
+
+    monkeypatch.setattr(psycopg2, "connect", connect)
+    monkeypatch.setattr(source_module, "PATIENCE_S", 0.2)
+    with pytest.raises((RepositoryError, TemporaryError)) as refused:
+        Registry.open("postgresql://u@h/d")
+    assert isinstance(refused.value, TemporaryError) is is_temporary
+    assert (len(tries) > 1) is is_temporary
+    assert f'host name "h" to address: {reason}' in str(refused.value)
+    assert ("must name a host that this machine can find" in str(refused.value)) is not is_temporary
