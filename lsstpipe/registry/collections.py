@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from lsstpipe.data_model import DIMENSIONS, DataId
 from lsstpipe.errors import ConflictError, RepositoryError, UserError
-from lsstpipe.registry.database import insert_new
+from lsstpipe.registry.database import chunks, insert_new
 from lsstpipe.registry.tables import (
     collection,
     collection_chain,
@@ -200,15 +200,29 @@ def tag(connection: sa.Connection, name: str, dataset_ids: Sequence[uuid.UUID]) 
 
     Raises
     ------
+    RepositoryError
+        If a dataset does not exist.
     ConflictError
         If the collection would hold two datasets of one type and data ID.
     """
+    _require_datasets(connection, dataset_ids)
     target = ensure(connection, [name], "TAGGED")[name]
     rows = [{"collection_id": target.id, "dataset_id": item} for item in dataset_ids]
     if rows:
         lock(connection, target)  # the check below must hold until the end
         connection.execute(insert_new(connection, collection_member), rows)
         _refuse_twins(connection, target)
+
+
+def _require_datasets(connection: sa.Connection, ids: Sequence[uuid.UUID]) -> None:
+    """Refuse ids of no dataset; nobody removes the others until the transaction ends."""
+    found: set[uuid.UUID] = set()
+    for part in chunks(ids):
+        known = sa.select(dataset.c.id).where(dataset.c.id.in_(part))
+        # What a reference to a dataset locks anyway, only before it is too late for a sentence.
+        found |= set(connection.execute(known.with_for_update(read=True, key_share=True)).scalars())
+    if missing := [item for item in ids if item not in found]:
+        raise RepositoryError(f"There is no dataset {missing[0]} to tag.")
 
 
 def _refuse_twins(connection: sa.Connection, target: Collection) -> None:

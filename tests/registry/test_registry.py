@@ -211,6 +211,13 @@ class RegistrySuite(ABC):
         assert registry.find("visit_image", image(1).data_id, ["best", "run"]) == image(1, "other")
         assert registry.find("visit_image", image(1).data_id, ["run", "best"]) == image(1)
 
+    def test_what_is_not_there_is_not_tagged(self, registry: Registry) -> None:
+        registry.load([image(1)])
+        unknown = uuid.uuid4()
+        with pytest.raises(RepositoryError, match=f"There is no dataset {unknown} to tag"):
+            registry.tag("best", [image(1).id, unknown])
+        assert [item.name for item in registry.collections()] == ["run"]
+
     def test_a_collection_has_a_name(self, registry: Registry) -> None:
         for name in ("", " "):
             for make in (
