@@ -17,10 +17,11 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from lsstpipe.errors import RepositoryError
+from lsstpipe.errors import LsstpipeError, RepositoryError, TemporaryError
 from lsstpipe.registry.address import Address
 
 Credentials = dict[str, str]
@@ -55,6 +56,13 @@ _TEMPORARY_SIGNS = (
     "server terminated abnormally",
 )  # fmt: skip
 # A host that is not there is not among them: it is mistyped, and comes by no waiting.
+
+_BUSY = {"ThrottlingException", "Throttling", "InternalServiceError", "InternalFailure"}
+_BUSY |= {"ServiceUnavailable", "ServiceUnavailableException", "RequestLimitExceeded"}
+"""Codes of AWS after which the same request may succeed."""
+
+_NO_HOST = ("name or service not known", "no address associated", "name does not resolve")
+"""How a resolver says that a host does not exist."""
 
 
 class PostgresDriver:
@@ -202,23 +210,31 @@ def _credentials(address: Address) -> Renewed | None:
 
 def _fetch_token(address: Address, region: str) -> Credentials:
     """Make a token for the user of a URL: a signature made here, without a request."""
-    client = _aws_client("rds", region)
-    port = address.port or 5432
-    token = client.generate_db_auth_token(address.host, port, address.user or None)
+    with _explained("The token of AWS for the registry cannot be made"):
+        client = _aws_client("rds", region)
+        port = address.port or 5432
+        token = client.generate_db_auth_token(address.host, port, address.user or None)
     return {"password": token}
 
 
 def _fetch_secret(name: str, region: str) -> Credentials:
     """Read user and password from a secret in the form that RDS keeps."""
-    client = _aws_client("secretsmanager", region)
-    try:
-        text = client.get_secret_value(SecretId=name)["SecretString"]
-    except Exception as error:
+    failed = f"The secret '{name}' of the registry cannot be read"
+    with _explained(failed):
+        client = _aws_client("secretsmanager", region)
+        text = client.get_secret_value(SecretId=name).get("SecretString")
+    content = None
+    with suppress(ValueError, TypeError):  # a secret of bytes has no text
+        content = json.loads(text)
+    own = content if isinstance(content, dict) else {}
+    user, password = own.get("username"), own.get("password")
+    if not (isinstance(user, str) and isinstance(password, str) and user and password):
+        # What it says instead may be a password: it is not shown.
         raise RepositoryError(
-            f"The secret '{name}' of the registry cannot be read: {type(error).__name__}."
-        ) from error
-    content = json.loads(text)
-    return {"user": content["username"], "password": content["password"]}
+            f"{failed}: it must be a JSON object with the texts 'username' and 'password', as RDS "
+            "keeps them."
+        )
+    return {"user": user, "password": password}
 
 
 def _aws_client(service: str, region: str) -> Any:
@@ -226,3 +242,55 @@ def _aws_client(service: str, region: str) -> Any:
     import boto3
 
     return boto3.client(service, region_name=region or None)
+
+
+@contextmanager
+def _explained(failed: str) -> Iterator[None]:
+    """Say whose turn it is after AWS, or its package, could not be used."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise RepositoryError(f"{failed} without {error.name}: install lsstpipe[aws].") from None
+    except Exception as error:
+        if (explanation := _explain(error, failed)) is None:
+            raise
+        # Without the cause: AWS may repeat there what it was given.
+        raise explanation from None
+
+
+def _explain(error: Exception, failed: str) -> LsstpipeError | None:
+    """Say whose turn it is; None where it is a fault of this code."""
+    import botocore.exceptions as aws
+
+    if isinstance(error, aws.ClientError):
+        code = str(error.response.get("Error", {}).get("Code", "no code"))
+        if code in _BUSY:
+            return TemporaryError(f"{failed} now: {code}.")
+        return RepositoryError(
+            f"{failed}: AWS answers {code}; the name, the region and what the role of this machine "
+            "is allowed must be right."
+        )
+    if isinstance(error, aws.NoRegionError):
+        return RepositoryError(
+            f"{failed}: no region is known; give region=us-west-2, say, in the URL of the "
+            "registry, or set AWS_DEFAULT_REGION."
+        )
+    if isinstance(error, aws.NoCredentialsError | aws.PartialCredentialsError):
+        return RepositoryError(
+            f"{failed}: there are no credentials of AWS; set AWS_PROFILE or use a machine with a "
+            "role."
+        )
+    # One of a service in a region that does not exist has no address either.
+    is_lost = isinstance(error, aws.HTTPClientError | aws.ConnectionError) and not isinstance(
+        error, aws.SSLError
+    )
+    if is_lost and not any(sign in str(getattr(error, "kwargs", "")).lower() for sign in _NO_HOST):
+        return TemporaryError(f"{failed} now: {type(error).__name__}.")
+    if isinstance(error, aws.BotoCoreError | ValueError):
+        # Only of these is it known that they repeat nothing but a name.
+        is_plain = isinstance(error, aws.ProfileNotFound | aws.InvalidRegionError)
+        reason = str(error).rstrip(".") if is_plain else type(error).__name__
+        return RepositoryError(
+            f"{failed}: {reason}; the region and the settings of AWS must be right."
+        )
+    return None
