@@ -19,13 +19,31 @@ from typing import Any
 
 from lsstpipe.data_model import DataId
 from lsstpipe.datastore.atomic import write_atomically
-from lsstpipe.errors import RepositoryError
+from lsstpipe.errors import DataIdError, RepositoryError
 from lsstpipe.plan.layout import pilot_path
 from lsstpipe.registry.records import DatasetRecord, QuantumRecord
 
 SCHEMA_VERSION = 1
 
 _OWN = ("run", "stage", "chunk")
+
+_KINDS: dict[str, dict[str, type | tuple[type, ...]]] = {
+    "manifest": {
+        **dict.fromkeys(("plan", *_OWN), str),
+        "configs": dict,
+        "environments": dict,
+        "quanta": list,
+    },
+    "quantum": {
+        **{f.name: str for f in fields(QuantumRecord) if f.default == "" or f.name == "task"},
+        **{f.name: (int, float) for f in fields(QuantumRecord) if type(f.default) is float},
+        **{f.name: int for f in fields(QuantumRecord) if type(f.default) is int},
+        "status": str,
+        "key": str,
+    },
+    "file": {"dataset_type": str, "path": str, "size": int, "checksum": str},
+}
+"""What the values of its parts are, beside ids, data IDs and lists of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +101,9 @@ class QuantumEntry:
         run, stage, chunk
             What the manifest says of all its quanta.
         """
+        _require("quantum", plain)
+        for file in plain["files"]:
+            _require("file", file)
         key = uuid.UUID(plain["id"])
         names = {f.name for f in fields(QuantumRecord)} - {*_OWN, "id", "data_id"}
         record = QuantumRecord(
@@ -176,9 +197,32 @@ def read_manifest(path: Path) -> Manifest:
         If it is absent, damaged, or of another version.
     """
     plain = _load(path)
-    own = (plain["run"], plain["stage"], plain["chunk"])
-    quanta = tuple(QuantumEntry.from_json(entry, *own) for entry in plain["quanta"])
-    return Manifest(plain["plan"], *own, plain["configs"], plain["environments"], quanta)
+    with _explained(f"{path} is not a readable manifest"):
+        _require("manifest", plain)
+        own = (plain["run"], plain["stage"], plain["chunk"])
+        quanta = tuple(QuantumEntry.from_json(entry, *own) for entry in plain["quanta"])
+        return Manifest(plain["plan"], *own, plain["configs"], plain["environments"], quanta)
+
+
+def _require(part: str, plain: Mapping[str, Any]) -> None:
+    """Refuse values that are not of the kind that is written."""
+    for name, kind in _KINDS[part].items():
+        if name in plain and not isinstance(plain[name], kind):
+            raise ValueError(f"the {name} of a {part} may not be {json.dumps(plain[name]):.50}")
+
+
+@contextmanager
+def _explained(failed: str) -> Iterator[None]:
+    """Say what of JSON is not as it is written here."""
+    try:
+        yield
+    except KeyError as error:
+        raise RepositoryError(f"{failed}: a part of it lacks {error}.") from error
+    except (TypeError, AttributeError) as error:
+        # Python's own words tell of its types, not of the file.
+        raise RepositoryError(f"{failed}: a part of it has another form.") from error
+    except (ValueError, DataIdError) as error:
+        raise RepositoryError(f"{failed}: {str(error).rstrip('.')}.") from error
 
 
 def remove_manifests(repo: Path, run: str) -> None:
@@ -216,13 +260,15 @@ def remove_manifests(repo: Path, run: str) -> None:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        plain: dict[str, Any] = json.loads(path.read_bytes())
+        plain = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise RepositoryError(
             f"{path} is absent: {path.parent.name} {path.stem} has not run yet."
         ) from None
     except (OSError, ValueError) as error:
         raise RepositoryError(f"{path} is not a readable manifest: {error}.") from error
+    if not isinstance(plain, dict):
+        raise RepositoryError(f"{path} is not a readable manifest: it is no object of JSON.")
     if plain.get("schema_version") != SCHEMA_VERSION:
         raise RepositoryError(
             f"{path} has version {plain.get('schema_version')}, this lsstpipe reads version "
@@ -245,14 +291,21 @@ def read_partial(path: Path, run: str, stage: str, chunk: str) -> list[QuantumEn
         Path of the manifest.
     run, stage, chunk
         What the lines are of.
+
+    Raises
+    ------
+    RepositoryError
+        If one of them is damaged.
     """
-    return _read_lines(partial_path(path).read_bytes(), run, stage, chunk)
+    lines = partial_path(path)
+    return _read_lines(lines, lines.read_bytes(), (run, stage, chunk))
 
 
-def _read_lines(content: bytes, run: str, stage: str, chunk: str) -> list[QuantumEntry]:
+def _read_lines(path: Path, content: bytes, own: tuple[str, str, str]) -> list[QuantumEntry]:
     """Read whole lines; of two of one quantum the last counts."""
     whole = content[: content.rfind(b"\n") + 1].splitlines()
-    entries = [QuantumEntry.from_json(json.loads(line), run, stage, chunk) for line in whole]
+    with _explained(f"{path} has a line that is no quantum (without the file the chunk runs anew)"):
+        entries = [QuantumEntry.from_json(json.loads(line), *own) for line in whole]
     return list({entry.record.id: entry for entry in entries}.values())
 
 
@@ -278,10 +331,15 @@ class Journal:
         ----------
         run, stage, chunk
             What the lines are of.
+
+        Raises
+        ------
+        RepositoryError
+            If one of them is damaged.
         """
         content = self._path.read_bytes()
         os.ftruncate(self._descriptor, content.rfind(b"\n") + 1)
-        return _read_lines(content, run, stage, chunk)
+        return _read_lines(self._path, content, (run, stage, chunk))
 
     def append(self, entry: QuantumEntry) -> None:
         """Write the line of a quantum through to the disk.

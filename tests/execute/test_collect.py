@@ -26,7 +26,7 @@ from lsstpipe.cli.prune import command as prune
 from lsstpipe.data_model import DataId, make_ref
 from lsstpipe.errors import ConflictError, RepositoryError
 from lsstpipe.execute.collect import Collector, collect, follow
-from lsstpipe.execute.manifest import read_manifest, write_manifest
+from lsstpipe.execute.manifest import partial_path, read_manifest, read_partial, write_manifest
 from lsstpipe.geometry.box import Box
 from lsstpipe.image.exposure import Exposure
 from lsstpipe.plan.build import Builder
@@ -312,6 +312,50 @@ def test_a_manifest_that_was_cut_in_half_is_named_and_changes_nothing(tmp_path: 
     path.write_bytes(content)
     collect(plan)
     assert_agrees(plan)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ([], "it is no object of JSON"),
+        (3, "it is no object of JSON"),
+        ({"quanta": None}, "a part of it lacks 'quanta'"),
+        ({"quanta": {}}, "the quanta of a manifest may not be {}"),
+        ({"quanta": [7]}, "a part of it has another form"),
+        ({"quanta": [{}]}, "a part of it lacks 'files'"),
+        ({"configs": []}, r"the configs of a manifest may not be \[\]"),
+        ({"wall_s": "long"}, 'the wall_s of a quantum may not be "long"'),
+        ({"id": "x"}, "badly formed"),
+        ({"data_id": {"ccd": 3}}, "'ccd' is not a dimension"),
+    ],
+)
+def test_what_is_no_manifest_is_named_and_changes_nothing(
+    tmp_path: Path, change: Any, says: str
+) -> None:
+    plan = fake.make_plan(tmp_path, 2)
+    fake.run_all(plan)
+    path = manifest_path(plan.campaign.repo, "visit", next(iter(plan.chunks["visit"])))
+    plain = json.loads(path.read_text())
+    if not isinstance(change, dict):
+        plain = change
+    elif change == {"quanta": None}:
+        del plain["quanta"]
+    elif change.keys() <= plain.keys():
+        plain |= change
+    else:
+        plain["quanta"][0] |= change
+    path.write_text(json.dumps(plain))
+    with pytest.raises(RepositoryError, match=f"{path} is not a readable manifest: {says}"):
+        collect(plan)
+    assert datasets_of(tmp_path) == []
+
+
+@pytest.mark.parametrize("line", ["7", "{}", "{", '{"files": 7}'])
+def test_a_line_that_is_no_quantum_is_named(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "v1.json"
+    partial_path(path).write_text(line + "\n")
+    with pytest.raises(RepositoryError, match=f"{path}.partial has a line that is no quantum"):
+        read_partial(path, "run", "visit", "v1")
 
 
 _COLLECT = """
