@@ -117,7 +117,7 @@ class _Reader:
         self._infos: list[ObservationInfo] = []
         self._raws: list[DatasetRecord] = []
         self._products: list[DatasetRecord] = []
-        self._own_ids: dict[object, uuid.UUID] = {}
+        self._own_ids: dict[str, uuid.UUID] = {}
         self.taken = Taken()
 
     def take(self, name: str, run: str, row: Entry) -> None:
@@ -134,8 +134,11 @@ class _Reader:
         kind = DATASET_TYPES[own_name]
         path = str(self._folder / row["path"])
         ids, data_ids = _listed(row["dataset_id"]), _listed(row["data_id"])
-        if len(ids) != 1:
-            raise UserError(f"{path} holds {len(ids)} datasets; lsstpipe takes one a file.")
+        if (len(ids), len(data_ids)) != (1, 1):
+            raise UserError(
+                f"{path} holds {len(ids)} datasets of {len(data_ids)} data IDs; lsstpipe takes one "
+                "a file."
+            )
         data_id = _own_data_id(kind, data_ids[0])
         if kind.storage == "raw":
             info = read_info(path, get_camera(str(data_id["instrument"])))
@@ -149,7 +152,7 @@ class _Reader:
             record = self._describe(kind, data_id, run, path)
             io.read(self._butler.store.datastore.read(path), kind.storage, path)
             self._products.append(record)
-        self._own_ids[ids[0]] = record.id
+        self._own_ids[str(ids[0])] = record.id
 
     def _describe(self, kind: DatasetType, data_id: DataId, run: str, path: str) -> DatasetRecord:
         stored = self._butler.store.datastore.describe(path)
@@ -243,7 +246,7 @@ class _Reader:
         )
 
     def _known(self, ids: list[object]) -> list[uuid.UUID]:
-        return [self._own_ids[item] for item in ids if item in self._own_ids]
+        return [self._own_ids[str(item)] for item in ids if str(item) in self._own_ids]
 
     def _define_chains(self, entries: list[Entry]) -> None:
         """Define the chains of collections of which something was taken, children first."""
@@ -263,8 +266,10 @@ class _Reader:
                     known.add(name)
 
 
-def _own_data_id(kind: DatasetType, given: Entry) -> DataId:
+def _own_data_id(kind: DatasetType, given: Any) -> DataId:
     """Make a data ID of lsstpipe; cameras have small letters there."""
+    if not isinstance(given, dict):
+        raise DataIdError(f"A data ID of {kind.name} must be a mapping, got {given}.")
     values = dict(given)
     name = str(values.get("instrument", ""))
     if name.lower() in CAMERAS:
@@ -272,16 +277,18 @@ def _own_data_id(kind: DatasetType, given: Entry) -> DataId:
     if set(values) != set(kind.dimensions):
         raise DataIdError(
             f"{kind.name} has {', '.join(kind.dimensions) or 'no dimensions'}, not "
-            f"{', '.join(sorted(values)) or 'none'}."
+            f"{', '.join(sorted(map(str, values))) or 'none'}."
         )
     return DataId(values)
 
 
 def _corners(region: Any) -> Polygon | None:
     """Give the corners of a region, degrees; None of what is no quadrangle."""
-    if not isinstance(region, dict):
+    encoded = region.get("encoded") if isinstance(region, dict) else None
+    try:
+        content = bytes.fromhex(encoded if isinstance(encoded, str) else "")
+    except ValueError:
         return None
-    content = bytes.fromhex(region["encoded"])
     if content[:1] != b"p" or len(content) != 1 + _N_CORNERS * 3 * 8:
         return None
     vectors = np.frombuffer(content[1:], dtype="<f8").reshape(_N_CORNERS, 3)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import math
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -32,12 +33,17 @@ _MJD_OF_EPOCH = 40587  # 1970-01-01
 # no bound there.
 _FIRST_MJD, _LAST_MJD = float(_MJD_OF_EPOCH), 88069.0
 _NS_PER_DAY = 86_400_000_000_000
-_KEYS = {
-    "dataset": ("dataset_type", "run", "records"),
-    "associations": ("collection", "collection_type"),
-    "dimension": ("element", "records"),
+_Keys = dict[str, type | tuple[type, ...]]
+_KEYS: dict[str, _Keys] = {
+    "dataset": {"dataset_type": str, "run": str, "records": list},
+    "associations": {"collection": str, "collection_type": str},
+    "dimension": {"element": str, "records": list},
 }
-"""What the entries that are looked at must say."""
+"""What the entries that are looked at must say, and of which kind it is."""
+
+_ROW_KEYS: _Keys = {"path": str, "dataset_id": object, "data_id": (dict, list)}
+_PATCH_KEYS: _Keys = {"skymap": str, "tract": int, "id": int}
+_CHAIN_KEYS: _Keys = {"name": str, "children": list}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +141,8 @@ def _read_timespan(loader: yaml.CSafeLoader, node: yaml.Node) -> Timespan | None
         return None
     bounds = loader.construct_mapping(node)
     begin, end = bounds["begin"], bounds["end"]
+    if not (isinstance(begin, Time | None) and isinstance(end, Time | None)):
+        raise ValueError("a timespan has a begin and an end that are times, or null")  # noqa: TRY004
     return Timespan.from_mjd(
         -math.inf if begin is None else begin.mjd, math.inf if end is None else end.mjd
     )
@@ -146,8 +154,8 @@ def _read_tagged(loader: yaml.CSafeLoader, _suffix: str, node: yaml.Node) -> Any
     return node.value
 
 
-_Loader.add_constructor(_UUID_TAG, lambda _loader, node: uuid.UUID(node.value))
-_Loader.add_constructor(_TIME_TAG, lambda _loader, node: Time.parse(node.value))
+_Loader.add_constructor(_UUID_TAG, lambda _loader, node: uuid.UUID(str(node.value)))
+_Loader.add_constructor(_TIME_TAG, lambda _loader, node: Time.parse(str(node.value)))
 _Loader.add_constructor(_TIMESPAN_TAG, _read_timespan)
 _Loader.add_multi_constructor("lsst.sphgeom.", _read_tagged)
 
@@ -191,7 +199,14 @@ def read(content: bytes, name: str) -> list[dict[str, Any]]:
     no_export = f"{name} is no export of a Butler"
     try:
         document = yaml.load(content, _Loader)
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (
+        yaml.YAMLError,
+        AttributeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        ArithmeticError,
+    ) as error:
         reason = " ".join(str(error).split())  # yaml tells of the place in lines of its own
         raise InputFileError(f"{no_export}: it cannot be read as YAML ({reason}).") from error
     if not isinstance(document, dict) or not {"version", "data"} <= document.keys():
@@ -200,12 +215,47 @@ def read(content: bytes, name: str) -> list[dict[str, Any]]:
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise InputFileError(f"{no_export}: its 'data' must be a list of mappings.")
     for entry in entries:
-        lacking = sorted({"type", *_KEYS.get(str(entry.get("type")), ())} - entry.keys())
-        if lacking:
-            raise InputFileError(f"{no_export}: an entry of its 'data' lacks '{lacking[0]}'.")
+        for what, part, keys in _parts(entry):
+            _require(f"{no_export}: {what}", part, keys)
     if version.partition(".")[0] not in {"0", VERSION.partition(".")[0]}:
         raise InputFileError(f"{name} has version {version}; allowed are those that begin with 1.")
     return entries
+
+
+def _parts(entry: dict[str, Any]) -> Iterator[tuple[str, Any, _Keys]]:
+    """Give what is read of an entry, with the keys that it must have; what holds a part first."""
+    kind = str(entry.get("type"))
+    yield "an entry of its 'data'", entry, {"type": str, **_KEYS.get(kind, {})}
+    if kind == "dataset":
+        yield from (("a record of a dataset", row, _ROW_KEYS) for row in entry["records"])
+    elif kind == "dimension" and entry["element"] == "patch":
+        yield from (("a record of a patch", row, _PATCH_KEYS) for row in entry["records"])
+    elif kind == "associations" and entry["collection_type"] == "TAGGED":
+        yield "a tagged collection", entry, {"dataset_ids": list}
+    elif kind == "associations":
+        yield "a calibration collection", entry, {"validity_ranges": list}
+        for item in entry["validity_ranges"]:
+            yield "a validity range", item, {"timespan": Timespan, "dataset_ids": list}
+    elif entry.get("collection_type") == "CHAINED":
+        yield "a chain", entry, _CHAIN_KEYS
+        for child in entry["children"]:
+            yield "a chain", {"children": child}, {"children": str}
+
+
+def _require(what: str, part: Any, keys: _Keys) -> None:
+    """Refuse a part that lacks a key, or has another kind of value there."""
+    if not isinstance(part, dict):
+        raise InputFileError(f"{what} may not be {_spell(part)}.")
+    if lacking := sorted(keys - part.keys()):
+        raise InputFileError(f"{what} lacks '{lacking[0]}'.")
+    for name, kind in keys.items():
+        if not isinstance(part[name], kind):
+            raise InputFileError(f"{what} may not have {_spell(part[name])} as '{name}'.")
+
+
+def _spell(value: object) -> str:
+    """Spell a value as YAML does, as far as a message has room for it."""
+    return f"{'null' if value is None else value!s:.50}"
 
 
 def day_of(mjd: float) -> int:

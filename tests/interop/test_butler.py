@@ -270,6 +270,31 @@ def test_an_exposure_that_is_not_known_is_named(tmp_path: Path) -> None:
         "version: 1\ndata: [7]",
         "version: 1\ndata: [{}]",
         "version: 1\ndata: [{type: dataset, run: a}]",
+        "version: 1\ndata: [{type: [], run: a}]",
+        *(
+            f"version: 1\ndata: [{{type: dataset, dataset_type: raw, run: a, records: {rows}}}]"
+            for rows in (
+                "7",
+                "[7]",
+                "[{}]",
+                "[{path: 7, dataset_id: a, data_id: {}}]",
+                "[{path: a, dataset_id: a, data_id: 7}]",
+            )
+        ),
+        "version: 1\ndata: [{type: dimension, element: patch, records: [{skymap: a, tract: b}]}]",
+        "version: 1\ndata: [{type: associations, collection: a, collection_type: TAGGED}]",
+        *(
+            "version: 1\ndata: [{type: associations, collection: a, collection_type: CALIBRATION, "
+            f"validity_ranges: {ranges}}}]"
+            for ranges in (
+                "7",
+                "[7]",
+                "[{timespan: 7, dataset_ids: []}]",
+                "[{timespan: !lsst.daf.butler.Timespan {begin: 7, end: 8}}]",
+            )
+        ),
+        "version: 1\ndata: [{type: collection, collection_type: CHAINED, name: a, children: [7]}]",
+        "version: 1\ndata: [!uuid [7]]",
     ],
 )
 def test_what_is_no_export_is_refused(tmp_path: Path, content: str) -> None:
@@ -283,6 +308,33 @@ def test_what_is_no_export_is_refused(tmp_path: Path, content: str) -> None:
     said = str(refused.value)
     assert "\n" not in said
     assert not any(word in said for word in ("object", "indices", "key"))
+
+
+@pytest.mark.parametrize(
+    ("ids", "says"),
+    [
+        ("dataset_id: a, data_id: {instrument: hsc, exposure: x}", "visit_summary has instrument,"),
+        ("dataset_id: a, data_id: {7: 8}", "visit_summary has instrument, visit, not 7"),
+        ("dataset_id: a, data_id: [7]", "A data ID of visit_summary must be a mapping, got 7"),
+        ("dataset_id: a, data_id: []", "holds 1 datasets of 0 data IDs; lsstpipe takes one"),
+        ("dataset_id: [a, b], data_id: {}", "holds 2 datasets of 1 data IDs; lsstpipe takes one"),
+    ],
+)
+def test_a_record_of_no_data_id_is_refused_and_the_rest_goes_on(
+    tmp_path: Path, ids: str, says: str
+) -> None:
+    Butler.create(tmp_path / "repo")
+    (tmp_path / "good.json").write_text("{}")
+    good = "{path: good.json, dataset_id: {}, data_id: {instrument: hsc, visit: 7}}"
+    (tmp_path / "export.yaml").write_text(
+        "version: 1\ndata: [{type: dataset, dataset_type: visit_summary, run: a, "
+        f"records: [{{path: bad.json, {ids}}}, {good}]}}]"
+    )
+    with Butler(tmp_path / "repo") as butler:
+        taken = ingest_butler(butler, tmp_path / "export.yaml")
+    assert taken.n_datasets == 1
+    (refused,) = taken.refused
+    assert says in refused.message
 
 
 def test_times_come_back(rng: np.random.Generator) -> None:
