@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ DIMENSIONS: dict[str, type[int] | type[str]] = {
 }
 """Every dimension and the type of its values, in the order in which data IDs list them."""
 
+UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
+"""What no database takes in text: NUL, and bytes of a command line that are no UTF-8."""
+
 Storage = Literal["raw", "exposure", "catalog", "json", "csv"]
 """How a dataset is kept: decides its Python type, its reader and writer, and its suffix."""
 
@@ -37,6 +41,8 @@ SUFFIXES: dict[Storage, str] = {
     "csv": ".csv",
 }
 
+# Integers are less than these, in `lsstpipe.registry.schema` too: 64 bits, or 32.
+_ENDS = {name: 2**63 if name in {"exposure", "visit"} else 2**31 for name in DIMENSIONS}
 _NAMESPACE = uuid.UUID("6c7c2b0e-6a3b-5d0b-9f4e-2d1b8f0c5a11")
 # What uuid.uuid5 does to two bytes of a digest, by RFC 9562.
 _VERSION_5 = bytes(value & 0x0F | 0x50 for value in range(256))
@@ -54,7 +60,7 @@ class DataId(Mapping[str, DataIdValue]):
     Raises
     ------
     DataIdError
-        If a name is not a dimension or a value is of the wrong type.
+        If a name is not a dimension, a value is of the wrong type, or no database can keep it.
     """
 
     __slots__ = ("_values",)
@@ -66,17 +72,12 @@ class DataId(Mapping[str, DataIdValue]):
             self._values: dict[str, DataIdValue] = values._values
             return
         given = {**(values or {}), **more}
-        if not given.keys() <= DIMENSIONS.keys():
-            unknown = min(given.keys() - DIMENSIONS.keys())
-            raise DataIdError(
-                f"'{unknown}' is not a dimension; allowed are {', '.join(DIMENSIONS)}."
-            )
         for name, value in given.items():
-            if type(value) is not DIMENSIONS[name]:
-                raise DataIdError(
-                    f"{name} must be {DIMENSIONS[name].__name__}, "
-                    f"got {type(value).__name__} {value!r}."
-                )
+            end = _ENDS.get(name, 0)
+            if type(value) is not DIMENSIONS.get(name) or not (
+                value.isprintable() if isinstance(value, str) else -end <= value < end
+            ):
+                _check_value(name, value, end)
         self._values = {k: given[k] for k in DIMENSIONS if k in given}
 
     def __getitem__(self, name: str) -> DataIdValue:
@@ -134,8 +135,7 @@ class DataId(Mapping[str, DataIdValue]):
         """
         if self._values.keys() == frozenset(names):
             return self
-        missing = [name for name in names if name not in self._values]
-        if missing:
+        if any(name not in self._values for name in names):
             raise DataIdError(f"needs {', '.join(names)}; got {dict(self._values)}.")
         return _of_checked({name: self._values[name] for name in DIMENSIONS if name in names})
 
@@ -171,6 +171,19 @@ def _of_checked(values: dict[str, DataIdValue]) -> DataId:
     data_id = DataId.__new__(DataId)
     data_id._values = values
     return data_id
+
+
+def _check_value(name: str, value: DataIdValue, end: int) -> None:
+    """Refuse what no data ID has; text that is not printable may be one of it yet."""
+    if (kind := DIMENSIONS.get(name)) is None:
+        raise DataIdError(f"'{name}' is not a dimension; allowed are {', '.join(DIMENSIONS)}.")
+    if type(value) is not kind:
+        raise DataIdError(f"{name} must be {kind.__name__}, got {type(value).__name__} {value!r}.")
+    if isinstance(value, int):
+        given = value if abs(value) < 2**999 else hex(value)  # Python spells no longer ones
+        raise DataIdError(f"{name} must be from {-end} to {end - 1}, got {given}.")
+    if UNSTORABLE.search(value):
+        raise DataIdError(f"{name} must be text without NUL and stray bytes, got {value!r}.")
 
 
 def _plain(value: DataIdValue) -> DataIdValue:
@@ -344,9 +357,8 @@ def name_data_ids(
     if not dimensions:
         return [""] * n_rows
     given = dict(zip(dimensions, columns, strict=True))
-    own = [name for name in DIMENSIONS if name in given]
-    form = ",".join(f"{name}=%s" for name in own)
-    return [form % values for values in zip(*(given[name] for name in own), strict=True)]
+    own = {f"{name}=%s": given[name] for name in DIMENSIONS if name in given}
+    return [",".join(own) % values for values in zip(*own.values(), strict=True)]
 
 
 _SOURCE_BITS, _DETECTOR_BITS, _VISIT_BITS = 15, 8, 40
@@ -384,6 +396,4 @@ def _check_packable(*fields: tuple[str, int, int]) -> None:
     """Refuse numbers that do not fit their bits."""
     for name, value, bits in fields:
         if not 0 <= value < 1 << bits:
-            raise DataIdError(
-                f"{name} must be from 0 to {(1 << bits) - 1} to be packed, got {value}."
-            )
+            raise DataIdError(f"{name} must be from 0 to {2**bits - 1} to be packed, got {value}.")

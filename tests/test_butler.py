@@ -262,3 +262,13 @@ def test_a_repository_reads_what_others_have_and_keeps_copies(tmp_path: Path) ->
         assert butler.get(SUMMARY, DATA_ID) == {"n": 2}
     with Butler(first, ["run"]) as butler:
         assert butler.get(SUMMARY, DATA_ID) == {"n": 1}
+
+
+@pytest.mark.parametrize("data_id", [{"visit": 2**63}, {"visit": 1, "instrument": "a\0"}])
+def test_a_data_id_that_no_database_takes_leaves_no_file(
+    repository: Path, data_id: dict[str, int | str]
+) -> None:
+    before = sorted(repository.rglob("*"))
+    with Butler(repository, run="run") as butler, pytest.raises(DataIdError):
+        butler.put({}, "visit_summary", {"instrument": "st10"} | data_id)
+    assert [p for p in sorted(repository.rglob("*")) if p not in before] == []

@@ -20,9 +20,11 @@ from lsstpipe.data_model import (
     name_data_ids,
 )
 from lsstpipe.errors import DataIdError, UserError
+from lsstpipe.registry.schema import NARROW, WIDE
 
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1)
 VALUES = {
-    name: st.integers(0, 2**62) if kind is int else st.text(min_size=1)
+    name: TEXTS if kind is str else st.integers(0, 2**63 - 1 if name in WIDE else 2**31 - 1)
     for name, kind in DIMENSIONS.items()
 }
 DATA_IDS = st.fixed_dictionaries({}, optional=VALUES).map(DataId)
@@ -48,6 +50,25 @@ def test_a_wrong_dimension_or_type_is_refused() -> None:
         DataId(visit="24")
     with pytest.raises(DataIdError, match="detector must be int, got bool True"):
         DataId(detector=True)
+
+
+@pytest.mark.parametrize("name", [name for name, kind in DIMENSIONS.items() if kind is int])
+def test_an_integer_that_its_column_cannot_hold_is_refused(name: str) -> None:
+    end = 2**63 if name in WIDE else 2**31
+    assert name in WIDE + NARROW
+    for value in (-end, end - 1):
+        assert DataId({name: value})[name] == value
+    for value, given_ in ((end, str(end)), (-end - 1, str(-end - 1)), (10**5000, "0x31e2")):
+        with pytest.raises(
+            DataIdError, match=f"{name} must be from -{end} to {end - 1}, got {given_}"
+        ):
+            DataId({name: value})
+
+
+@pytest.mark.parametrize("text", ["\0", "a\0b", "\udcff", "\ud800x"])
+def test_text_that_no_database_takes_is_refused(text: str) -> None:
+    with pytest.raises(DataIdError, match="band must be text without NUL and stray bytes, got '"):
+        DataId(band=text)
 
 
 @given(st.text(), st.text(), st.lists(DATA_IDS, max_size=5))
