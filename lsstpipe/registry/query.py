@@ -27,6 +27,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from lsstpipe.data_model import UNSTORABLE
 from lsstpipe.errors import UserError
 
 Condition = sa.ColumnElement[bool]
@@ -80,9 +81,11 @@ def parse_where(text: str, columns: Columns) -> Condition:
     Raises
     ------
     UserError
-        If it is not a condition of this language, names another column, or compares a number with
-        text.
+        If it is not a condition of this language, names another column, compares a number with
+        text, or has text that no database takes.
     """
+    if UNSTORABLE.search(text):
+        raise UserError(f"A condition may not have NUL or stray bytes, got {text!r}.")
     tokens = _split(text)
     if not tokens:
         return sa.true()

@@ -181,3 +181,10 @@ def test_text_in_a_condition_is_never_sql(connection: sa.Connection) -> None:
 def test_a_wrong_condition_is_told_what_is_wrong(where: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         parse_where(where, COLUMNS)
+
+
+@pytest.mark.parametrize("text", ["band = '\0'", "band = '\udcff'", "visit = 1\0", "\udc80 = 1"])
+def test_text_that_no_database_takes_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="may not have NUL or stray bytes, got ") as refused:
+        parse_where(text, COLUMNS)
+    assert str(refused.value).isprintable()
