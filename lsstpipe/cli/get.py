@@ -87,11 +87,8 @@ def _find_one(butler: Butler, name: str, wanted: DataId) -> DatasetRecord:
             f"{name} has no dimension '{unknown[0]}'; "
             f"it has {', '.join(kind.dimensions) or 'none'}."
         )
-    where = " AND ".join(
-        f"{key} = {value}" if isinstance(value, int) else f'{key} = "{value}"'
-        for key, value in wanted.items()
-    )
-    records = butler.query(kind, where)
+    # As values: text that a condition were made of could say something else.
+    records = butler.registry.query_datasets(kind, names=butler.collections or None, like=wanted)
     asked = f"{name} of {wanted or 'any data ID'}"
     if not records:
         raise RepositoryError(f"There is no {asked} in {butler.root}.")

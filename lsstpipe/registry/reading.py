@@ -171,6 +171,7 @@ class RegistryReader:
         where: str = "",
         names: Sequence[str] | None = None,
         position: Position | None = None,
+        like: DataId | None = None,
     ) -> list[DatasetRecord]:
         """Find datasets by a condition; see `search.query` and `lsstpipe.registry.query`.
 
@@ -184,10 +185,12 @@ class RegistryReader:
             Collections to search, in this order; None for every run.
         position
             The part of the sky that they must touch; None for the whole sky and beyond.
+        like
+            Values that their data IDs must have.
         """
         with self.database.read() as connection:
             own = None if kind is None else as_dataset_type(kind)
-            records = search.query(connection, own, where, names)
+            records = search.query(connection, own, where, names, like)
             if position is None:
                 return records
             from lsstpipe.registry import spatial  # brings numpy, which most questions do without

@@ -61,6 +61,7 @@ def query(
     kind: DatasetType | None,
     where: str,
     names: Sequence[str] | None,
+    like: DataId | None = None,
 ) -> list[DatasetRecord]:
     """Find datasets by a condition, in the order of their types, runs and data IDs.
 
@@ -76,10 +77,14 @@ def query(
         Collections that must have them; of several the first wins for each data ID, and of one
         with calibrations all are given, which hold at different times. None for all runs, and then
         every run's dataset is given.
+    like
+        Values that their data IDs must have.
     """
     statement = select_datasets().where(parse_where(where, make_columns()))
     if kind is not None:
         statement = statement.where(_is_type(connection, kind))
+    for name, value in (like or {}).items():
+        statement = statement.where(dataset.c[name] == value)
     statement = statement.order_by(
         dataset.c.type_id, collection.c.name, *(dataset.c[name] for name in DIMENSIONS)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,18 @@ def test_to_copies_the_bytes(repository: Path, tmp_path: Path) -> None:
     source = Path(invoke("visit_image", "--repo", repository).output.strip())
     assert invoke("visit_image", "--repo", repository, "--to", target).output == ""
     assert target.read_bytes() == source.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "text", ['x" OR visit = 1 OR band = "', 'x" OR run != "', "st10'", '"', "st10\\", "a' OR 'a"]
+)
+def test_a_value_says_nothing_but_itself(repository: Path, text: str) -> None:
+    with pytest.raises(UserError, match=f"There is no {SUMMARY} of instrument={re.escape(text)} "):
+        invoke(SUMMARY, "--repo", repository, f"instrument={text}")
+    with Butler(repository, run="run") as butler:
+        butler.put({"text": text}, SUMMARY, instrument=text, visit=1, detector=0)
+    result = invoke(SUMMARY, "--repo", repository, f"instrument={text}")
+    assert json.loads(result.output) == {"text": text}
 
 
 @pytest.mark.parametrize(
