@@ -11,7 +11,7 @@ from rich.table import Table
 
 from lsstpipe import io
 from lsstpipe.butler import Butler
-from lsstpipe.cli.options import repo_option
+from lsstpipe.cli.options import OutputFile, repo_option
 from lsstpipe.data_model import DIMENSIONS, DataId, DataIdValue
 from lsstpipe.datasets import find_dataset_type
 from lsstpipe.datastore.atomic import write_atomically
@@ -27,7 +27,7 @@ from lsstpipe.registry.records import DatasetRecord
 @click.option(
     "--collection", "collections", multiple=True, help="Search these only; the first wins."
 )
-@click.option("--to", "target", type=click.Path(path_type=Path), help="Copy it to this file.")
+@click.option("--to", "target", type=OutputFile(), help="Copy it to this file.")
 def command(
     dataset_type: str,
     data_id: tuple[str, ...],

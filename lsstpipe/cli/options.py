@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,15 @@ import click
 
 from lsstpipe.cli.finite_range import FiniteRange
 from lsstpipe.errors import UserError
+
+_KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -38,6 +49,31 @@ class LocalFolder(click.Path):
                 "writes to s3://BUCKET/releases/RIGHT."
             )
         return super().convert(value, param, ctx)
+
+
+class OutputFile(click.Path):
+    """A file to write: new, or in the place of a regular one."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse what is there and no regular file: it would be replaced, not written into."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        try:
+            mode = path.lstat().st_mode  # a link would be replaced itself, /dev/stdout among them
+        except (FileNotFoundError, NotADirectoryError):
+            return path
+        except (OSError, ValueError) as error:
+            raise UserError(f"{value!r} cannot be written: {error}.") from error
+        if stat.S_ISREG(mode):
+            return path
+        kind = next((told for is_kind, told in _KINDS if is_kind(mode)), "no regular file")
+        raise UserError(
+            f"{path} is {kind}, which would be replaced; allowed is the path of a file, new or "
+            "regular, and what a pipe or a device shall get is printed to standard output "
+            "without --to."
+        )
 
 
 def seconds_option(name: str, default: float, told: str, *, least: float = 0.0) -> Decorator:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.tree import Tree
 
 from lsstpipe.butler import Butler
-from lsstpipe.cli.options import repo_option
+from lsstpipe.cli.options import OutputFile, repo_option
 from lsstpipe.data_model import DIMENSIONS
 from lsstpipe.datastore.atomic import write_atomically
 from lsstpipe.errors import UserError
@@ -57,7 +57,7 @@ _ABOUT_ONE = {
 @click.option(
     "--to",
     "target",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputFile(),
     help="Write the datasets as a table to this Parquet file instead.",
 )
 def command(  # noqa: PLR0913  (click gives each option as a parameter)

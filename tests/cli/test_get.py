@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -87,6 +88,25 @@ def test_a_value_says_nothing_but_itself(repository: Path, text: str) -> None:
         butler.put({"text": text}, SUMMARY, instrument=text, visit=1, detector=0)
     result = invoke(SUMMARY, "--repo", repository, f"instrument={text}")
     assert json.loads(result.output) == {"text": text}
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "symbolic link"])
+def test_to_replaces_no_more_than_a_file(repository: Path, tmp_path: Path, kind: str) -> None:
+    target, aim = tmp_path / "target", tmp_path / "aim"
+    aim.write_text("old")
+    make = {
+        "pipe": lambda: os.mkfifo(target),
+        "folder": target.mkdir,
+        "symbolic link": lambda: target.symlink_to(aim),
+    }
+    make[kind]()
+    before = target.lstat()
+    with pytest.raises(UserError, match=f"{target} is a {kind}, which would be replaced; allowed"):
+        invoke(SUMMARY, "--repo", repository, "visit=2", "--to", target)
+    assert target.lstat() == before
+    assert aim.read_text() == "old"
+    invoke(SUMMARY, "--repo", repository, "visit=2", "--to", aim)
+    assert json.loads(aim.read_text()) == {"visit": 2}
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -190,3 +191,11 @@ def test_what_was_made_of_a_dataset_is_listed(repository: Path) -> None:
 def test_the_place_on_the_sky_must_be_one(repository: Path) -> None:
     with pytest.raises(UserError, match="allowed are POINT ra dec"):
         invoke(SUMMARY, "--repo", repository, "--pos", "BOX 1 2 3")
+
+
+def test_a_table_replaces_no_pipe(repository: Path, tmp_path: Path) -> None:
+    target = tmp_path / "pipe"
+    os.mkfifo(target)
+    with pytest.raises(UserError, match=r"pipe is a pipe, which would be .* standard output"):
+        invoke("--repo", repository, "--to", target)
+    assert target.is_fifo()
