@@ -10,7 +10,7 @@ import click
 from lsstpipe.butler import Butler
 from lsstpipe.cli.options import repo_option
 from lsstpipe.errors import RepositoryError, UserError
-from lsstpipe.execute.manifest import remove_manifests
+from lsstpipe.execute.prune import remove_manifests
 from lsstpipe.registry.records import DatasetRecord
 
 

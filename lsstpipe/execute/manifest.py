@@ -20,7 +20,6 @@ from typing import Any
 from lsstpipe.data_model import DataId
 from lsstpipe.datastore.atomic import write_atomically
 from lsstpipe.errors import DataIdError, RepositoryError
-from lsstpipe.plan.layout import pilot_path
 from lsstpipe.registry.records import DatasetRecord, QuantumRecord
 
 SCHEMA_VERSION = 1
@@ -196,7 +195,7 @@ def read_manifest(path: Path) -> Manifest:
     RepositoryError
         If it is absent, damaged, or of another version.
     """
-    plain = _load(path)
+    plain = read_plain(path)
     with _explained(f"{path} is not a readable manifest"):
         _require("manifest", plain)
         own = (plain["run"], plain["stage"], plain["chunk"])
@@ -225,40 +224,14 @@ def _explained(failed: str) -> Iterator[None]:
         raise RepositoryError(f"{failed}: {str(error).rstrip('.')}.") from error
 
 
-def remove_manifests(repo: Path, run: str) -> None:
-    """Remove the manifests of a run, that of its ingest too; then the workflow has it to make.
-
-    Parameters
-    ----------
-    repo
-        Folder of the repository.
-    run
-        Name of the run.
+def read_plain(path: Path) -> dict[str, Any]:
+    """Read a manifest of whatever kind, such as that of an ingest, as JSON has it.
 
     Raises
     ------
     RepositoryError
-        If one cannot be read, so that nobody knows of which run it is, or cannot be removed; none
-        is removed before all were read.
+        If it is absent, damaged, or of another version.
     """
-    own = [
-        path
-        for path in sorted((repo / "manifests").glob("*/*.json"))
-        if _load(path).get("run") == run
-    ]
-    # A pilot runs those of its chunks only that have no manifest.
-    stages = dict.fromkeys(path.parent.name for path in own)
-    pilots = [
-        done for stage in stages for done in pilot_path(repo, stage, "").parent.glob("*.done")
-    ]
-    for path in [*pilots, *own]:
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise RepositoryError(f"{path} cannot be removed: {error.strerror}.") from error
-
-
-def _load(path: Path) -> dict[str, Any]:
     try:
         plain = json.loads(path.read_bytes())
     except FileNotFoundError:
