@@ -235,7 +235,11 @@ def _parts(entry: dict[str, Any]) -> Iterator[tuple[str, Any, _Keys]]:
     elif kind == "associations":
         yield "a calibration collection", entry, {"validity_ranges": list}
         for item in entry["validity_ranges"]:
-            yield "a validity range", item, {"timespan": Timespan, "dataset_ids": list}
+            yield (
+                "a validity range",
+                item,
+                {"timespan": (Timespan, type(None)), "dataset_ids": list},
+            )
     elif entry.get("collection_type") == "CHAINED":
         yield "a chain", entry, _CHAIN_KEYS
         for child in entry["children"]:

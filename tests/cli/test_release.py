@@ -89,8 +89,8 @@ def test_verify_names_what_is_wrong_and_says_so_by_its_exit_code(repo: Path) -> 
     paths[1].write_bytes(b" " + paths[1].read_bytes()[1:])
     found = invoke("verify", "main", "--repo", repo)
     assert found.exit_code == 1
-    assert f"absent    {paths[0]}\n" in found.output
-    assert f"checksum  {paths[1]}\n" in found.output
+    assert f"absent      {paths[0]}\n" in found.output
+    assert f"checksum    {paths[1]}\n" in found.output
     assert "9 files were looked at, 2 are damaged or absent." in found.output
     as_json = json.loads(invoke("verify", "main", "--repo", repo, "--json").output)
     assert as_json["n_files"] == 9

@@ -173,9 +173,10 @@ def test_an_imported_exposure_lasts_as_long_as_a_dataset_of_it(placed: Path, tar
         (image,) = registry.query_datasets("visit_image", "visit = 2")
         quantum = registry.provenance(image.id).quanta[image.quantum_id]
         registry.release(TAG, [r.id for r in registry.query_datasets(None, "visit = 2")])
-        registry.load([image], [replace(quantum, outputs=(image.id,))])
+        again = replace(quantum, outputs=(image.id,), started_mjd=quantum.started_mjd + 1)
+        registry.load([image], [again])
         assert registry.query_datasets(None, "visit = 2 AND band = 'g'") == [image]
-        registry.load([], [replace(quantum, outputs=())])
+        registry.load([], [replace(again, outputs=(), started_mjd=again.started_mjd + 1)])
         assert registry.query_known_exposures({("st10", 2)}) == []
 
 
