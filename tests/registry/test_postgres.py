@@ -22,6 +22,7 @@ import sqlalchemy as sa
 from moto.server import ThreadedMotoServer
 
 from lsstpipe import datasets
+from lsstpipe.butler import Butler
 from lsstpipe.data_model import DataId, make_ref
 from lsstpipe.errors import ConflictError, RepositoryError, TemporaryError
 from lsstpipe.registry import collections, loading
@@ -33,6 +34,7 @@ from lsstpipe.registry.postgres import Renewed, spell_arguments
 from lsstpipe.registry.records import DatasetRecord
 from lsstpipe.registry.registry import Registry
 from lsstpipe.registry.source import Source
+from lsstpipe.repository import Repository
 from tests.postgres_server import PASSWORD, USER, PostgresServer, find_program
 from tests.registry.test_database import PREAMBLE, WRITER, summary
 from tests.registry.test_registry import image as product
@@ -300,27 +302,44 @@ def test_libpq_is_told_what_the_url_says() -> None:
     assert "p/w" not in repr(parse_address(url))
 
 
-def test_many_more_clients_than_connections_all_get_through(own_server: PostgresServer) -> None:
+JOBS = """if True:
+    import os, sys, time
+    import psycopg2
+    from lsstpipe.butler import Butler
+
+    def work(visit):
+        with Butler(sys.argv[1], run="run") as butler:
+            data_id = {"instrument": "st10", "visit": visit, "detector": 0}
+            butler.put({}, "visit_detector_summary", data_id)
+            time.sleep(0.3)  # with its connection
+
+    jobs = []
+    for visit in range(1, 201):
+        job = os.fork()
+        if job == 0:
+            try:
+                work(visit)
+                os._exit(0)
+            finally:
+                sys.excepthook(*sys.exc_info())
+                os._exit(1)
+        jobs.append(job)
+    sys.exit(sum(os.waitpid(job, 0)[1] != 0 for job in jobs))
+"""
+
+
+def test_many_more_jobs_than_connections_all_get_through(
+    own_server: PostgresServer, tmp_path: Path
+) -> None:
     own_server.start()
-    url = own_server.url("postgres")
-    Registry.create(url).close()
-    failures: list[BaseException] = []
-
-    def work(visit: int) -> None:
-        try:
-            with Registry.open(url) as registry:
-                registry.load([image(visit)])
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=work, args=(visit,)) for visit in range(200)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(200)
-    assert failures == []
-    with Registry.open(url) as registry:
-        assert len(registry.query_datasets()) == 200
+    Butler.create(tmp_path, settings=Repository(own_server.url("postgres")))
+    with Butler(tmp_path, run="run") as butler:
+        butler.put({}, "visit_detector_summary", instrument="st10", visit=0, detector=0)
+    # Processes, each with connections of its own; forked, for all that they import takes longest.
+    subprocess.run([sys.executable, "-c", JOBS, str(tmp_path)], check=True, timeout=250)
+    assert "too many clients" in own_server.log()
+    with Butler(tmp_path, ["run"]) as butler:
+        assert {record.data_id["visit"] for record in butler.query()} == set(range(201))
 
 
 def test_a_server_that_does_not_come_back_is_one_clear_error(
