@@ -10,6 +10,7 @@ server, ``postgresql://user@host:5432/database``, takes:
 
 Without ``auth`` the password is in the URL, in ``PGPASSWORD`` or in ``~/.pgpass``, as for psql. A
 server on another host must prove who it is (``sslmode=verify-full``) unless the URL says otherwise.
+It is PostgreSQL 14 or later.
 """
 
 from __future__ import annotations
@@ -39,7 +40,10 @@ _LIBPQ: dict[str, str | int] = {
     "keepalives_interval": 10,
     "keepalives_count": 3,
     # A wait for another writer is bounded, and so is the time that a stopped process holds a lock.
-    "options": "-c lock_timeout=60s -c idle_in_transaction_session_timeout=10min",
+    # Nor does a process that computes keep others from the few connections that a server has: it
+    # loses its own, and has another when it asks again (PostgreSQL 14 and later).
+    "options": "-c lock_timeout=60s -c idle_in_transaction_session_timeout=10min "
+    "-c idle_session_timeout=60s",
 }
 
 TEMPORARY_STATES = ("08", "40001", "40P01", "53", "55P03", "57P", "25006")

@@ -26,6 +26,7 @@ from lsstpipe.butler import Butler
 from lsstpipe.data_model import DataId, make_ref
 from lsstpipe.errors import ConflictError, RepositoryError, TemporaryError
 from lsstpipe.registry import collections, loading
+from lsstpipe.registry import postgres as postgres_module
 from lsstpipe.registry import source as source_module
 from lsstpipe.registry.address import parse_address
 from lsstpipe.registry.database import Database
@@ -340,6 +341,37 @@ def test_many_more_jobs_than_connections_all_get_through(
     assert "too many clients" in own_server.log()
     with Butler(tmp_path, ["run"]) as butler:
         assert {record.data_id["visit"] for record in butler.query()} == set(range(201))
+
+
+def test_a_process_that_computes_keeps_no_connection_from_others(
+    postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = str(spell_arguments(parse_address("postgresql://u@h/d"))["options"])
+    assert options.endswith("idle_session_timeout=60s")
+    short = {"options": options.replace("timeout=60s", "timeout=100ms")}
+    monkeypatch.setattr(postgres_module, "_LIBPQ", short)
+    url = postgres.create_database()
+    name = url.rpartition("/")[2]
+    count = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}'"
+
+    def compute() -> None:
+        assert postgres.execute(count) == [(1,)]
+        ends = time.monotonic() + 30
+        while postgres.execute(count) != [(0,)] and time.monotonic() < ends:
+            time.sleep(0.05)
+        assert postgres.execute(count) == [(0,)]
+
+    Butler.create(tmp_path, settings=Repository(url))
+    data_id = {"instrument": "st10", "visit": 1, "detector": 0}
+    with Butler(tmp_path, run="run") as butler:
+        compute()
+        butler.put({"n": 1}, "visit_detector_summary", data_id)
+        compute()
+        butler.put({"n": 2}, "visit_detector_summary", data_id)
+        compute()
+        assert len(butler.query()) == 1
+        compute()
+        assert butler.get("visit_detector_summary", data_id) == {"n": 2}
 
 
 def test_a_server_that_does_not_come_back_is_one_clear_error(
