@@ -19,7 +19,7 @@ from lsstpipe.errors import ConflictError, InputFileError
 from lsstpipe.execute.index import Index
 from lsstpipe.execute.index_sky import Sky, exposure_of, tracts_of
 from lsstpipe.execute.transfer import Advance, for_each
-from lsstpipe.registry.records import DatasetRecord, QuantumRecord
+from lsstpipe.registry.records import DatasetRecord, QuantumRecord, find_twins
 from lsstpipe.registry.registry import Registry
 from lsstpipe.repository import registry_url
 
@@ -181,15 +181,13 @@ def _check_tag(
     """Refuse what the tag cannot hold: it is given last, when datasets and files are in place."""
     if not index.collection.strip():
         raise InputFileError("The index names no collection that its datasets belong to.")
-    held = {(record.dataset_type, record.data_id): record for record in tagged}
-    for record in records:
-        other = held.setdefault((record.dataset_type, record.data_id), record)
-        if other.id != record.id:
-            raise ConflictError(
-                f"'{index.collection}' has {record.dataset_type} of {record.data_id} from run "
-                f"'{other.run}', so it cannot hold that of run '{record.run}'; take the other one "
-                "out of it first (`lsstpipe collection release`)."
-            )
+    if twins := find_twins([*tagged, *records]):
+        other, record = twins
+        raise ConflictError(
+            f"'{index.collection}' has {record.dataset_type} of {record.data_id} from run "
+            f"'{other.run}', so it cannot hold that of run '{record.run}'; take the other one "
+            "out of it first (`lsstpipe collection release`)."
+        )
 
 
 def _check_inside(source: Datastore, record: DatasetRecord) -> None:

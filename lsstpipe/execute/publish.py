@@ -20,14 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lsstpipe.butler import Butler
-from lsstpipe.data_model import DataId
 from lsstpipe.datastore import Datastore, Stored
 from lsstpipe.datastore.atomic import write_atomically
 from lsstpipe.datastore.layout import INDEX
 from lsstpipe.errors import ConflictError, InputFileError
 from lsstpipe.execute.index import make_index, place_of
 from lsstpipe.execute.transfer import Advance, for_each
-from lsstpipe.registry.records import DatasetRecord
+from lsstpipe.registry.records import DatasetRecord, find_twins
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +95,12 @@ def select_products(butler: Butler, collection: str) -> tuple[list[DatasetRecord
     products = [record for record in found if record.dataset_type != "raw"]
     if not products:
         raise InputFileError(f"The collection '{collection}' of {butler.root} has no products.")
-    known: dict[tuple[str, DataId], DatasetRecord] = {}
-    for record in products:
-        other = known.setdefault((record.dataset_type, record.data_id), record)
-        if other is not record:
-            raise ConflictError(
-                f"'{collection}' has {record.dataset_type} of {record.data_id} of the runs "
-                f"'{other.run}' and '{record.run}', which hold at different times; take the runs."
-            )
+    if twins := find_twins(products):
+        other, record = twins
+        raise ConflictError(
+            f"'{collection}' has {record.dataset_type} of {record.data_id} of the runs "
+            f"'{other.run}' and '{record.run}', which hold at different times; take the runs."
+        )
     return products, len(found) - len(products)
 
 
@@ -280,14 +277,12 @@ def _check_tag(butler: Butler, tag: str, records: Sequence[DatasetRecord]) -> No
     if kinds[tag] != "TAGGED":
         raise ConflictError(f"Collection '{tag}' is {kinds[tag]}, not TAGGED.")
     tagged = butler.registry.query_datasets(None, "", [tag])
-    known = {(record.dataset_type, record.data_id): record for record in tagged}
-    for record in records:
-        other = known.get((record.dataset_type, record.data_id), record)
-        if other.id != record.id:
-            raise ConflictError(
-                f"'{tag}' has {record.dataset_type} of {record.data_id} from run '{other.run}' "
-                f"already; publish that of run '{record.run}' under another right."
-            )
+    if twins := find_twins([*tagged, *records]):
+        other, record = twins
+        raise ConflictError(
+            f"'{tag}' has {record.dataset_type} of {record.data_id} from run '{other.run}' "
+            f"already; publish that of run '{record.run}' under another right."
+        )
 
 
 def summarise(

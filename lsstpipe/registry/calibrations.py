@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy import RowMapping
 
-from lsstpipe.data_model import DataId
 from lsstpipe.errors import ConflictError, RepositoryError, UserError
 from lsstpipe.registry import collections
 from lsstpipe.registry.database import chunks, upsert
-from lsstpipe.registry.records import DatasetRecord
+from lsstpipe.registry.records import DatasetRecord, find_twins
 from lsstpipe.registry.rows import read_datasets, select_datasets, to_dataset
 from lsstpipe.registry.tables import calibration, dataset
 
@@ -73,15 +72,14 @@ def certify(
         for item in _select(connection, [target.id], overlapping)
         if item.dataset.id not in records
     }
-    given: dict[tuple[str, DataId], DatasetRecord] = {}
+    if twins := find_twins(records.values()):
+        first, second = twins
+        raise ConflictError(
+            f"{first.path} and {second.path} both are {first.dataset_type} of {first.data_id}, so "
+            f"they cannot hold at once in '{name}'; leave one out."
+        )
     for record in records.values():
-        what = (record.dataset_type, record.data_id)
-        if (twin := given.setdefault(what, record)) is not record:
-            raise ConflictError(
-                f"{twin.path} and {record.path} both are {record.dataset_type} of "
-                f"{record.data_id}, so they cannot hold at once in '{name}'; leave one out."
-            )
-        if other := held.get(what):
+        if other := held.get((record.dataset_type, record.data_id)):
             raise ConflictError(
                 f"{record.dataset_type} of {record.data_id} holds already from MJD "
                 f"{other.valid_begin_mjd} to {other.valid_end_mjd} in '{name}' as "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,6 +41,27 @@ class DatasetRecord:
     size: int
     checksum: str
     quantum_id: uuid.UUID | None = None
+
+
+def find_twins(records: Iterable[DatasetRecord]) -> tuple[DatasetRecord, DatasetRecord] | None:
+    """Find two datasets of one type and data ID, of which a collection holds one at a time.
+
+    Parameters
+    ----------
+    records
+        The datasets; one may be among them twice.
+
+    Returns
+    -------
+    twins
+        In their order, those whose second comes first; None where there are none.
+    """
+    known: dict[tuple[str, DataId], DatasetRecord] = {}
+    for record in records:
+        other = known.setdefault((record.dataset_type, record.data_id), record)
+        if other.id != record.id:
+            return other, record
+    return None
 
 
 @dataclass(frozen=True, slots=True)
