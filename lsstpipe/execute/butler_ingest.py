@@ -231,10 +231,7 @@ class _Reader:
 
     def _held(self, name: str) -> dict[uuid.UUID, Span]:
         """Give the ranges that a collection of the repository has."""
-        registry = self._butler.registry
-        if name not in {item.name for item in registry.collections()}:
-            return {}
-        held = registry.query_calibrations(None, [name])
+        held = self._butler.registry.calibrations_of(name)
         return {c.dataset.id: (c.valid_begin_mjd, c.valid_end_mjd) for c in held}
 
     def _refuse_ranges(self, name: str, key: uuid.UUID, spans: list[Span]) -> None:

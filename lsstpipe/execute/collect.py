@@ -117,15 +117,14 @@ class Collector:
 
     def _release_apart(self, name: str, begin: float, end: float) -> None:
         """Take out calibrations that hold at other times: they were made anew, of other raws."""
-        if name not in {item.name for item in self.registry.collections()}:
-            return
         apart = [
             item.dataset.id
-            for item in self.registry.query_calibrations(None, [name])
-            if item.valid_begin_mjd > end or item.valid_end_mjd < begin
+            for item in self.registry.calibrations_of(name)
+            if item.dataset.id in self._calibrations
+            and (item.valid_begin_mjd > end or item.valid_end_mjd < begin)
         ]
-        if own := [key for key in apart if key in self._calibrations]:
-            self.registry.release(name, own)
+        if apart:
+            self.registry.release(name, apart)
 
     def _find_new(self) -> Iterator[Path]:
         """Find manifests that are new, or were written again, in the order of the stages."""

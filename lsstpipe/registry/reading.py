@@ -140,6 +140,18 @@ class RegistryReader:
         with self.database.read() as connection:
             return calibrations.query(connection, names, condition)
 
+    def calibrations_of(self, name: str) -> list[Calibration]:
+        """Give what holds in a collection, in the order of time; nothing where there is none.
+
+        Parameters
+        ----------
+        name
+            Its name.
+        """
+        if name not in {item.name for item in self.collections()}:
+            return []
+        return self.query_calibrations(None, [name])
+
     # Search
 
     @repeated
