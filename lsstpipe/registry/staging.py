@@ -67,7 +67,8 @@ def fill(
     if connection.dialect.name == "postgresql":
         names = ", ".join(table.name for table in content)
         spelled = [str(statement.compile(dialect=connection.dialect)) for statement in made]
-        connection.exec_driver_sql("; ".join([lock, *spelled, f"TRUNCATE {names}"]))  # one request
+        request = [*filter(None, [lock]), *spelled, f"TRUNCATE {names}"]
+        connection.exec_driver_sql("; ".join(request))
         for table, rows in content.items():
             _copy(connection, table, rows)
         return
