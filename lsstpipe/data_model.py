@@ -27,6 +27,9 @@ DIMENSIONS: dict[str, type[int] | type[str]] = {
 }
 """Every dimension and the type of its values, in the order in which data IDs list them."""
 
+WIDE = ("exposure", "visit")
+"""Dimensions whose numbers need 64 bits; those of others have 32."""
+
 UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
 """What no database takes in text: NUL, and bytes of a command line that are no UTF-8."""
 
@@ -41,8 +44,7 @@ SUFFIXES: dict[Storage, str] = {
     "csv": ".csv",
 }
 
-# Integers are less than these, in `lsstpipe.registry.schema` too: 64 bits, or 32.
-_ENDS = {name: 2**63 if name in {"exposure", "visit"} else 2**31 for name in DIMENSIONS}
+_ENDS = {name: 2**63 if name in WIDE else 2**31 for name in DIMENSIONS}
 _NAMESPACE = uuid.UUID("6c7c2b0e-6a3b-5d0b-9f4e-2d1b8f0c5a11")
 # What uuid.uuid5 does to two bytes of a digest, by RFC 9562.
 _VERSION_5 = bytes(value & 0x0F | 0x50 for value in range(256))
@@ -357,43 +359,6 @@ def name_data_ids(
     if not dimensions:
         return [""] * n_rows
     given = dict(zip(dimensions, columns, strict=True))
-    own = {f"{name}=%s": given[name] for name in DIMENSIONS if name in given}
-    return [",".join(own) % values for values in zip(*own.values(), strict=True)]
-
-
-_SOURCE_BITS, _DETECTOR_BITS, _VISIT_BITS = 15, 8, 40
-_OBJECT_BITS, _PATCH_BITS, _TRACT_BITS = 29, 14, 20
-
-
-def first_source_id(*, visit: int, detector: int) -> int:
-    """Return the id of the first source of a detector; its others follow.
-
-    Visit, detector and number are packed into 63 bits, so that no two sources share an id and each
-    id tells where its source was seen.
-
-    Raises
-    ------
-    DataIdError
-        If the numbers are too large to be packed.
-    """
-    _check_packable(("visit", visit, _VISIT_BITS), ("detector", detector, _DETECTOR_BITS))
-    return (visit << _DETECTOR_BITS | detector) << _SOURCE_BITS
-
-
-def first_object_id(*, tract: int, patch: int) -> int:
-    """Return the id of the first object of a patch; its others follow.
-
-    Raises
-    ------
-    DataIdError
-        If the numbers are too large to be packed.
-    """
-    _check_packable(("tract", tract, _TRACT_BITS), ("patch", patch, _PATCH_BITS))
-    return (tract << _PATCH_BITS | patch) << _OBJECT_BITS
-
-
-def _check_packable(*fields: tuple[str, int, int]) -> None:
-    """Refuse numbers that do not fit their bits."""
-    for name, value, bits in fields:
-        if not 0 <= value < 1 << bits:
-            raise DataIdError(f"{name} must be from 0 to {2**bits - 1} to be packed, got {value}.")
+    own = [name for name in DIMENSIONS if name in given]
+    form = ",".join(f"{name}=%s" for name in own)
+    return [form % values for values in zip(*(given[name] for name in own), strict=True)]

@@ -8,13 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from lsstpipe.data_model import DIMENSIONS
+from lsstpipe.data_model import DIMENSIONS, WIDE
 
 SCHEMA_VERSION = 2
 """Version of the tables in `lsstpipe.registry.tables`."""
-
-WIDE = ("exposure", "visit")
-"""Dimensions whose numbers need 64 bits."""
 
 NARROW = tuple(n for n, kind in DIMENSIONS.items() if kind is int and n not in WIDE)
 """Dimensions whose numbers need 32 bits."""

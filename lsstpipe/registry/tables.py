@@ -17,7 +17,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lsstpipe.registry.schema import NARROW, WIDE, WORDS, pack_checksum, unpack_checksum
+from lsstpipe.data_model import WIDE
+from lsstpipe.registry.schema import NARROW, WORDS, pack_checksum, unpack_checksum
 
 
 class Uuid(sa.types.TypeDecorator[uuid.UUID]):

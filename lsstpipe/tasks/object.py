@@ -19,7 +19,7 @@ from lsstpipe.algorithms.background import (
 from lsstpipe.algorithms.detect import DetectionSettings, detect_sources
 from lsstpipe.algorithms.measure_sources import Columns, MeasureSettings, measure_sources
 from lsstpipe.algorithms.planes import Planes
-from lsstpipe.data_model import DataId, first_object_id
+from lsstpipe.data_model import DataId
 from lsstpipe.errors import NoWorkFound
 from lsstpipe.geometry.skymap import SkyMap
 from lsstpipe.image.catalog import Catalog, concatenate
@@ -27,6 +27,7 @@ from lsstpipe.image.columns import OBJECT
 from lsstpipe.image.exposure import Exposure
 from lsstpipe.image.mask import MaskPlane
 from lsstpipe.image.psf import nearest_pixel
+from lsstpipe.packed_ids import first_object_id
 from lsstpipe.tasks.base import Json, TaskConfig
 
 

@@ -17,7 +17,6 @@ from lsstpipe.algorithms.measure_sources import Columns
 from lsstpipe.algorithms.photometry import ZeroPoint, ZeroPointVariation
 from lsstpipe.algorithms.planes import Planes
 from lsstpipe.algorithms.psf_model import PsfFit
-from lsstpipe.data_model import first_source_id
 from lsstpipe.geometry.wcs import SkyWcs
 from lsstpipe.image.aperture_correction import ApertureCorrection
 from lsstpipe.image.catalog import Catalog
@@ -27,6 +26,7 @@ from lsstpipe.image.mask import MaskPlane, has
 from lsstpipe.image.photocalib import PhotoCalib
 from lsstpipe.image.psf import FWHM_PER_SIGMA, nearest_pixel
 from lsstpipe.image.reference import has_motions
+from lsstpipe.packed_ids import first_source_id
 from lsstpipe.tasks.base import Json, get_info, plain
 
 _MARGIN_PIX = 12

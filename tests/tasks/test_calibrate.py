@@ -8,13 +8,14 @@ import numpy.typing as npt
 import pytest
 from scipy.spatial import cKDTree
 
-from lsstpipe.data_model import DataId, first_source_id
+from lsstpipe.data_model import DataId
 from lsstpipe.errors import AlgorithmError
 from lsstpipe.geometry.wcs import SkyWcs
 from lsstpipe.image.catalog import Catalog
 from lsstpipe.image.exposure import Exposure
 from lsstpipe.image.mask import MaskPlane, has
 from lsstpipe.image.psf import stamp_moments
+from lsstpipe.packed_ids import first_source_id
 from lsstpipe.tasks import calibrate
 from tests.tasks.simulated_world import (
     N_VISITS,

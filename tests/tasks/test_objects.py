@@ -8,12 +8,13 @@ import numpy.typing as npt
 import pytest
 from scipy.spatial import cKDTree
 
-from lsstpipe.data_model import DataId, first_object_id
+from lsstpipe.data_model import DataId
 from lsstpipe.errors import NoWorkFound
 from lsstpipe.geometry.skymap import SkyMap
 from lsstpipe.geometry.wcs import SkyWcs
 from lsstpipe.image.catalog import Catalog, concatenate
 from lsstpipe.image.columns import FORCED_SOURCE, OBJECT
+from lsstpipe.packed_ids import first_object_id
 from lsstpipe.tasks import calibrate, forced, tables
 from lsstpipe.tasks import object as object_task
 from lsstpipe.tasks.base import Json
